@@ -1,0 +1,43 @@
+# Foreword: what a person runs. `make help` explains each target.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint format lock clean
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+# The GPU lock where a driver answers, the slim one everywhere else; overrule with LOCK=locks/gpu.txt.
+LOCK ?= $(if $(shell nvidia-smi -L 2>/dev/null),locks/gpu.txt,locks/cpu.txt)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/installed ## install everything into .venv from the lock that fits this machine
+.venv/installed: $(LOCK) pyproject.toml locks/install.sh
+	PYTHON=$(PYTHON) ./locks/install.sh $(LOCK)
+	@touch $@
+
+demo: setup ## index a real repository and watch completions that use another of its files
+	$(RUN) benchmarks/demo.py
+
+test: setup ## every test: units, protocol, and end to end with the real engine
+	$(RUN) -m pytest
+
+test-fast: setup ## the tests that start no engine
+	$(RUN) -m pytest -m "not engine and not slow"
+
+lint: setup ## ruff, pyright in strict mode, and the import rules between the rooms
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m pyright
+	$(RUN) -c "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+
+format: setup ## let ruff write the code's layout
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+lock: ## resolve pyproject.toml anew and write both locks
+	rm -rf build/lock && $(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv
+	PATH="$(CURDIR)/build/lock/bin:$$PATH" $(PYTHON) locks/compile.py
+
+clean: ## remove .venv and everything that was built; the models and the index in the user's cache stay
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,123 @@
+"""A small editor: starts `foreword lsp` on stdio and speaks the protocol to it, for the demo and the measurements."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types
+from pygls.lsp.client import BaseLanguageClient
+
+PROGRESS_METHOD = "$/progress"
+
+Told = Callable[[str | int, Any], None]
+"""Called with a progress token and its value, as a plain dict or object."""
+
+
+class Editor:
+    """One server process and the documents that are open in it. Positions are utf-16 unless stated."""
+
+    def __init__(self, on_progress: Told | None = None) -> None:
+        self.client = BaseLanguageClient("foreword-demo", "1")
+        self.initialize_s = 0.0
+        self._versions: dict[str, int] = {}
+        self._on_progress = on_progress
+
+        @self.client.feature(types.WINDOW_WORK_DONE_PROGRESS_CREATE)
+        def _create(params: types.WorkDoneProgressCreateParams) -> None:  # pyright: ignore[reportUnusedFunction]
+            return None
+
+        @self.client.feature(PROGRESS_METHOD)
+        def _progress(params: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+            if self._on_progress is not None:
+                self._on_progress(params.token, params.value)
+
+        @self.client.feature(types.WINDOW_LOG_MESSAGE)
+        def _log(params: types.LogMessageParams) -> None:  # pyright: ignore[reportUnusedFunction]
+            return None
+
+    async def start(self, root: Path, options: dict[str, Any] | None = None, env: dict[str, str] | None = None) -> None:
+        """Starts the server and initializes it on `root`; `initialize_s` is the time from process start to answer."""
+        command = Path(sys.executable).with_name("foreword")
+        began = time.perf_counter()
+        await self.client.start_io(str(command), "lsp", cwd=str(root), env={**os.environ, **(env or {})})
+        await self.client.initialize_async(
+            types.InitializeParams(
+                process_id=os.getpid(),
+                root_uri=root.as_uri(),
+                workspace_folders=[types.WorkspaceFolder(uri=root.as_uri(), name=root.name)],
+                initialization_options=options or {},
+                capabilities=types.ClientCapabilities(
+                    window=types.WindowClientCapabilities(work_done_progress=True),
+                    text_document=types.TextDocumentClientCapabilities(
+                        inline_completion=types.InlineCompletionClientCapabilities()
+                    ),
+                ),
+            )
+        )
+        self.initialize_s = time.perf_counter() - began
+        self.client.initialized(types.InitializedParams())
+
+    async def stop(self) -> None:
+        """Asks the server to shut down and waits until its process has ended."""
+        await self.client.shutdown_async(None)
+        self.client.exit(None)
+        await self.client.stop()
+
+    @property
+    def server_pid(self) -> int | None:
+        process = self.client._server  # pyright: ignore[reportPrivateUsage]  # pygls offers no accessor
+        return process.pid if process else None
+
+    async def request(self, method: str, params: dict[str, Any]) -> Any:
+        return await self.client.protocol.send_request_async(method, params)
+
+    def open(self, file: Path, text: str, language: str) -> str:
+        """Opens `file` with `text` (which may differ from the disk) and returns its URI."""
+        uri = file.as_uri()
+        self._versions[uri] = 1
+        item = types.TextDocumentItem(uri=uri, language_id=language, version=1, text=text)
+        self.client.text_document_did_open(types.DidOpenTextDocumentParams(text_document=item))
+        return uri
+
+    def type(self, uri: str, line: int, character: int, text: str) -> None:
+        """Inserts `text` at a position, as one keystroke would."""
+        self._versions[uri] += 1
+        here = types.Position(line, character)
+        change = types.TextDocumentContentChangePartial(range=types.Range(here, here), text=text)
+        self.client.text_document_did_change(
+            types.DidChangeTextDocumentParams(
+                text_document=types.VersionedTextDocumentIdentifier(self._versions[uri], uri),
+                content_changes=[change],
+            )
+        )
+
+    async def until(
+        self, ready: Callable[[dict[str, Any]], bool], told: Callable[[dict[str, Any]], None], timeout_s: float
+    ) -> dict[str, Any]:
+        """Polls `foreword/status` until `ready`; raises TimeoutError with the last status."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            status = plain(await self.request("foreword/status", {}))
+            told(status)
+            if ready(status):
+                return status
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not ready after {timeout_s:.0f} s: {status}")
+            await asyncio.sleep(0.5)
+
+
+def plain(value: Any) -> Any:
+    """pygls turns unknown results into nested named tuples; this turns them back into dicts and lists."""
+    if hasattr(value, "_asdict"):
+        return {name: plain(inner) for name, inner in value._asdict().items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    return value

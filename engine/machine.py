@@ -1,0 +1,112 @@
+"""What this machine has to run a model on: cores, free memory and GPUs, measured without torch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import msgspec
+import psutil
+
+log = logging.getLogger(__name__)
+
+NVIDIA_SMI_TIMEOUT_S = 5.0
+"""It answers in well under a second; a driver in trouble can keep it for ever."""
+MIB = 1024**2
+CGROUP_MOUNT = Path("/sys/fs/cgroup")
+CGROUP_OF_SELF = Path("/proc/self/cgroup")
+
+
+class Gpu(msgspec.Struct, frozen=True):
+    name: str
+    memory_bytes: int
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """Memory is what this process may use: the machine's, or less where a container's limit is lower."""
+
+    cores: int
+    memory_bytes: int
+    available_bytes: int
+    gpus: tuple[Gpu, ...] = ()
+
+
+class MemoryLimit(msgspec.Struct, frozen=True):
+    limit_bytes: int
+    free_bytes: int
+
+
+def measure() -> Machine:
+    """Look at this machine now. Takes some milliseconds, or `NVIDIA_SMI_TIMEOUT_S` where a driver hangs."""
+    memory = psutil.virtual_memory()
+    limits = list(cgroup_limits(CGROUP_MOUNT, CGROUP_OF_SELF))
+    return Machine(
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_bytes=min([memory.total, *(limit.limit_bytes for limit in limits)]),
+        available_bytes=min([memory.available, *(limit.free_bytes for limit in limits)]),
+        gpus=tuple(nvidia_gpus()),
+    )
+
+
+def nvidia_gpus() -> list[Gpu]:
+    """Graphics processors as `nvidia-smi` lists them; none where it is missing or fails."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=NVIDIA_SMI_TIMEOUT_S, check=True)
+    except (subprocess.SubprocessError, OSError) as error:
+        log.warning("nvidia-smi is there but gives no answer, so no GPU is used: %s", error)
+        return []
+    return parse_nvidia_smi(done.stdout)
+
+
+def parse_nvidia_smi(text: str) -> list[Gpu]:
+    """Lines of `NAME, MEBIBYTES`. A line without a number (`[N/A]` on shared-memory boards) is left out."""
+    rows = (line.rpartition(",") for line in text.splitlines())
+    return [Gpu(name.strip(), int(size) * MIB) for name, _, size in rows if size.strip().isdigit()]
+
+
+def cgroup_limits(mount: Path, of_self: Path) -> Iterator[MemoryLimit]:
+    """Memory limits of the control groups that this process is in, and of all groups above them.
+
+    Reads version 2 (`memory.max`) and version 1 (`memory.limit_in_bytes`); see the kernel's
+    admin-guide/cgroup-v2 and cgroup-v1/memory. Inside a container the own group often is the mount itself,
+    which is why the mount is looked at too.
+    """
+    for line in _read(of_self).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, names = mount, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            root = mount / "memory"
+        else:
+            continue
+        own = PurePosixPath(path.lstrip("/"))
+        for group in (own, *own.parents):
+            limit = _limit(root / group, *names)
+            if limit is not None:
+                yield limit
+
+
+def _limit(group: Path, limit_name: str, usage_name: str, reclaimable_name: str) -> MemoryLimit | None:
+    limit, usage = _read(group / limit_name).strip(), _read(group / usage_name).strip()
+    if not (limit.isdigit() and usage.isdigit()):  # "max" is no limit
+        return None
+    stat = dict(line.split(" ", 1) for line in _read(group / "memory.stat").splitlines())
+    used = int(usage) - int(stat.get(reclaimable_name, "0"))  # cached files are given back under pressure
+    return MemoryLimit(int(limit), max(0, int(limit) - used))
+
+
+def _read(path: Path) -> str:
+    """A small file of the kernel, or nothing: absent ones are normal (another version, another system)."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

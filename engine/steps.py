@@ -1,0 +1,80 @@
+"""The step page: a few counters that the scheduler process writes and the host process reads without asking it.
+
+A small file mapped by both. The writer makes `sequence` odd while it writes, so a reader sees whole records only.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from pathlib import Path
+
+import msgspec
+
+_FIELDS = (
+    "sequence",
+    "steps",
+    "aborts",
+    "last_abort_arrival_step",
+    "idle_step",
+    "running",
+    "kv_free_tokens",
+    "kv_total_tokens",
+)
+_BYTES = 8 * len(_FIELDS)
+_RETRIES = 1000
+_RETRY_WAIT_S = 0.0005
+NEVER = -1
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """What the scheduler did so far; a step is one forward pass."""
+
+    steps: int
+    """Forward passes since the start."""
+    aborts: int
+    """Abort messages that arrived at the scheduler."""
+    last_abort_arrival_step: int
+    """`steps` when the last abort arrived, -1 before the first."""
+    idle_step: int
+    """`steps` when the scheduler first had nothing to do after the last abort, -1 while it has not been."""
+    running: int
+    """Requests that wait, prefill or decode."""
+    kv_free_tokens: int
+    """Tokens that a new request could take: free, or held only by the prefix cache."""
+    kv_total_tokens: int
+
+
+class StepPage:
+    """One mapping of the page. Exactly one process writes; any number read."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), _BYTES)
+        self._words = memoryview(self._map).cast("q")
+
+    @staticmethod
+    def create(path: Path) -> None:
+        """Lay an empty page at `path`, readable by its owner alone."""
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(b"\0" * _BYTES)
+        page = StepPage(path)
+        page.write(Steps(0, 0, NEVER, NEVER, 0, 0, 0))
+
+    def write(self, steps: Steps) -> None:
+        words = self._words
+        words[0] += 1
+        for at, value in enumerate(msgspec.structs.astuple(steps), start=1):
+            words[at] = value
+        words[0] += 1
+
+    def read(self) -> Steps:
+        """The last whole record. Raises RuntimeError if the writer died in the middle of one."""
+        for _ in range(_RETRIES):
+            before = self._words[0]
+            values = [int(word) for word in self._words[1:]]
+            if before % 2 == 0 and before == self._words[0]:
+                return Steps(*values)
+            time.sleep(_RETRY_WAIT_S)
+        raise RuntimeError("The scheduler stopped while it wrote its step page; the engine is going down.")

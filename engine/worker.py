@@ -1,0 +1,109 @@
+"""Entry points of SGLang's child processes: they die with the host, and the scheduler keeps the step page."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine.steps import NEVER, StepPage, Steps
+
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_SCHEDULER = "sglang.srt.managers.scheduler.Scheduler"
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when its parent ends, and go at once if the parent is gone already.
+
+    SGLang's children ask for it too, but only after half a minute of imports, in which they would be orphaned.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+class StepRecorder:
+    """Turns the scheduler's calls into the step page."""
+
+    def __init__(self, page: StepPage) -> None:
+        self._page = page
+        self._aborts = 0
+        self._abort_step = NEVER
+        self._idle_step = NEVER
+
+    def before_input(self, scheduler: Any, received: list[Any]) -> None:
+        """An abort arrives when the scheduler takes it out of its queue, between two steps."""
+        from sglang.srt.managers.io_struct import AbortReq
+
+        arrived = sum(isinstance(request, AbortReq) for request in received)
+        if arrived:
+            self._aborts += arrived
+            self._abort_step = int(scheduler.forward_ct)
+            self._idle_step = NEVER
+        if received:
+            self._write(scheduler)
+
+    def before_idle(self, scheduler: Any) -> None:
+        if self._idle_step == NEVER and self._abort_step != NEVER and scheduler.is_fully_idle():
+            self._idle_step = int(scheduler.forward_ct)
+        self._write(scheduler)
+
+    def after_step(self, _: None, scheduler: Any, *__: Any) -> None:
+        self._write(scheduler)
+
+    def _write(self, scheduler: Any) -> None:
+        chunked = scheduler.chunked_req is not None
+        running = len(scheduler.running_batch.reqs) + len(scheduler.waiting_queue) + chunked
+        free = scheduler.token_to_kv_pool_allocator.available_size() + scheduler.tree_cache.evictable_size()
+        self._page.write(
+            Steps(
+                steps=int(scheduler.forward_ct),
+                aborts=self._aborts,
+                last_abort_arrival_step=self._abort_step,
+                idle_step=self._idle_step,
+                running=running,
+                kv_free_tokens=int(free),
+                kv_total_tokens=int(scheduler.max_total_num_tokens),
+            )
+        )
+
+
+def record_steps(page_path: Path) -> None:
+    """Hook the scheduler class of this process (SGLang applies hooks before it constructs the scheduler)."""
+    from sglang.srt.plugins.hook_registry import HookRegistry, HookType
+
+    recorder = StepRecorder(StepPage(page_path))
+    HookRegistry.register(f"{_SCHEDULER}.process_input_requests", recorder.before_input, HookType.BEFORE)
+    HookRegistry.register(f"{_SCHEDULER}.on_idle", recorder.before_idle, HookType.BEFORE)
+    HookRegistry.register(f"{_SCHEDULER}.process_batch_result", recorder.after_step, HookType.AFTER)
+
+
+def keep_rendezvous_private() -> None:
+    """Give a group of one process an in-memory store: PyTorch's TCP store would listen on every interface."""
+    from sglang.srt.plugins.hook_registry import HookRegistry, HookType
+
+    def in_memory(original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("world_size") == 1 and "init_method" in kwargs:
+            from torch.distributed import HashStore
+
+            del kwargs["init_method"]
+            kwargs["store"] = HashStore()
+        original(*args, **kwargs)
+
+    HookRegistry.register("torch.distributed.init_process_group", in_memory, HookType.AROUND)
+
+
+def run_scheduler(page_path: Path, server_args: Any, port_args: Any, *args: Any, **kwargs: Any) -> None:
+    """SGLang's scheduler process; `args` as SGLang gives them: gpu id, ranks, and the pipe to the host."""
+    from sglang.srt.managers.scheduler import run_scheduler_process
+
+    keep_rendezvous_private()
+    tp_rank = args[1]
+    if tp_rank == 0:
+        record_steps(page_path)
+    run_scheduler_process(server_args, port_args, *args, **kwargs)

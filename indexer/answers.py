@@ -1,0 +1,281 @@
+"""The service's answer to each request."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import psutil
+
+from indexer import launch
+from indexer.connection import Connection
+from indexer.contents import STORE_ERRORS
+from indexer.embedding import Embedding, EmbeddingUnavailable
+from indexer.indexing import Report
+from indexer.live import TextCache
+from indexer.liveview import LiveView
+from indexer.messages import (
+    PROTOCOL_VERSION,
+    Answer,
+    CloseRoot,
+    Definition,
+    Done,
+    Hits,
+    OpenRoot,
+    Pack,
+    PackRequest,
+    ProtocolError,
+    Reference,
+    ReferenceList,
+    References,
+    Request,
+    RootStatus,
+    Search,
+    ServiceStatus,
+    StatusRequest,
+    SymbolList,
+    Symbols,
+    Welcome,
+)
+from indexer.paths import UnsafeFolderError
+from indexer.root import Root
+from indexer.roots import NoRoot, Roots
+from indexer.tokens import TokenizerError, tokenizer_for
+
+if TYPE_CHECKING:
+    from indexer.store import Store
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+_PACKS_AT_ONCE = 4
+"""Packing is mostly the processor's work; more at once only makes each of them later."""
+
+_REFERENCE_ROWS = 10
+"""Times the limit: rows are read from the store before those of other roots fall out."""
+
+_EXPECTED = (NoRoot, ProtocolError, TokenizerError, EmbeddingUnavailable, UnsafeFolderError, *STORE_ERRORS)
+
+
+class Answers:
+    """Holds what answering needs; one for the whole service."""
+
+    def __init__(
+        self,
+        roots: Roots,
+        store: Callable[[], Awaitable[Store]],
+        embedding: Embedding,
+        texts: TextCache,
+        shutdown: Callable[[], None],
+    ) -> None:
+        self.shutdown = shutdown
+        self._roots = roots
+        self._store = store
+        self._embedding = embedding
+        self._texts = texts
+        self._packers = ThreadPoolExecutor(_PACKS_AT_ONCE, thread_name_prefix="pack")
+        self._loop = asyncio.get_running_loop()
+
+    def welcome(self) -> Welcome:
+        return Welcome(PROTOCOL_VERSION, launch.own_version(), os.getpid())
+
+    def let_go(self, connection: Connection) -> None:
+        self._roots.release_all(connection)
+
+    def explain(self, failed: Exception) -> str:
+        """For the person who waited for the answer."""
+        if isinstance(failed, _EXPECTED):
+            return str(failed) or type(failed).__name__
+        _log.error("a request failed", exc_info=failed)
+        return (
+            f"the index service failed with {type(failed).__name__}: {failed}; its log is {launch.log_path()}"
+        )
+
+    async def answer(self, request: Request, connection: Connection, report: Report) -> Answer:
+        match request:
+            case OpenRoot():
+                return await self._open(request, connection, report)
+            case CloseRoot():
+                self._roots.release(request.root, connection)
+                return Done()
+            case Search():
+                return await self._search(request, connection)
+            case Symbols():
+                return await self._symbols(request, connection)
+            case References():
+                return await self._references(request, connection)
+            case PackRequest():
+                return await self._pack(request, connection)
+            case StatusRequest():
+                return await self._status(request)
+            case _:
+                raise ProtocolError(f"{type(request).__name__} cannot be asked here")
+
+    async def _open(self, request: OpenRoot, connection: Connection, report: Report) -> RootStatus:
+        root = self._roots.hold(request.root, connection)
+        root.retry()
+        if request.wait or request.wait_vectors:
+            root.listeners.add(report)
+            try:
+                await root.settled(request.wait_vectors)
+            finally:
+                root.listeners.discard(report)
+        return await self._root_status(root)
+
+    async def _root_status(self, root: Root) -> RootStatus:
+        try:
+            store = await self._store() if root.ready else None
+        except STORE_ERRORS:
+            store = None  # the root's own status says why
+        return await asyncio.to_thread(root.status, store)
+
+    async def _search(self, request: Search, connection: Connection) -> Hits:
+        from indexer import search
+
+        view = await self._view(self._roots.hold(request.root, connection), connection)
+        found = await self._ask(view, request.query, request.limit, search.SEARCH_PATIENCE_S, start=True)
+        return Hits(found.hits, "; ".join(filter(None, [*view.notes, found.note])))
+
+    async def _ask(self, view: LiveView, query: str, limit: int, wait_s: float, *, start: bool) -> Hits:
+        """Hybrid search; awaited on the service's own loop."""
+        from indexer.search import Searcher
+
+        store = await self._store()
+
+        async def vector(text: str) -> list[float]:
+            if not store.embedded:
+                raise EmbeddingUnavailable(self._embedding.problem or "no vectors yet")
+            return await self._embedding.question(text, wait_s=wait_s, start=start)
+
+        return await Searcher(store).search(view, query, limit, vector)
+
+    async def _ask_for_pack(self, view: LiveView, query: str, limit: int) -> Hits:
+        """The same from a packing thread's loop."""
+        from indexer.search import PACK_PATIENCE_S
+
+        asked = self._ask(view, query, limit, PACK_PATIENCE_S, start=False)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self._loop))
+
+    async def _view(self, root: Root, connection: Connection) -> LiveView:
+        overlays = dict(connection.overlays)
+        return await asyncio.to_thread(LiveView, root, overlays, self._texts, self._ask_for_pack)
+
+    async def _symbols(self, request: Symbols, connection: Connection) -> SymbolList:
+        view = await self._view(self._roots.hold(request.root, connection), connection)
+
+        def find() -> list[Definition]:
+            if request.path is not None:
+                found = view.definitions_in(request.path)
+                return [it for it in found if request.name in (None, it.name)]
+            if request.name is None:
+                raise ProtocolError("ask for symbols by name or by path")
+            return list(view.definitions_named(request.name))
+
+        return SymbolList((await asyncio.to_thread(find))[: request.limit])
+
+    async def _references(self, request: References, connection: Connection) -> ReferenceList:
+        store = await self._store()
+        view = await self._view(self._roots.hold(request.root, connection), connection)
+
+        def find() -> list[Reference]:
+            found = [
+                Reference(path, request.name, line)
+                for path, document in view.overlays.items()
+                for line in document.references(request.name)
+            ]
+            for key, lines in store.references_to(request.name, request.limit * _REFERENCE_ROWS):
+                for path in view.paths_by_key.get(key, ()):
+                    if path not in view.overlays:
+                        found.extend(Reference(path, request.name, line) for line in lines)
+            return sorted(found, key=lambda reference: (reference.path, reference.line))
+
+        return ReferenceList((await asyncio.to_thread(find))[: request.limit])
+
+    async def _pack(self, request: PackRequest, connection: Connection) -> Pack:
+        root = self._root_of(request, connection)
+        view = await self._view(root, connection)
+        path = Path(os.path.realpath(request.path))
+        relative = path.relative_to(root.path).as_posix() if path.is_relative_to(root.path) else ""
+
+        async def work() -> Pack:
+            # imported here: it is needed by the first pack, not by the service's start
+            packing = importlib.import_module("indexer.pack")
+            tokenizer = tokenizer_for(request.tokenizer)
+            return await packing.pack(request, view, relative, tokenizer, connection.pack_memory)
+
+        return await self._in_own_loop(work)
+
+    async def _in_own_loop(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Runs `work` on a packing thread: it tokenizes and reads files, which must not hold up other
+        answers."""
+        started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[_T]]] = []
+
+        async def inner() -> _T:
+            task = asyncio.ensure_future(work())
+            assert isinstance(task, asyncio.Task)
+            started.append((asyncio.get_running_loop(), task))
+            return await task
+
+        try:
+            return await self._loop.run_in_executor(self._packers, lambda: asyncio.run(inner()))
+        except asyncio.CancelledError:
+            for loop, task in started:
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(task.cancel)
+            raise
+
+    def _root_of(self, request: PackRequest, connection: Connection) -> Root:
+        if request.root is not None:
+            return self._roots.hold(request.root, connection)
+        path = Path(os.path.realpath(request.path))
+        holding = [root for root in self._roots.held_by(connection) if path.is_relative_to(root.path)]
+        if not holding:
+            raise NoRoot(f"no open folder holds {request.path}: open its folder, or name the root")
+        return max(holding, key=lambda root: len(root.path.parts))
+
+    async def _status(self, request: StatusRequest) -> ServiceStatus:
+        roots = self._roots.all()
+        if request.root is not None:
+            wanted = Path(os.path.realpath(request.root))
+            roots = [root for root in roots if root.path == wanted]
+        try:
+            store = await self._store()
+            folder, size = str(store.folder), await asyncio.to_thread(_size_of, store.folder)
+        except STORE_ERRORS as failed:
+            folder, size = f"cannot be opened: {failed}", 0
+        return ServiceStatus(
+            version=launch.own_version(),
+            pid=os.getpid(),
+            store=folder,
+            store_bytes=size,
+            rss_bytes=await asyncio.to_thread(_rss_with_children),
+            embedder=self._embedding.state,
+            roots=[await self._root_status(root) for root in roots],
+        )
+
+
+def _size_of(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            continue  # compacted away meanwhile
+    return total
+
+
+def _rss_with_children() -> int:
+    own = psutil.Process()
+    total = own.memory_info().rss
+    for child in own.children(recursive=True):
+        try:
+            total += child.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total

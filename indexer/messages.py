@@ -1,0 +1,308 @@
+"""Every message between the index service and those who ask it, and how they are framed on the socket.
+
+A frame is a 4-byte big-endian length and one msgpack document. A client sends `Call` frames and gets, for each
+id, any number of `Progress` frames and then exactly one `Reply` or `Failure`. Lines and characters are 0-based,
+characters are Unicode code points, end lines are exclusive, paths are POSIX and relative to their root.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import Literal
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+"""Raised with every change below; a client that meets another version asks that service to make room."""
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+"""A 256K-token pack with text and ids is about 3 MB; anything near this limit is a fault, not a message."""
+
+Layer = Literal["base", "overlay", "retrieved"]
+"""Where a segment stands in the prompt, from most stable to most volatile."""
+
+
+class TokenizerRef(msgspec.Struct, frozen=True):
+    """Which tokenizer counts and encodes. `file` is a Hugging Face `tokenizer.json`; without one, tokens are
+    estimated as UTF-8 bytes / `bytes_per_token` and no ids are given."""
+
+    file: str | None = None
+    bytes_per_token: float = 3.0
+
+
+# ---------------------------------------------------------------- requests
+
+
+class Hello(msgspec.Struct, tag="hello", frozen=True):
+    """First call on every connection. Answer: `Welcome`."""
+
+    protocol: int = PROTOCOL_VERSION
+
+
+class OpenRoot(msgspec.Struct, tag="open_root", frozen=True):
+    """Index this folder and keep it in step for as long as this connection lives. Idempotent.
+    With `wait`, answers when symbols and full text are whole and sends `Progress` until then;
+    with `wait_vectors` also when every chunk has its vector. Answer: `RootStatus`."""
+
+    root: str
+    wait: bool = False
+    wait_vectors: bool = False
+
+
+class CloseRoot(msgspec.Struct, tag="close_root", frozen=True):
+    root: str
+
+
+class Overlay(msgspec.Struct, tag="overlay", frozen=True):
+    """Unsaved text of an open document; from now on it stands instead of what is stored. `text=None` takes it away.
+    It belongs to this connection and dies with it. `path` is absolute. Answer: `Done`."""
+
+    path: str
+    text: str | None
+    version: int = 0
+
+
+class Search(msgspec.Struct, tag="search", frozen=True):
+    root: str
+    query: str
+    limit: int = 10
+
+
+class Symbols(msgspec.Struct, tag="symbols", frozen=True):
+    """Definitions by exact `name`, or all of one file when `path` is given (relative to the root)."""
+
+    root: str
+    name: str | None = None
+    path: str | None = None
+    limit: int = 200
+
+
+class References(msgspec.Struct, tag="references", frozen=True):
+    root: str
+    name: str
+    limit: int = 200
+
+
+class PackRequest(msgspec.Struct, tag="pack", frozen=True):
+    """What should the model read before it writes at this cursor? `path` is absolute; `text` is the whole document
+    as the editor has it. `header_tokens` is what the prompt adds to each segment beside its path line and text."""
+
+    path: str
+    text: str
+    line: int
+    character: int
+    budget: int
+    tokenizer: TokenizerRef
+    root: str | None = None
+    header_tokens: int = 1
+
+
+class StatusRequest(msgspec.Struct, tag="status", frozen=True):
+    root: str | None = None
+
+
+class Shutdown(msgspec.Struct, tag="shutdown", frozen=True):
+    """Finish what is being written and go."""
+
+
+Request = (
+    Hello | OpenRoot | CloseRoot | Overlay | Search | Symbols | References | PackRequest | StatusRequest | Shutdown
+)
+
+# ---------------------------------------------------------------- answers
+
+
+class Welcome(msgspec.Struct, tag="welcome", frozen=True):
+    protocol: int
+    version: str
+    pid: int
+
+
+class Done(msgspec.Struct, tag="done", frozen=True):
+    pass
+
+
+class Definition(msgspec.Struct, tag="definition", frozen=True):
+    path: str
+    name: str
+    kind: str
+    """`class`, `function`, `method`, `constant`, `interface`, `type`, `enum`, `module`, `macro`, …"""
+    start_line: int
+    end_line: int
+    container: str = ""
+    signature: str = ""
+
+
+class Reference(msgspec.Struct, tag="reference", frozen=True):
+    path: str
+    name: str
+    line: int
+
+
+class SymbolList(msgspec.Struct, tag="symbol_list", frozen=True):
+    definitions: list[Definition]
+
+
+class ReferenceList(msgspec.Struct, tag="reference_list", frozen=True):
+    references: list[Reference]
+
+
+class Hit(msgspec.Struct, tag="hit", frozen=True):
+    path: str
+    start_line: int
+    end_line: int
+    score: float
+    text: str
+    why: str
+    """`symbol`, `text`, `vector`, or several joined by `+`."""
+
+
+class Hits(msgspec.Struct, tag="hits", frozen=True):
+    hits: list[Hit]
+    note: str = ""
+    """What was not asked and why, e.g. `vectors: 120 of 900 chunks embedded`."""
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A run of whole lines of one file, beginning at a non-blank line and ending in exactly one newline."""
+
+    path: str
+    start_line: int
+    end_line: int
+    tokens: int
+    """Of the text, its path line and `header_tokens`: what it takes of the budget."""
+    layer: Layer
+    reason: str
+    text: str
+    ids: list[int] = []
+    """Token ids of `text` alone; empty when the tokenizer is an estimate."""
+
+
+class Pack(msgspec.Struct, tag="pack_answer", frozen=True):
+    budget: int
+    tokens: int
+    segments: list[Segment]
+    repo_name: str = ""
+    root: str = ""
+    relative_path: str = ""
+    """The cursor's file below `root`."""
+    notes: list[str] = []
+    """Why something that one would expect is not here: index not ready, excluded file, no budget …"""
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    path: str
+    reason: str
+
+
+class RootStatus(msgspec.Struct, tag="root_status", frozen=True):
+    root: str
+    state: Literal["listing", "indexing", "ready", "failed"]
+    files: int = 0
+    files_done: int = 0
+    symbols: int = 0
+    references: int = 0
+    chunks: int = 0
+    vectors: int = 0
+    source_bytes: int = 0
+    seconds: float = 0.0
+    """Of the last full pass, without vectors."""
+    skipped: dict[str, int] = {}
+    """Reason → number of files."""
+    skipped_examples: list[Skipped] = []
+    error: str = ""
+    watching: str = ""
+    """`events`, `polling`, or empty with the reason in `error`."""
+
+
+class ServiceStatus(msgspec.Struct, tag="service_status", frozen=True):
+    version: str
+    pid: int
+    store: str
+    store_bytes: int
+    rss_bytes: int
+    embedder: str
+    """Name and state of the embedder, or why there is none."""
+    roots: list[RootStatus]
+
+
+Answer = (
+    Welcome | Done | SymbolList | ReferenceList | Hits | Pack | RootStatus | ServiceStatus
+)
+
+# ---------------------------------------------------------------- envelopes
+
+
+class Call(msgspec.Struct, tag="call", frozen=True):
+    id: int
+    request: Request
+
+
+class Cancel(msgspec.Struct, tag="cancel", frozen=True):
+    """Nobody waits for `id` any longer. No answer is sent for it."""
+
+    id: int
+
+
+class Reply(msgspec.Struct, tag="reply", frozen=True):
+    id: int
+    answer: Answer
+
+
+class Failure(msgspec.Struct, tag="failure", frozen=True):
+    id: int
+    message: str
+    """What happened, to what, and what to do; fit to be shown to a person."""
+
+
+class ProgressNote(msgspec.Struct, tag="progress", frozen=True):
+    """Progress of call `id`."""
+
+    id: int
+    stage: Literal["listing", "parsing", "writing", "embedding"]
+    done: int
+    total: int
+
+
+Inbound = Call | Cancel
+Outbound = Reply | Failure | ProgressNote
+
+_LENGTH = struct.Struct(">I")
+_encoder = msgspec.msgpack.Encoder()
+_inbound = msgspec.msgpack.Decoder(Inbound)
+_outbound = msgspec.msgpack.Decoder(Outbound)
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is no frame of this protocol."""
+
+
+def frame(message: Inbound | Outbound) -> bytes:
+    """The bytes of one message as they go over the socket."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
+    """The body of the next frame, None at a clean end. Raises ProtocolError for an oversize or cut frame."""
+    try:
+        head = await reader.readexactly(_LENGTH.size)
+        (length,) = _LENGTH.unpack(head)
+        if length > MAX_FRAME_BYTES:
+            raise ProtocolError(f"a frame of {length} bytes is over the limit of {MAX_FRAME_BYTES}")
+        return await reader.readexactly(length)
+    except asyncio.IncompleteReadError as cut:
+        if cut.partial:
+            raise ProtocolError("the connection ended inside a frame") from cut
+        return None
+
+
+def decode_inbound(body: bytes) -> Inbound:
+    """Raises msgspec.DecodeError when `body` is not a message that a client may send."""
+    return _inbound.decode(body)
+
+
+def decode_outbound(body: bytes) -> Outbound:
+    """Raises msgspec.DecodeError when `body` is not a message that the service may send."""
+    return _outbound.decode(body)

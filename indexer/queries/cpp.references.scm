@@ -1,0 +1,5 @@
+(call_expression function: (qualified_identifier name: (identifier) @reference.call))
+(call_expression function: (qualified_identifier name: (qualified_identifier name: (identifier) @reference.call)))
+(call_expression function: (template_function name: (identifier) @reference.call))
+(call_expression function: (qualified_identifier name: (template_function name: (identifier) @reference.call)))
+(qualified_identifier scope: (namespace_identifier) @reference.name)

@@ -1,0 +1,11 @@
+(method_invocation name: (identifier) @reference.call)
+(method_invocation object: (identifier) @reference.name)
+(method_reference (identifier) @reference.name)
+(type_identifier) @reference.type
+(annotation name: (identifier) @reference.type)
+(marker_annotation name: (identifier) @reference.type)
+(import_declaration (scoped_identifier name: (identifier) @reference.import))
+(field_access object: (identifier) @reference.name)
+(field_access field: (identifier) @reference.name)
+(argument_list (identifier) @reference.name)
+(binary_expression (identifier) @reference.name)

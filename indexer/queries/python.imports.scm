@@ -1,0 +1,2 @@
+(import_statement) @statement
+(import_from_statement) @statement

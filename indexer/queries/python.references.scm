@@ -1,0 +1,28 @@
+; What is called, inherited, named as a type, used as a decorator or imported.
+
+(call function: (identifier) @reference.call)
+(call function: (attribute attribute: (identifier) @reference.call))
+(class_definition superclasses: (argument_list (identifier) @reference.class))
+(class_definition superclasses: (argument_list (attribute attribute: (identifier) @reference.class)))
+(decorator (identifier) @reference.call)
+(decorator (attribute attribute: (identifier) @reference.call))
+(type (identifier) @reference.type)
+(type (attribute attribute: (identifier) @reference.type))
+(type (generic_type (identifier) @reference.type))
+(type (subscript value: (identifier) @reference.type))
+(type (subscript subscript: (identifier) @reference.type))
+(type (binary_operator (identifier) @reference.type))
+(import_from_statement name: (dotted_name (identifier) @reference.import))
+(import_from_statement name: (aliased_import name: (dotted_name (identifier) @reference.import)))
+
+; Passed or assigned without being called: only what is written like a class or a constant, or every variable would count.
+(argument_list (identifier) @reference.name)
+(keyword_argument value: (identifier) @reference.name)
+(assignment right: (identifier) @reference.name)
+(attribute object: (identifier) @reference.name)
+(comparison_operator (identifier) @reference.name)
+(binary_operator (identifier) @reference.name)
+(return_statement (identifier) @reference.name)
+(default_parameter value: (identifier) @reference.name)
+(typed_default_parameter value: (identifier) @reference.name)
+(attribute attribute: (identifier) @reference.name)

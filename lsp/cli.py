@@ -1,0 +1,144 @@
+"""The `foreword` command: every subcommand's arguments and help; the work is done in `lsp/commands/`.
+
+Heavy modules are imported inside the commands, so that `foreword lsp` starts in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsp.terminal import parse_place
+
+app = typer.Typer(
+    name="foreword",
+    help="Code completion that has read your repository. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing to show.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+engine_app = typer.Typer(help="The engine host: the model that every editor of this user shares.", no_args_is_help=True)
+app.add_typer(engine_app, name="engine")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
+Model = Annotated[
+    str | None, typer.Option(help="Model by full or short name; without it the machine's memory and devices decide.")
+]
+Where = Annotated[str, typer.Argument(metavar="FILE:LINE:COL", help="The cursor, counted from 1, COL in characters.")]
+Folder = Annotated[Path, typer.Argument(help="The repository.", exists=True, file_okay=False)]
+Budget = Annotated[int | None, typer.Option(min=0, help="Tokens of repository context; without it the profile's own.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"foreword {version('foreword')}")
+        raise typer.Exit
+
+
+@app.callback()
+def foreword(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("lsp")
+def language_server() -> None:
+    """The language server on stdio, for an editor to start."""
+    from lsp.server import run
+
+    raise typer.Exit(run())
+
+
+@app.command()
+def index(
+    folder: Folder = Path(),
+    vectors: Annotated[bool, typer.Option(help="Also wait until every chunk has its vector.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Index a repository now and print what was found."""
+    from lsp.commands.repository import run_index
+
+    run_index(folder.absolute(), wait_vectors=vectors, as_json=as_json)
+
+
+@app.command()
+def search(
+    query: str,
+    folder: Annotated[Path, typer.Option("--dir", help="The repository.", exists=True, file_okay=False)] = Path(),
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 10,
+    as_json: Json = False,
+) -> None:
+    """Search a repository by words, symbols and meaning."""
+    from lsp.commands.repository import run_search
+
+    run_search(query, folder.absolute(), limit=limit, as_json=as_json)
+
+
+@app.command()
+def context(where: Where, budget: Budget = None, model: Model = None, as_json: Json = False) -> None:
+    """What the model would read before it writes at this cursor, and why each part is there."""
+    from lsp.commands.cursor import run_context
+
+    run_context(parse_place(where), budget=budget, model=model, as_json=as_json)
+
+
+@app.command()
+def complete(
+    where: Where,
+    no_context: Annotated[bool, typer.Option("--no-context", help="Read nothing but the file itself.")] = False,
+    budget: Budget = None,
+    model: Model = None,
+    url: Annotated[
+        str | None, typer.Option(help="An OpenAI-compatible server instead of the embedded engine.")
+    ] = None,
+    key: Annotated[str, typer.Option(envvar="FOREWORD_API_KEY", help="Its key.")] = "",
+    as_json: Json = False,
+) -> None:
+    """One completion at this cursor, streamed as it is written."""
+    from lsp.commands.cursor import run_complete
+
+    place = parse_place(where)
+    run_complete(place, with_context=not no_context, budget=budget, model=model, url=url, key=key, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What is wrong with this machine or set-up, and the remedy."""
+    from lsp.commands.doctor import run_doctor
+
+    run_doctor(as_json=as_json)
+
+
+@engine_app.command("start")
+def engine_start(model: Model = None, as_json: Json = False) -> None:
+    """Start the engine host, if it is not running, and wait until it answers."""
+    from lsp.commands.engine import run_start
+
+    run_start(model, as_json=as_json)
+
+
+@engine_app.command("stop")
+def engine_stop(model: Model = None, as_json: Json = False) -> None:
+    """Let running requests finish and end the host; without --model, every host of this user."""
+    from lsp.commands.engine import run_stop
+
+    run_stop(model, as_json=as_json)
+
+
+@engine_app.command("status")
+def engine_status(as_json: Json = False) -> None:
+    """Model and why it was chosen, device, memory, cache hit rate, requests."""
+    from lsp.commands.engine import run_status
+
+    run_status(as_json=as_json)
+
+
+def main() -> None:
+    """The console script."""
+    app()

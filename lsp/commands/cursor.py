@@ -1,0 +1,214 @@
+"""`foreword context` and `foreword complete`: what the server does at a cursor, asked from a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from engine.launcher import EngineError, EngineInfo
+from engine.paths import EnginePathError
+from engine.profiles import ProfileError
+from engine.sse import EngineRequestError
+from engine.tokens import TokenizerError
+from engine.weights import WeightsError
+from indexer.client import IndexClient, IndexServiceError
+from indexer.exclusions import why_file_excluded
+from indexer.messages import Pack, PackRequest, TokenizerRef
+from lsp.commands.repository import open_root
+from lsp.completion import Completion, complete
+from lsp.documents import Snapshot
+from lsp.engines import Engine, NoEngine, choose_profile, configured, embedded
+from lsp.settings import EngineSettings, Settings
+from lsp.terminal import EXIT_EMPTY, Place, Report, err, fail, out, print_json, progress, root_of, run
+
+if TYPE_CHECKING:
+    from engine.profiles import Profile
+
+EXPECTED = (
+    EngineError,
+    EnginePathError,
+    EngineRequestError,
+    IndexServiceError,
+    NoEngine,
+    ProfileError,
+    TokenizerError,
+    WeightsError,
+)
+"""What can go wrong outside Foreword; each message is for a person."""
+
+
+def snapshot_of(place: Place) -> tuple[Snapshot, int]:
+    """The file as a document and the cursor's offset in it. Ends the command when there is no such place."""
+    from indexer.syntax import language_of
+
+    try:
+        text = place.file.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        fail(f"{place.file} does not exist")
+    except UnicodeDecodeError:
+        fail(f"{place.file} is not UTF-8")
+    except OSError as error:
+        fail(f"{place.file} cannot be read: {error.strerror}")
+    why = why_file_excluded(place.file, root_of(place.file))
+    if why is not None:
+        fail(f"{place.file} is never shown to a model: {why}", EXIT_EMPTY)
+    lines = text.splitlines(keepends=True) or [""]
+    if text.endswith("\n"):
+        lines.append("")
+    if place.line >= len(lines) or place.character > len(lines[place.line].rstrip("\r\n")):
+        where = f"{place.line + 1}:{place.character + 1}"
+        fail(f"{place.file} has no position {where}; it has {len(lines)} lines")
+    offset = sum(map(len, lines[: place.line])) + place.character
+    path = str(place.file)
+    return Snapshot(place.file.as_uri(), path, language_of(path), 1, text), offset
+
+
+def run_context(place: Place, *, budget: int | None, model: str | None, as_json: bool) -> None:
+    document, _ = snapshot_of(place)
+
+    async def ask() -> Pack:
+        with progress(not as_json) as report:
+            profile = (await asyncio.to_thread(choose_profile, model or "")).profile
+            tokenizer = await asyncio.to_thread(_tokenizer_file, profile, report)
+            client, _ = await open_root(root_of(place.file), report)
+        try:
+            request = PackRequest(
+                path=str(place.file),
+                text=document.text,
+                line=place.line,
+                character=place.character,
+                budget=profile.default_budget if budget is None else budget,
+                tokenizer=TokenizerRef(str(tokenizer)),
+                root=str(root_of(place.file)),
+            )
+            return await client.pack(request)
+        finally:
+            await client.close()
+
+    pack = run(ask(), EXPECTED)
+    if as_json:
+        print_json(_document(pack))
+        return
+    for note in pack.notes:
+        err.print(f"[yellow]{escape(note)}[/]")
+    if not pack.segments:
+        fail("the pack is empty", EXIT_EMPTY)
+    for segment in pack.segments:
+        span = f"{segment.path}:{segment.start_line + 1}-{segment.end_line}"
+        out.print(f"[bold]{escape(span)}[/]  {segment.tokens} tokens, {segment.layer}: {escape(segment.reason)}")
+        out.print(Text("".join(f"    {line}" for line in segment.text.splitlines(keepends=True)), style="dim"))
+    out.print(f"{pack.tokens} of {pack.budget} tokens")
+
+
+def _tokenizer_file(profile: Profile, report: Report) -> Path:
+    from engine.weights import ensure_tokenizer
+
+    return ensure_tokenizer(profile, report)
+
+
+def _document(pack: Pack) -> dict[str, Any]:
+    """The shape that the README promises: lines 1-based, the last line included, no token ids."""
+    segments = [
+        {
+            "path": segment.path,
+            "start_line": segment.start_line + 1,
+            "end_line": segment.end_line,
+            "tokens": segment.tokens,
+            "layer": segment.layer,
+            "reason": segment.reason,
+            "text": segment.text,
+        }
+        for segment in pack.segments
+    ]
+    return {"budget": pack.budget, "tokens": pack.tokens, "segments": segments, "notes": pack.notes}
+
+
+def run_complete(
+    place: Place,
+    *,
+    with_context: bool,
+    budget: int | None,
+    model: str | None,
+    url: str | None,
+    key: str,
+    as_json: bool,
+) -> None:
+    document, offset = snapshot_of(place)
+    settings = Settings(model=model or "auto", budget_tokens=budget or 0)
+    if url:
+        foreign = EngineSettings(kind="openai", url=url, key=key, model=model or "")
+        settings = msgspec.structs.replace(settings, engine=foreign)
+
+    async def write() -> Completion:
+        with progress(not as_json) as report:
+            engine = await _engine(settings, report)
+            client = None
+            if with_context:
+                client, _ = await open_root(root_of(place.file), report)
+        try:
+            return await _streamed(document, offset, client, engine, settings, shown=not as_json)
+        finally:
+            await engine.endpoint.close()
+            if client is not None:
+                await client.close()
+
+    completion = run(write(), EXPECTED)
+    if as_json:
+        names = ("text", "completion_tokens", "prompt_tokens", "cached_tokens", "ttft_s", "total_s", "reason")
+        print_json({name: getattr(completion, name) for name in names})
+    elif completion.text:
+        out.print(Text(completion.text))
+        cached = "" if completion.cached_tokens is None else f", {completion.cached_tokens} of them cached"
+        err.print(
+            f"[dim]first token {completion.ttft_s:.2f} s, all {completion.total_s:.2f} s, "
+            f"{completion.prompt_tokens} tokens read{cached}[/]"
+        )
+    if not completion.text:
+        fail(completion.reason, EXIT_EMPTY)
+
+
+async def _engine(settings: Settings, report: Report) -> Engine:
+    if settings.engine.kind != "embedded":
+        return await asyncio.to_thread(configured, settings.engine)
+
+    def on_progress(info: EngineInfo) -> None:
+        report(info.stage or info.state, info.done, info.total)
+
+    return await embedded(settings.model, on_progress)
+
+
+async def _streamed(
+    document: Snapshot,
+    offset: int,
+    client: IndexClient | None,
+    engine: Engine,
+    settings: Settings,
+    *,
+    shown: bool,
+) -> Completion:
+    """The completion, growing on stderr while it is written when that is a terminal."""
+    if not settings.budget_tokens:
+        settings = msgspec.structs.replace(settings, budget_tokens=engine.budget_tokens)
+    with Live(console=err, auto_refresh=False, transient=True, screen=False) as live:
+
+        def grow(text: str) -> None:
+            if shown and err.is_terminal:
+                live.update(Text(text, style="green"), refresh=True)
+
+        return await complete(
+            document,
+            client,
+            engine.endpoint,
+            engine.tokenizer,
+            engine.profile,
+            settings,
+            grow,
+            offset=offset,
+            root=str(root_of(Path(document.path or "."))),
+        )

@@ -1,0 +1,103 @@
+"""`foreword engine start/stop/status`: the host that holds the model, seen from a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from rich.markup import escape
+from rich.table import Table
+
+from engine.client import EngineRequestError, SGLangEndpoint
+from engine.launcher import EngineError, EngineInfo, ensure_engine, list_engines, stop_engine
+from engine.profiles import Choice, ProfileError, choose, find, measure
+from lsp.terminal import EXIT_EMPTY, err, fail, out, print_json, progress, run
+
+START_TIMEOUT_S = 3600.0
+"""The first start downloads half a gigabyte; the bar shows that it moves."""
+STOP_TIMEOUT_S = 30.0
+
+
+def chosen(model: str | None) -> Choice:
+    """The model asked for, or the one that fits this machine. Ends the command with the reason when none does."""
+    try:
+        return choose(measure(), find(model) if model else None)
+    except ProfileError as error:
+        fail(str(error))
+
+
+def run_start(model: str | None, *, as_json: bool) -> None:
+    choice = chosen(model)
+
+    async def start() -> EngineInfo:
+        with progress(not as_json) as report:
+            return await ensure_engine(choice.profile, on_progress=report, timeout_s=START_TIMEOUT_S)
+
+    info = run(start(), (EngineError,))
+    if as_json:
+        print_json(_public(info))
+        return
+    out.print(f"{escape(info.model)} is ready at {info.url} (pid {info.pid})")
+    out.print(f"[dim]{escape(choice.reason)}[/]")
+
+
+def run_stop(model: str | None, *, as_json: bool) -> None:
+    names = [find(model).short] if model else [info.model for info in list_engines()]
+
+    async def stop() -> dict[str, bool]:
+        return {name: await stop_engine(name, timeout_s=STOP_TIMEOUT_S) for name in names}
+
+    stopped = run(stop(), (EngineError,))
+    if as_json:
+        print_json(stopped)
+        return
+    if not any(stopped.values()):
+        fail("no engine host is running", EXIT_EMPTY)
+    for name, done in stopped.items():
+        out.print(f"{escape(name)}: {'stopped' if done else 'was not running'}")
+
+
+async def _describe(info: EngineInfo) -> dict[str, Any]:
+    described = _public(info)
+    if info.state != "ready":
+        return described
+    endpoint = SGLangEndpoint(info.url, info.key, find(info.model))
+    try:
+        described["server"] = await endpoint.status()
+    except (EngineRequestError, httpx.HTTPError) as error:
+        described["server"] = {"error": str(error)}
+    finally:
+        await endpoint.close()
+    return described
+
+
+def run_status(*, as_json: bool) -> None:
+    async def status() -> list[dict[str, Any]]:
+        return [await _describe(info) for info in list_engines()]
+
+    engines = run(status(), (EngineError,))
+    if as_json:
+        print_json({"engines": engines, "would_choose": chosen(None).reason})
+        return
+    if not engines:
+        err.print("no engine host is running; the first completion starts it")
+        err.print(f"it would choose: {escape(chosen(None).reason)}")
+        return
+    for engine in engines:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for name, value in engine.items():
+            if isinstance(value, dict):
+                for inner, detail in value.items():
+                    table.add_row(inner, escape(str(detail)))
+            else:
+                table.add_row(name, escape(str(value)))
+        out.print(table)
+
+
+def _public(info: EngineInfo) -> dict[str, Any]:
+    """What may be shown: everything but the key."""
+    import msgspec
+
+    described: dict[str, Any] = msgspec.to_builtins(info)
+    del described["key"]
+    return described

@@ -1,0 +1,254 @@
+"""The life of one completion, without any protocol: snapshot → pack → prompt → stream → trim.
+
+The server, the command line and the demo all go through `complete`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from engine.prompts import ContextSegment, Prompt, completion_prompt
+from engine.prompts import Tokenizer as PromptTokenizer
+from indexer.messages import Pack, PackRequest, Segment, TokenizerRef
+from lsp.documents import Snapshot, line_around, line_ending, position_at
+from lsp.overlap import CLOSERS
+from lsp.settings import Settings
+from lsp.trim import Decision, Place, Trimmer
+
+if TYPE_CHECKING:
+    from engine.endpoint import Chunk, Endpoint
+    from engine.profiles import Profile
+    from indexer.client import IndexClient
+
+DEFAULT_BUDGET_TOKENS = 1_536
+"""Of a whole prompt where nothing else is known: some 3 s of cold prefill for the embedded model on one
+core."""
+
+WINDOW_SHARE = 3
+"""The text before the cursor takes at most one part in so many of the budget."""
+WINDOW_STEPS = 4
+"""A window that does not need its share gives it back in quarters: finer steps would change the pack's size,
+and with it what the prefix cache holds, at every other keystroke."""
+MAX_WINDOW_TOKENS = 4_096
+SUFFIX_SHARE = 12
+MAX_SUFFIX_TOKENS = 512
+"""The suffix follows the cursor in the prompt, so every keystroke computes it anew: it stays short."""
+HEADER_RESERVE_TOKENS = 64
+"""Repository name, path line and control tokens of the cursor's own file."""
+
+LINE_TOKENS = 96
+"""No line of code is longer; the trimmer normally ends the stream long before."""
+TOKENS_PER_BLOCK_LINE = 14
+"""Of source text, indentation included, rounded up; times `max_lines` it bounds a block."""
+MAX_BLOCK_TOKENS = 512
+
+PACK_TIMEOUT_S = 3.0
+"""A pack takes tens of milliseconds; a completion without context is better than one that waits longer."""
+
+
+class Tokenizer(PromptTokenizer, Protocol):
+    """A tokenizer that can also be named to the index service."""
+
+    @property
+    def file(self) -> Path | None: ...
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """`text` goes in at the cursor in place of `replaced` characters after it; without text there is a
+    `reason`."""
+
+    text: str
+    reason: str = ""
+    replaced: int = 0
+    block: bool = False
+    completion_tokens: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int | None = None
+    ttft_s: float = 0.0
+    total_s: float = 0.0
+    segments: list[Segment] = []
+    notes: list[str] = []
+    """Why context that one would expect was not read."""
+
+
+async def complete(
+    snapshot: Snapshot,
+    index: IndexClient | None,
+    endpoint: Endpoint,
+    tokenizer: Tokenizer,
+    profile: Profile,
+    settings: Settings,
+    on_text: Callable[[str], None] | None = None,
+    *,
+    offset: int,
+    root: str | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Completion:
+    """What belongs at `offset` of `snapshot`. `on_text` gets the text so far each time it has grown.
+
+    Raises EngineRequestError when the engine fails. Trouble with the index costs the context, not the
+    completion. Cancelling this ends the request in the engine.
+    """
+    started = clock()
+    document = _with_preamble(snapshot)
+    place = await asyncio.to_thread(place_at, document, offset + len(snapshot.preamble), settings.max_lines)
+    shares = _shares(
+        place, settings.budget_tokens or DEFAULT_BUDGET_TOKENS, endpoint.context_tokens, tokenizer
+    )
+    pack, note = await _read(index, document, place, shares.context, tokenizer, root)
+    prompt = await asyncio.to_thread(_prompt, profile, tokenizer, document, place, pack, shares)
+    answer = await _write(endpoint, prompt, place, settings, on_text, clock)
+    decision, chunk = answer.decision, answer.chunk
+    return Completion(
+        text=decision.text.replace("\n", line_ending(document.text)),
+        reason=decision.why,
+        replaced=decision.replaced,
+        block=place.block,
+        completion_tokens=chunk.completion_tokens if chunk else 0,
+        prompt_tokens=chunk.prompt_tokens if chunk else prompt.tokens,
+        cached_tokens=chunk.cached_tokens if chunk else None,
+        ttft_s=(answer.first_at or clock()) - started,
+        total_s=clock() - started,
+        segments=pack.segments if pack else [],
+        notes=[*(pack.notes if pack else []), *([note] if note else [])],
+    )
+
+
+def place_at(document: Snapshot, offset: int, max_lines: int) -> Place:
+    """The place of a completion, and whether it is one for a block: never where code follows on the line."""
+    from indexer.syntax import at_block_start, language_of  # parsers: only where something is completed
+
+    text = document.text
+    language = document.language or (language_of(document.path) if document.path else None)
+    _, following = line_around(text, offset)
+    free = all(char in CLOSERS or char in ";, " for char in following.strip())
+    block = free and at_block_start(text, offset, language)
+    return Place(text[:offset], text[offset:], block, language, max_lines)
+
+
+def _with_preamble(snapshot: Snapshot) -> Snapshot:
+    if not snapshot.preamble:
+        return snapshot
+    return msgspec.structs.replace(snapshot, text=snapshot.preamble + snapshot.text, preamble="")
+
+
+# ---------------------------------------------------------------- what the model reads
+
+
+class Shares(msgspec.Struct, frozen=True):
+    """Tokens of the prompt's parts."""
+
+    context: int
+    window: int
+    suffix: int
+
+
+def _shares(place: Place, budget: int, context_tokens: int, tokenizer: Tokenizer) -> Shares:
+    budget = min(budget, context_tokens - MAX_BLOCK_TOKENS)
+    window = min(budget // WINDOW_SHARE, MAX_WINDOW_TOKENS)
+    suffix = min(budget // SUFFIX_SHARE, MAX_SUFFIX_TOKENS)
+    step = max(1, window // WINDOW_STEPS)
+    near = place.before[-window * 4 :]
+    needed = -(-tokenizer.count(near) // step) * step
+    context = budget - min(window, needed + step) - suffix - HEADER_RESERVE_TOKENS
+    return Shares(max(0, context), window, suffix)
+
+
+async def _read(
+    index: IndexClient | None,
+    document: Snapshot,
+    place: Place,
+    budget: int,
+    tokenizer: Tokenizer,
+    root: str | None,
+) -> tuple[Pack | None, str]:
+    """The pack for this cursor, or None and why there is none."""
+    if index is None or document.path is None or budget <= 0:
+        return None, ""
+    from indexer.client import IndexServiceError
+
+    line, character = position_at(document.text, len(place.before), "utf-32")
+    request = PackRequest(
+        path=document.path,
+        text=document.text,
+        line=line,
+        character=character,
+        budget=budget,
+        tokenizer=TokenizerRef(str(tokenizer.file) if tokenizer.file else None),
+        root=root,
+    )
+    try:
+        return await index.pack(request, timeout_s=PACK_TIMEOUT_S), ""
+    except IndexServiceError as failed:
+        return None, str(failed)
+
+
+def _prompt(
+    profile: Profile,
+    tokenizer: Tokenizer,
+    document: Snapshot,
+    place: Place,
+    pack: Pack | None,
+    shares: Shares,
+) -> Prompt:
+    name = Path(document.path).name if document.path else "untitled"
+    segments = pack.segments if pack else []
+    return completion_prompt(
+        profile=profile,
+        tokenizer=tokenizer,
+        repo_name=(pack.repo_name if pack else "") or "workspace",
+        segments=[ContextSegment(segment.path, segment.text, segment.ids) for segment in segments],
+        path=(pack.relative_path if pack else "") or name,
+        before=place.before,
+        after=place.after,
+        max_window_tokens=shares.window,
+        max_suffix_tokens=shares.suffix,
+    )
+
+
+# ---------------------------------------------------------------- what the model writes
+
+
+class _Answer(msgspec.Struct):
+    decision: Decision
+    chunk: Chunk | None = None
+    first_at: float | None = None
+
+
+async def _write(
+    endpoint: Endpoint,
+    prompt: Prompt,
+    place: Place,
+    settings: Settings,
+    on_text: Callable[[str], None] | None,
+    clock: Callable[[], float],
+) -> _Answer:
+    """Follows the stream until the trimmer has what it wants, then closes it, which ends it in the engine."""
+    from engine.endpoint import Sampling
+
+    tokens = min(MAX_BLOCK_TOKENS, settings.max_lines * TOKENS_PER_BLOCK_LINE) if place.block else LINE_TOKENS
+    trimmer = Trimmer(place)
+    answer = _Answer(Decision("", False, why="the engine sent nothing"))
+    shown = ""
+    async with aclosing(endpoint.generate(prompt, Sampling(max_tokens=tokens))) as chunks:
+        async for chunk in chunks:
+            answer.chunk = chunk
+            answer.first_at = answer.first_at or clock()
+            if chunk.finished is None:
+                answer.decision = trimmer.feed(chunk.text)
+            else:
+                answer.decision = trimmer.finish(chunk.text, cut=chunk.finished == "length")
+            if on_text is not None and answer.decision.text != shown:
+                shown = answer.decision.text
+                on_text(shown)
+            late = clock() - answer.first_at > settings.wait_s
+            if answer.decision.done or (late and answer.decision.text):
+                break
+    return answer

@@ -1,0 +1,181 @@
+"""One inline completion as the server sees it: newer requests replace older ones, typed-along ones cost
+nothing, and whatever yields no text yields a reason."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from lsp.completion import Completion, complete
+from lsp.documents import Snapshot, key_of
+from lsp.engine_link import Engine, EngineLink
+from lsp.index_link import IndexLink
+from lsp.settings import Settings
+from lsp.suggestions import Selected, Suggestion, accepted, remembered, rest_of
+from lsp.workspace import Workspace
+
+GONE_FAULTS = ("unreachable", "refused", "dropped")
+"""Faults of a request after which the embedded engine is looked for anew: its host has left or was
+replaced."""
+
+
+class SelectedItem(msgspec.Struct, frozen=True):
+    """The item selected in the client's suggestion list: it replaces `start` to `end` by `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """`text` replaces `start` to `end` of the snapshot that was asked about; without text there is a
+    `reason`."""
+
+    text: str = ""
+    start: int = 0
+    end: int = 0
+    reason: str = ""
+
+
+class _Running(msgspec.Struct):
+    task: asyncio.Task[Completion]
+    replaced: bool = False
+
+
+class InlineCompletions:
+    """All completions of one server: at most one runs for each document."""
+
+    def __init__(
+        self, documents: Workspace, index: IndexLink, engine: EngineLink, settings: Callable[[], Settings]
+    ) -> None:
+        self.last: Completion | None = None
+        self.last_empty_reason = ""
+        self._documents = documents
+        self._index = index
+        self._engine = engine
+        self._settings = settings
+        self._running: dict[str, _Running] = {}
+        self._suggestions: dict[str, Suggestion] = {}
+
+    async def answer(
+        self, snapshot: Snapshot | None, offset: int, selected: SelectedItem | None = None
+    ) -> Outcome:
+        """Cancelling this, or asking again for the same document, ends the request in the engine."""
+        outcome = await self._answer(snapshot, offset, selected)
+        if not outcome.text:
+            self.last_empty_reason = outcome.reason
+        return outcome
+
+    def forget(self, uri: str) -> None:
+        """The document was closed."""
+        self._suggestions.pop(key_of(uri), None)
+        self._replace(key_of(uri))
+
+    def _replace(self, key: str) -> None:
+        older = self._running.pop(key, None)
+        if older is not None:
+            older.replaced = True
+            older.task.cancel()
+
+    async def _answer(self, snapshot: Snapshot | None, offset: int, selected: SelectedItem | None) -> Outcome:
+        if snapshot is None:
+            return Outcome(reason="the document is not open")
+        key = key_of(snapshot.uri)
+        self._replace(key)
+        asked, start, end = snapshot, offset, offset
+        if selected is not None:
+            taken = accepted(snapshot, offset, selected.start, selected.end, selected.text)
+            if not isinstance(taken, Selected):
+                return Outcome(reason=taken)
+            asked, offset, start, end = taken.snapshot, taken.offset, selected.start, selected.end
+        said = await self._suggest(key, asked, offset)
+        if isinstance(said, str):
+            return Outcome(reason=said)
+        self._suggestions[key] = said
+        now = self._documents.get(snapshot.uri)
+        if now is None or now.version != snapshot.version or now.text != snapshot.text:
+            return Outcome(reason="the document has changed since")
+        text = said.text if selected is None else selected.text + said.text
+        return Outcome(text, start, end + said.replaced)
+
+    async def _suggest(self, key: str, snapshot: Snapshot, offset: int) -> Suggestion | str:
+        """A suggestion, or why there is none."""
+        earlier = self._suggestions.get(key)
+        if earlier is not None and (rest := rest_of(earlier, snapshot, offset)) is not None:
+            return rest
+        root = self._documents.root_of(snapshot.path)
+        if snapshot.path is not None:
+            try:
+                why = await asyncio.to_thread(_why_excluded, snapshot.path, root)
+            except OSError as failed:
+                return f"whether the file is excluded could not be read: {failed}"
+            if why is not None:
+                return f"excluded file: {why}"
+        engine = self._engine.engine
+        if engine is None:
+            self._engine.wake()
+            return self._engine.reason
+        return await self._ask(key, engine, snapshot, offset, root)
+
+    async def _ask(
+        self, key: str, engine: Engine, snapshot: Snapshot, offset: int, root: str | None
+    ) -> Suggestion | str:
+        from engine.sse import EngineRequestError
+
+        work = asyncio.create_task(
+            self._complete(engine, snapshot, offset, root), name=f"complete {snapshot.uri}"
+        )
+        running = _Running(work)
+        self._running[key] = running
+        try:
+            completion = await work
+        except asyncio.CancelledError:
+            if running.replaced and not _being_cancelled():
+                return "a newer request took its place"
+            raise
+        except EngineRequestError as failed:
+            if failed.fault in GONE_FAULTS:
+                self._engine.lost(engine, str(failed))
+            return str(failed)
+        finally:
+            if self._running.get(key) is running:
+                del self._running[key]
+        self.last = completion
+        if not completion.text:
+            return completion.reason
+        return remembered(snapshot, offset, completion.text, completion.replaced)
+
+    async def _complete(
+        self, engine: Engine, snapshot: Snapshot, offset: int, root: str | None
+    ) -> Completion:
+        settings = self._settings()
+        if not settings.budget_tokens:
+            settings = msgspec.structs.replace(settings, budget_tokens=engine.budget_tokens)
+        why = "the index is switched off" if not settings.index else self._index.why_not(root)
+        index = None if why else self._index.client
+        completion = await complete(
+            snapshot,
+            index,
+            engine.endpoint,
+            engine.tokenizer,
+            engine.profile,
+            settings,
+            offset=offset,
+            root=root,
+        )
+        return msgspec.structs.replace(completion, notes=[*completion.notes, why]) if why else completion
+
+
+def _being_cancelled() -> bool:
+    """Whether it is the caller who is cancelled, not only the work that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _why_excluded(path: str, root: str | None) -> str | None:
+    from indexer.exclusions import why_file_excluded
+
+    return why_file_excluded(Path(path), Path(root) if root else Path(path).parent)

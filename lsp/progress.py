@@ -1,0 +1,91 @@
+"""Work-done progress at the client, from the first report to the end; a log line where the client shows none.
+
+LSP 3.17, "Work Done Progress": a server-initiated one must be created by a request before it begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException
+
+if TYPE_CHECKING:
+    from lsp.session import ForewordServer
+
+INTERVAL_S = 0.25
+"""More reports a second than four cannot be read."""
+
+PERCENT = 100
+
+
+class Progress:
+    """One bar. `report` may be called as often as one likes, also before the client has agreed to show it."""
+
+    def __init__(
+        self, server: ForewordServer, title: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._server = server
+        self._title = title
+        self._clock = clock
+        self._token = str(uuid.uuid4())
+        self._latest = ("", 0, 0)
+        self._begun = False
+        self._ended: str | None = None
+        self._reported_at = 0.0
+        self._opening = asyncio.create_task(self._open(), name=f"progress: {title}")
+
+    def report(self, message: str, done: int = 0, total: int = 0) -> None:
+        if self._ended is not None:
+            return
+        self._latest = (message, done, total)
+        if self._begun and self._clock() - self._reported_at >= INTERVAL_S:
+            self._reported_at = self._clock()
+            self._notify(types.WorkDoneProgressReport(message=message, percentage=_percentage(done, total)))
+
+    def end(self, message: str) -> None:
+        """The last word; calls after the first one do nothing."""
+        if self._ended is not None:
+            return
+        self._ended = message
+        if self._begun:
+            self._notify(types.WorkDoneProgressEnd(message=message))
+
+    async def _open(self) -> None:
+        """Creates the bar at the client. The answer is waited for without limit: cancelling the wait would
+        turn a late answer into an error (pygls), and until it comes nothing but this task waits."""
+        window = self._server.client_capabilities.window
+        if window is None or not window.work_done_progress:
+            self._server.log_info(self._title)
+            return
+        parameters = types.WorkDoneProgressCreateParams(token=self._token)
+        try:
+            await self._server.window_work_done_progress_create_async(parameters)
+        except JsonRpcException as refused:
+            self._server.log_info(f"{self._title} (the client shows no progress: {refused})")
+            return
+        if self._ended is not None:
+            return  # over before anybody could have seen it
+        message, done, total = self._latest
+        self._begun = True
+        self._notify(
+            types.WorkDoneProgressBegin(
+                title=self._title,
+                message=message or None,
+                percentage=_percentage(done, total),
+                cancellable=False,
+            )
+        )
+
+    def _notify(
+        self, value: types.WorkDoneProgressBegin | types.WorkDoneProgressReport | types.WorkDoneProgressEnd
+    ) -> None:
+        self._server.progress(types.ProgressParams(token=self._token, value=value))
+
+
+def _percentage(done: int, total: int) -> int | None:
+    return min(PERCENT, max(0, done * PERCENT // total)) if total > 0 else None

@@ -1,0 +1,145 @@
+"""JSON-RPC for the server: every request is answered, invalid ones too, and nothing pops up at the user.
+
+On top of pygls' protocol: a gate before `initialize` and after `shutdown`, answers to invalid params,
+documents kept by `lsp.workspace`, and the document of a request taken at the moment the request came in."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, cast
+
+from cattrs.errors import ClassValidationError
+from cattrs.v import transform_error
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException
+from pygls.protocol import LanguageServerProtocol, lsp_method
+
+from lsp.documents import Snapshot
+from lsp.stdio import INVALID_REQUEST, Malformed
+
+if TYPE_CHECKING:
+    from lsp.session import ForewordServer
+
+log = logging.getLogger("foreword.protocol")
+
+INVALID_PARAMS = -32602
+NOT_INITIALIZED = -32002
+
+MAX_COMPLAINTS = 3
+"""Of what is wrong with one message; the first says enough."""
+
+AT_DISPATCH: contextvars.ContextVar[Snapshot | None] = contextvars.ContextVar("AT_DISPATCH", default=None)
+"""The document that the running request is about, as it was when the request came in."""
+
+
+Handled = Generator[Any, Any, None]
+"""What pygls' own handlers return: a generator of further handlers to call, here of none."""
+
+
+class ForewordProtocol(LanguageServerProtocol):
+    @property
+    def session(self) -> ForewordServer:
+        return cast("ForewordServer", self._server)
+
+    def receive(self, message: dict[str, Any]) -> None:
+        """Handles one message, already known to be JSON-RPC."""
+        method, request_id = message.get("method"), message.get("id")
+        refusal = self._refusal(method)
+        if refusal is not None:
+            if request_id is not None:
+                self.refuse(Malformed(*refusal, request_id))
+            return
+        if method is not None and self.get_message_type(method) is None:
+            message.setdefault(
+                "params", None
+            )  # pygls' own type for methods that are not the protocol's needs them
+        try:
+            structured = self.structure_message(message)
+        except Malformed as wrong:
+            if request_id is not None and method is not None:
+                self.refuse(wrong)
+            else:
+                self.session.log_warning(f"Ignored {method or 'an answer'}: {wrong}")
+            return
+        AT_DISPATCH.set(self._document_of(structured))
+        self.handle_message(structured)
+
+    @property
+    def is_shut_down(self) -> bool:
+        return self._shutdown
+
+    def refuse(self, wrong: Malformed) -> None:
+        """Answers with an error; the id is null when the message had none that could be read."""
+        error = types.ResponseError(code=wrong.code, message=str(wrong))
+        self._send_data(types.ResponseErrorMessage(id=wrong.request_id, error=error))
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """Raises Malformed naming what is wrong; pygls would log it and leave the request unanswered."""
+        try:
+            return super().structure_message(data)
+        except JsonRpcException as wrong:
+            method = data.get("method", "an answer")
+            said = _complaints(wrong.__cause__) or str(wrong)
+            raise Malformed(INVALID_PARAMS, f"{method}: {said}", data.get("id")) from wrong
+
+    def _refusal(self, method: str | None) -> tuple[int, str] | None:
+        if method is None or method == types.EXIT:
+            return None
+        if self._shutdown:
+            return INVALID_REQUEST, "the server has been shut down; only exit is left to send"
+        if self._workspace is None and method != types.INITIALIZE:
+            return NOT_INITIALIZED, f"{method} came before initialize"
+        if self._workspace is not None and method == types.INITIALIZE:
+            return INVALID_REQUEST, "the server has been initialized already"
+        return None
+
+    def _document_of(self, message: Any) -> Snapshot | None:
+        document = getattr(getattr(message, "params", None), "text_document", None)
+        uri = getattr(document, "uri", None)
+        return self.session.documents.get(uri) if isinstance(uri, str) else None
+
+    # ------------------------------------------------ documents are kept by lsp.workspace, not by pygls
+
+    @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
+    def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> Handled:
+        self.session.did_open(params)
+        yield from ()
+
+    @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
+    def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> Handled:
+        self.session.did_change(params)
+        yield from ()
+
+    @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
+    def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> Handled:
+        self.session.did_close(params)
+        yield from ()
+
+    @lsp_method(types.NOTEBOOK_DOCUMENT_DID_OPEN)
+    def lsp_notebook_document__did_open(self, params: types.DidOpenNotebookDocumentParams) -> Handled:
+        self.session.notebook_did_open(params)
+        yield from ()
+
+    @lsp_method(types.NOTEBOOK_DOCUMENT_DID_CHANGE)
+    def lsp_notebook_document__did_change(self, params: types.DidChangeNotebookDocumentParams) -> Handled:
+        self.session.notebook_did_change(params)
+        yield from ()
+
+    @lsp_method(types.NOTEBOOK_DOCUMENT_DID_CLOSE)
+    def lsp_notebook_document__did_close(self, params: types.DidCloseNotebookDocumentParams) -> Handled:
+        self.session.notebook_did_close(params)
+        yield from ()
+
+    @lsp_method(types.EXIT)
+    def lsp_exit(self, *args: Any) -> Handled:
+        """Ends the loop; the process' status says whether `shutdown` came first, as the protocol asks."""
+        self.session.stop(0 if self._shutdown else 1)
+        yield from ()
+
+
+def _complaints(error: BaseException | None) -> str:
+    if not isinstance(error, ClassValidationError):
+        return str(error or "")
+    return "; ".join(transform_error(error)[:MAX_COMPLAINTS])

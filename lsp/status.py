@@ -1,0 +1,64 @@
+"""What `foreword/status` answers: the server, the engine, the index and the last completion, as one JSON
+object."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lsp.completion import Completion
+from lsp.index_link import IndexLink
+
+if TYPE_CHECKING:
+    from lsp.session import ForewordServer
+
+
+async def status(server: ForewordServer) -> dict[str, Any]:
+    """Never raises for what is missing: each part then says why it is."""
+    return {
+        "server": {
+            "version": server.version,
+            "pid": os.getpid(),
+            "encoding": server.documents.encoding,
+            "roots": list(server.documents.roots),
+        },
+        "engine": await server.engine.describe(),
+        "index": await index_status(server.index) if server.settings.index else {"state": "off"},
+        "lastCompletion": completion_status(server.completions.last),
+        "lastEmptyReason": server.completions.last_empty_reason,
+        "complaints": server.complaints,
+    }
+
+
+async def index_status(link: IndexLink) -> dict[str, Any]:
+    from indexer.client import IndexServiceError
+
+    if link.client is None:
+        return {"state": "unavailable", "reason": link.reason}
+    try:
+        told = await link.client.status()
+    except IndexServiceError as failed:
+        return {"state": "unavailable", "reason": str(failed)}
+    return {"state": "connected", **msgspec.to_builtins(told)}
+
+
+def completion_status(completion: Completion | None) -> dict[str, Any] | None:
+    """Figures of a completion, without its text."""
+    if completion is None:
+        return None
+    return {
+        "reason": completion.reason,
+        "block": completion.block,
+        "ttftS": completion.ttft_s,
+        "totalS": completion.total_s,
+        "promptTokens": completion.prompt_tokens,
+        "cachedTokens": completion.cached_tokens,
+        "completionTokens": completion.completion_tokens,
+        "segments": [
+            {"path": each.path, "startLine": each.start_line, "endLine": each.end_line, "reason": each.reason}
+            for each in completion.segments
+        ],
+        "notes": completion.notes,
+    }

@@ -1,0 +1,265 @@
+"""Decides where a completion ends while its tokens arrive: pure functions of the place and the text so far.
+
+At a place for one line the first whole line is the answer. At a place for a block it is every line until the
+text leaves the block, repeats what follows the cursor, or runs in circles. Models rarely say that they are
+done, so nothing here waits for that.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from lsp.blocks import Body, body_at, indent_width, is_blank
+from lsp.model_noise import Cleaned, cleaned
+from lsp.overlap import fit
+
+MAX_LINE_CHARS = 500
+"""No line that a person writes is longer; a model that does not break its line by then is in a loop."""
+
+MAX_PERIOD_LINES = 4
+REPEATS_OF_A_LOOP = 3
+"""The same one to four lines three times running: data tables aside, nobody wants the fourth."""
+
+MIN_LOOP_CHARS = 4
+"""Lines shorter than this (`}`, `fi`) repeat in honest code."""
+
+REPEATS_IN_A_LINE = 6
+MIN_UNIT_CHARS = 3
+MAX_UNIT_CHARS = 60
+
+ECHO_LINES = 2
+"""So many lines that are exactly those above the cursor are an echo, not code."""
+
+SHORT_PREFIX_CHARS = 8
+"""A line's beginning that is at least this long and comes again from the model is the line written anew."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where the completion goes. Texts reach from the file's start to the cursor and from it to the end."""
+
+    before: str
+    after: str
+    block: bool
+    language: str | None = None
+    max_lines: int = 40
+
+    @property
+    def line_before(self) -> str:
+        return self.before[self.before.rfind("\n") + 1 :]
+
+    @property
+    def line_after(self) -> str:
+        return self.after.partition("\n")[0]
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """`text` is what may be inserted by now, `done` that nothing further is wanted. `replaced` characters
+    right of the cursor are written anew by `text`. `why` says why there is no text, once `done`."""
+
+    text: str
+    done: bool
+    replaced: int = 0
+    why: str = ""
+
+
+class Trimmer:
+    """Follows one stream of text at one place."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = msgspec.structs.replace(
+            place, before=place.before.replace("\r\n", "\n"), after=place.after.replace("\r\n", "\n")
+        )
+
+    def feed(self, written: str) -> Decision:
+        """`written` is the whole text so far; its last line may still grow."""
+        return self._decide(written, ended=False)
+
+    def finish(self, written: str, *, cut: bool = False) -> Decision:
+        """The stream is over; with `cut` it was ended by a limit, so that the last line is not whole."""
+        decision = self._decide(written, ended=not cut)
+        if decision.text or decision.why:
+            return msgspec.structs.replace(decision, done=True)
+        why = "the model wrote no whole line within its limit" if cut else "the model had nothing to add"
+        return msgspec.structs.replace(decision, done=True, why=why)
+
+    def _decide(self, written: str, *, ended: bool) -> Decision:
+        noise = cleaned(written, self._place.language, ended=ended)
+        if noise.waiting:
+            return Decision("", False)
+        if noise.why:
+            return Decision("", True, why=noise.why)
+        noise = _joined(self._place, noise)
+        if noise.why:
+            return Decision("", True, why=noise.why)
+        return _block(self._place, noise) if self._place.block else _line(self._place, noise)
+
+
+def _joined(place: Place, noise: Cleaned) -> Cleaned:
+    """The text as it continues the document: blanks that stand before the cursor already are taken off
+    again."""
+    text, before = noise.text, place.line_before
+    if before.strip():
+        text = _without_echoed_prefix(text, before)
+        blanks = before[len(before.rstrip(" \t")) :]
+        return msgspec.structs.replace(noise, text=text[_common(text, blanks) :])
+    while "\n" in text and is_blank(text.partition("\n")[0]):
+        text = text.partition("\n")[2]
+    lead = text[: len(text) - len(text.lstrip(" \t"))]
+    if lead == text and not noise.ended:
+        return msgspec.structs.replace(noise, text="")
+    if lead.startswith(before):
+        return msgspec.structs.replace(noise, text=text[len(before) :])
+    if before.startswith(lead) and text.strip():
+        return Cleaned("", why="the model would end this block here")
+    return msgspec.structs.replace(noise, text=text[len(lead) :])
+
+
+def _without_echoed_prefix(text: str, before: str) -> str:
+    said = before.strip()
+    echoes = text.lstrip(" \t").startswith(said)
+    return text.lstrip(" \t")[len(said) :] if echoes and len(said) >= SHORT_PREFIX_CHARS else text
+
+
+def _common(text: str, blanks: str) -> int:
+    """How many of `blanks` begin `text`."""
+    length = 0
+    while length < min(len(text), len(blanks)) and text[length] == blanks[length]:
+        length += 1
+    return length
+
+
+# ---------------------------------------------------------------- one line
+
+
+def _line(place: Place, noise: Cleaned) -> Decision:
+    line, newline, _ = noise.text.partition("\n")
+    if len(line) > MAX_LINE_CHARS or circles(line):
+        return Decision("", True, why="the model repeats itself")
+    if not newline and not noise.ended:
+        return Decision("", False)
+    text, replaced = fit(line, place.line_after)
+    if is_blank(text):
+        return Decision("", True, why="the line is complete")
+    following = _next_line(place.after)
+    if not place.line_after.strip() and (place.line_before + text).strip() == following.strip() != "":
+        return Decision("", True, why="the model repeats the line below")
+    return Decision(text, True, replaced)
+
+
+def circles(line: str) -> bool:
+    """Whether `line` ends in one piece said over and over: `a, b, a, b, a, b, …`. Rules (`-----`) do not
+    count."""
+    for size in range(MIN_UNIT_CHARS, min(MAX_UNIT_CHARS, len(line) // REPEATS_IN_A_LINE) + 1):
+        unit = line[-size:]
+        if len(set(unit)) > 1 and any(c.isalpha() for c in unit) and line.endswith(unit * REPEATS_IN_A_LINE):
+            return True
+    return False
+
+
+# ---------------------------------------------------------------- a block
+
+
+def _block(place: Place, noise: Cleaned) -> Decision:
+    lines = noise.text.split("\n")
+    growing = None if noise.ended else lines.pop()
+    body = body_at(place.before, place.after, (lines or [growing or ""])[0])
+    kept: list[str] = []
+    for index, line in enumerate(lines):
+        why = _end_before(place, body, kept, index, line)
+        if why is None:
+            kept.append(line)
+            why = _end_after(place, body, kept, index)
+        if why is not None:
+            return _decision(place, body, kept, why)
+    if len(kept) >= place.max_lines:
+        return _decision(place, body, kept, "the block is longer than allowed")
+    if growing is not None and kept and body.left_by(growing, False) and not body.may_close(growing):
+        return _decision(place, body, kept, "the model would end this block here")
+    if growing is not None and (len(growing) > MAX_LINE_CHARS or circles(growing)):
+        return _decision(place, body, kept, "the model repeats itself")
+    return _finished(place, body, kept, done=noise.ended)
+
+
+def _is_first(place: Place, index: int) -> bool:
+    """Whether this line stands on the cursor's own line, behind code: it has no indentation of its own."""
+    return index == 0 and bool(place.line_before.strip())
+
+
+def _end_before(place: Place, body: Body, kept: list[str], index: int, line: str) -> str | None:
+    """Why the completion ends before `line`; None when it goes on."""
+    if _is_first(place, index) or is_blank(line):
+        return None
+    whole = place.line_before + line if index == 0 else line
+    if _is_below(place, whole):
+        return "the model repeats the line below"
+    if index and body.left_by(whole, False) and not (body.closes(whole) and not body.closed_below):
+        return "the model would end this block here"
+    if index == 0 and body.left_by(whole, False):
+        return "the model would end this block here"
+    if body.another_begins(kept, whole):
+        return "the next definition begins"
+    return None
+
+
+def _end_after(place: Place, body: Body, kept: list[str], index: int) -> str | None:
+    """Why the completion ends with the line just kept, or at an earlier one; shortens `kept` in that case."""
+    line = kept[-1]
+    if index and body.left_by(line, False) and body.closes(line):
+        return "the block is closed"
+    if _echoes(place, kept):
+        kept.clear()
+        return "the model repeats the text above"
+    for period in range(1, MAX_PERIOD_LINES + 1):
+        if _loops([place.line_before + kept[0], *kept[1:]], period):
+            del kept[len(kept) - (REPEATS_OF_A_LOOP - 1) * period :]
+            return "the model repeats itself"
+    if len(kept) >= place.max_lines:
+        return "the block is longer than allowed"
+    return None
+
+
+def _loops(lines: list[str], period: int) -> bool:
+    if len(lines) < period * REPEATS_OF_A_LOOP:
+        return False
+    unit = lines[-period:]
+    if sum(len(line.strip()) for line in unit) < MIN_LOOP_CHARS:
+        return False
+    return lines[-period * REPEATS_OF_A_LOOP :] == unit * REPEATS_OF_A_LOOP
+
+
+def _echoes(place: Place, kept: list[str]) -> bool:
+    if len(kept) != ECHO_LINES or place.line_before.strip() or not all(line.strip() for line in kept):
+        return False
+    above = [line for line in place.before.split("\n")[:-1] if line.strip()][-ECHO_LINES:]
+    return above == [place.line_before + kept[0], *kept[1:]]
+
+
+def _is_below(place: Place, whole: str) -> bool:
+    """Whether the line is the next one after the cursor, at the same depth."""
+    below = _next_line(place.after)
+    return whole.strip() == below.strip() != "" and indent_width(whole) == indent_width(below)
+
+
+def _next_line(after: str) -> str:
+    """The first line below the cursor's own that is not blank."""
+    return next((line for line in after.split("\n")[1:] if not is_blank(line)), "")
+
+
+def _decision(place: Place, body: Body, kept: list[str], why: str) -> Decision:
+    decision = _finished(place, body, kept, done=True)
+    return decision if decision.text else msgspec.structs.replace(decision, why=why)
+
+
+def _finished(place: Place, body: Body, kept: list[str], *, done: bool) -> Decision:
+    while kept and is_blank(kept[-1]):
+        kept = kept[:-1]
+    rest = place.line_after.strip()
+    if len(kept) == 1 and rest:
+        text, replaced = fit(kept[0], place.line_after)
+        return Decision(text, done, replaced)
+    text = "\n".join(kept).rstrip()
+    if not text.strip():
+        return Decision("", done)
+    if rest:
+        text += "\n" + body.outer_indent
+    return Decision(text, done)

@@ -1,0 +1,40 @@
+"""Fixtures that several test files share: the one engine host that all engine tests talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def engine_home(tmp_path_factory):
+    """Runtime and cache folders of this run alone; the weights stay where they are, so that none is fetched twice."""
+    from engine.paths import models_folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOREWORD_MODELS", str(models_folder()))
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield os.environ["XDG_RUNTIME_DIR"]
+
+
+@pytest.fixture(scope="session")
+def engine_host(engine_home):
+    """A ready host of the small model. Ten callers ask for it at once, as ten editors do in the morning."""
+    if importlib.util.find_spec("sglang") is None:
+        pytest.skip("the embedded engine needs the extra foreword[engine]")
+    from engine.launcher import ensure_engine, stop_engine
+    from engine.profiles import find
+
+    profile = find("smollm2-135m")
+
+    async def ten_callers():
+        return await asyncio.gather(*(ensure_engine(profile, timeout_s=280) for _ in range(10)))
+
+    infos = asyncio.run(ten_callers())
+    assert len({(info.pid, info.url, info.key) for info in infos}) == 1, "ten callers must get one host"
+    yield infos[0]
+    asyncio.run(stop_engine(profile.short))

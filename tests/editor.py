@@ -1,0 +1,125 @@
+"""An editor for end-to-end tests: the real `foreword lsp` process, spoken to through pytest-lsp's client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest_lsp
+from lsprotocol import types
+
+FOREWORD = str(Path(sys.executable).with_name("foreword"))
+READY_TIMEOUT_S = 240.0
+"""Starting a model takes half a minute on an idle machine."""
+
+
+class Editor:
+    def __init__(self, encoding: str = "utf-16") -> None:
+        self.client = pytest_lsp.make_test_lsp_client()
+        self.encoding = encoding
+        self.versions: dict[str, int] = {}
+        self.capabilities: types.ServerCapabilities | None = None
+
+    @property
+    def pid(self) -> int:
+        return self.client._server.pid
+
+    async def start(self, root: Path, options: dict[str, Any]) -> None:
+        await self.client.start_io(FOREWORD, "lsp", cwd=str(root), env={**os.environ, "FOREWORD_DEBUG": "1"})
+        result = await self.client.initialize_session(
+            types.InitializeParams(
+                process_id=os.getpid(),
+                root_uri=root.as_uri(),
+                workspace_folders=[types.WorkspaceFolder(root.as_uri(), root.name)],
+                initialization_options=options,
+                capabilities=types.ClientCapabilities(
+                    general=types.GeneralClientCapabilities(position_encodings=[self.encoding]),
+                    window=types.WindowClientCapabilities(work_done_progress=True),
+                ),
+            )
+        )
+        self.capabilities = result.capabilities
+
+    def open(self, file: Path, text: str | None = None, language: str = "python") -> str:
+        uri = file.as_uri()
+        self.versions[uri] = 1
+        content = file.read_bytes().decode() if text is None else text
+        item = types.TextDocumentItem(uri=uri, language_id=language, version=1, text=content)
+        self.client.text_document_did_open(types.DidOpenTextDocumentParams(text_document=item))
+        return uri
+
+    def replace(self, uri: str, text: str) -> None:
+        self.versions[uri] += 1
+        self.client.text_document_did_change(
+            types.DidChangeTextDocumentParams(
+                text_document=types.VersionedTextDocumentIdentifier(self.versions[uri], uri),
+                content_changes=[types.TextDocumentContentChangeWholeDocument(text)],
+            )
+        )
+
+    def ask(self, uri: str, line: int, character: int) -> asyncio.Future[Any]:
+        """An inline completion request; cancelling the future sends `$/cancelRequest`."""
+        return asyncio.ensure_future(
+            self.client.text_document_inline_completion_async(
+                types.InlineCompletionParams(
+                    context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
+                    text_document=types.TextDocumentIdentifier(uri),
+                    position=types.Position(line, character),
+                )
+            )
+        )
+
+    async def completion(self, uri: str, line: int, character: int) -> types.InlineCompletionItem | None:
+        answer = await self.ask(uri, line, character)
+        return answer.items[0] if answer.items else None
+
+    async def request(self, method: str, params: Any = None) -> Any:
+        return plain(await self.client.protocol.send_request_async(method, params or {}))
+
+    async def status(self) -> Any:
+        return await self.request("foreword/status")
+
+    async def until(self, condition: Callable[[Any], object], timeout_s: float = READY_TIMEOUT_S) -> Any:
+        deadline = time.monotonic() + timeout_s
+        while not condition(status := await self.status()):
+            assert time.monotonic() < deadline, f"not within {timeout_s} s: {status}"
+            await asyncio.sleep(0.2)
+        return status
+
+    async def ready(self) -> Any:
+        return await self.until(is_ready)
+
+
+def is_ready(status: Any) -> bool:
+    roots = status["index"].get("roots", [])
+    assert status["engine"]["state"] != "failed", status["engine"]
+    return status["engine"]["state"] == "ready" and roots != [] and all(r["state"] == "ready" for r in roots)
+
+
+@asynccontextmanager
+async def editor(
+    root: Path, options: dict[str, Any] | None = None, encoding: str = "utf-16"
+) -> AsyncIterator[Editor]:
+    one = Editor(encoding)
+    await one.start(root, options or {})
+    try:
+        yield one
+    finally:
+        if one.client._server.returncode is None:
+            await one.client.shutdown_session()
+        await one.client.stop()
+
+
+def plain(value: Any) -> Any:
+    """pygls makes objects of unknown results; this makes dicts of them again."""
+    if hasattr(value, "_asdict"):
+        return {name: plain(inner) for name, inner in value._asdict().items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return value

@@ -1,0 +1,61 @@
+"""An index view of a few texts in memory: the real parser and the real search for names, without a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from indexer.facts import facts_of_text
+from indexer.imports import Import
+from indexer.languages import language_of
+from indexer.messages import Definition, Hit
+from indexer.words import words
+
+
+class MemoryView:
+    """Implements `indexer.view.IndexView`. `unsaved` texts stand over `stored` ones."""
+
+    def __init__(self, stored: dict[str, str], unsaved: dict[str, str] | None = None, *, ready: bool = True):
+        self.root = "/project"
+        self.repo_name = "project"
+        self.ready = ready
+        self.notes: list[str] = []
+        self._unsaved = unsaved or {}
+        self._texts = {**stored, **self._unsaved}
+        self._facts = {path: facts_of_text(text, language_of(path)) for path, text in self._texts.items()}
+
+    def files(self):
+        return set(self._texts)
+
+    def text(self, path: str) -> str | None:
+        return self._texts.get(path)
+
+    def is_overlay(self, path: str) -> bool:
+        return path in self._unsaved
+
+    def definitions_in(self, path: str) -> Sequence[Definition]:
+        facts = self._facts.get(path)
+        return [] if facts is None else [_definition(path, tag) for tag in facts.definitions]
+
+    def definitions_named(self, name: str) -> Sequence[Definition]:
+        return [one for path in sorted(self._texts) for one in self.definitions_in(path) if one.name == name]
+
+    def imports_of(self, path: str) -> Sequence[Import]:
+        facts = self._facts.get(path)
+        return [] if facts is None else facts.imports
+
+    async def search(self, query: str, limit: int) -> Sequence[Hit]:
+        """Definitions by how many words they share with the query."""
+        asked = set(words(query))
+        hits: list[Hit] = []
+        for path in sorted(self._texts.keys() - self._unsaved.keys()):
+            lines = self._texts[path].split("\n")
+            for one in self.definitions_in(path):
+                text = "\n".join(lines[one.start_line : one.end_line]) + "\n"
+                score = len(asked & set(words(text)))
+                if score:
+                    hits.append(Hit(path, one.start_line, one.end_line, score, text, "text"))
+        return sorted(hits, key=lambda hit: (-hit.score, hit.path, hit.start_line))[:limit]
+
+
+def _definition(path: str, tag) -> Definition:
+    return Definition(path, tag.name, tag.kind, tag.start_line, tag.end_line, tag.container, tag.signature)

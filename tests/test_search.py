@@ -1,0 +1,159 @@
+"""Search: words of code, names, vectors, and only what lives in the root that was asked."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from indexer.contents import ManifestEntry
+from indexer.embedding import EmbeddingUnavailable
+from indexer.facts import facts_of
+from indexer.live import LiveFiles, LiveRoot, TextCache
+from indexer.overlays import OverlayDocument
+from indexer.schema import VECTOR_DIMENSIONS
+from indexer.search import Searcher
+from indexer.store import Store
+from indexer.upkeep import index_text
+from indexer.words import words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("getUserName", "getusername get user name"),
+        ("get_user_name", "getusername get user name"),
+        ("HTTPServer2", "httpserver2 http server 2"),
+        ("__init__", "init"),
+        ("a.b(c)", "a b c"),
+        ("größe_in_mm", "größeinmm größe in mm"),
+        ("x" * 41, ""),
+        ("", ""),
+    ],
+)
+def test_words(text, expected):
+    assert " ".join(words(text)) == expected
+
+
+SOURCES = {
+    "cache.py": "def evict_least_recently_used(cache):\n    cache.popitem(last=False)\n",
+    "http/client.ts": "export function fetchWithRetry(url: string) {\n  return fetch(url);\n}\n",
+    "path.py": "def path():\n    pass\n",
+    "guide.md": "# Installation\n\nUnpack the archive.\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    return _Root(tmp_path, SOURCES)
+
+
+class _Root:
+    """A root with its store, without a service."""
+
+    def __init__(self, tmp_path, sources):
+        self.folder = tmp_path / "work"
+        self.store = Store(tmp_path / "store", "test")
+        languages = {"py": "python", "ts": "typescript", "md": "markdown"}
+        self.facts = {}
+        for path, text in sources.items():
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / path).write_text(text)
+            self.facts[path] = facts_of(text.encode(), languages[path.rpartition(".")[2]])
+        contents = self.store.write(list(self.facts.values()))
+        index_text(self.store)
+        self.stale: list[str] = []
+        manifest = {path: ManifestEntry(facts.key, facts.size, 0) for path, facts in self.facts.items()}
+        self.live = LiveRoot(manifest, {content.key: content for content in contents})
+
+    def files(self, overlays=None) -> LiveFiles:
+        documents = {path: OverlayDocument(path, text, 1) for path, text in (overlays or {}).items()}
+        return LiveFiles(self.folder, self.live, documents, TextCache(), self.stale.append)
+
+    async def search(self, query, limit=5, overlays=None, vector=None):
+        async def ask(_text):
+            if vector is None:
+                raise EmbeddingUnavailable("no vectors in this test")
+            return vector
+
+        return await Searcher(self.store).search(self.files(overlays), query, limit, ask)
+
+    def embed(self, directions: dict[str, int]):
+        """Each file's chunks point in one of the directions."""
+        for path, direction in directions.items():
+            self.store.write_vectors({key: _direction(direction) for key in self.facts[path].text_keys})
+
+
+def _direction(number: int) -> list[float]:
+    return [1.0 if place == number else 0.0 for place in range(VECTOR_DIMENSIONS)]
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "why"),
+    [
+        ("evict least recently used", "cache.py", "text"),
+        ("evict_least_recently_used", "cache.py", "symbol+text"),
+        ("fetchWithRetry", "http/client.ts", "symbol+text"),
+        ("retrying a fetch", "http/client.ts", "text"),
+        ("unpacking archives", "guide.md", "text"),
+        ("path", "path.py", "symbol+text"),
+    ],
+)
+async def test_finds(root, query, path, why):
+    hits = (await root.search(query)).hits
+    assert (hits[0].path, hits[0].why) == (path, why)
+    assert hits[0].text.strip() in SOURCES[path]
+
+
+@pytest.mark.parametrize(
+    "query", ["", "   ", "\0", '"(((" AND NOT *:?', "'; DROP TABLE chunks", "ß" * 10_000]
+)
+async def test_odd_questions_have_no_answer_and_do_no_harm(root, query):
+    assert len((await root.search(query)).hits) <= 5
+
+
+async def test_vectors_find_what_words_do_not(root):
+    root.embed({"cache.py": 0, "path.py": 1})
+    answer = await root.search("dropping old entries", vector=_direction(0))
+    assert (answer.hits[0].path, answer.hits[0].why, answer.note) == ("cache.py", "vector", "")
+
+
+async def test_vectors_weigh_more_than_words(root):
+    root.embed({"cache.py": 0})
+    hits = (await root.search("archive", vector=_direction(0))).hits
+    assert [hit.path for hit in hits][:2] == ["cache.py", "guide.md"]
+    assert all(math.isfinite(hit.score) for hit in hits)
+
+
+async def test_without_an_embedder_the_answer_says_so(root):
+    assert "no vectors in this test" in (await root.search("archive")).note
+
+
+async def test_unsaved_text_takes_the_place_of_what_is_stored(root):
+    overlays = {"cache.py": "def brand_new_name():\n    pass\n"}
+    assert not (await root.search("evict_least_recently_used", overlays=overlays)).hits
+    hits = (await root.search("brand_new_name", overlays=overlays)).hits
+    assert (hits[0].path, hits[0].text) == ("cache.py", "def brand_new_name():\n    pass\n")
+
+
+async def test_other_roots_in_the_store_do_not_crowd_this_one_out(root):
+    for number in range(300):
+        root.store.write([facts_of(f"def archive_{number}():\n    archive()\n".encode(), "python")])
+    index_text(root.store)
+    assert "guide.md" in [hit.path for hit in (await root.search("archive", limit=1)).hits]
+
+
+async def test_one_content_at_two_paths_is_one_hit(root):
+    key = root.facts["path.py"].key
+    root.live.update({"copy.py": ManifestEntry(key, 1, 1)}, [], [])
+    hits = (await root.search("pass")).hits
+    assert len([hit for hit in hits if hit.path in ("copy.py", "path.py")]) == 1
+
+
+def test_text_that_changed_behind_the_index_is_not_shown(root):
+    assert root.files().text("path.py") == SOURCES["path.py"]
+    (root.folder / "path.py").write_text("def other():\n    pass\n")
+    assert root.files().text("path.py") is None
+    (root.folder / "guide.md").unlink()
+    assert root.files().text("guide.md") is None
+    assert root.stale == ["path.py", "guide.md"]

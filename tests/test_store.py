@@ -1,0 +1,134 @@
+"""The store: whole contents or none, and the same answers after a crash as from a fresh index."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+
+from indexer import schema, upkeep
+from indexer.contents import STORE_ERRORS, ManifestEntry
+from indexer.facts import FileFacts, content_key, facts_of
+from indexer.store import Store
+
+
+def _open(tmp_path) -> Store:
+    return Store(tmp_path / "store", "test")
+
+
+def _facts(number: int) -> FileFacts:
+    return facts_of(f"def function_{number}():\n    return other_{number}()\n".encode(), "python")
+
+
+def test_what_is_written_is_read_back_by_the_next_process(tmp_path):
+    facts = [_facts(number) for number in range(5)]
+    written = _open(tmp_path).write(facts)
+    store = _open(tmp_path)
+    read = store.contents(store.known)
+    assert {content.key: content for content in written} == read
+    assert [tag.name for tag in read[facts[3].key].definitions] == ["function_3"]
+    assert store.references_to("other_3", 10) == [(facts[3].key, [1])]
+
+
+def test_a_content_is_stored_once(tmp_path):
+    store = _open(tmp_path)
+    store.write([_facts(1), _facts(1)])
+    store.write([_facts(1), _facts(2)])
+    assert store.files.count_rows() == 2
+    assert store.definitions.count_rows() == 2
+
+
+def test_equal_bytes_in_two_languages_are_two_contents():
+    assert content_key(b"", "python") != content_key(b"", "javascript")
+    assert content_key(b"x", None) == content_key(b"x", "")
+
+
+def test_leftovers_of_a_write_that_was_cut_short_are_removed(tmp_path):
+    store = _open(tmp_path)
+    store.write([_facts(1), _facts(2)])
+    lost = _facts(1).key
+    store.files.delete(f"key = '{lost}'")  # the state in which a kill between two tables leaves it
+    again = _open(tmp_path)
+    assert lost not in again.known
+    assert again.definitions.count_rows() == again.chunks.count_rows() == again.references.count_rows() == 1
+    again.write([_facts(1)])
+    assert again.definitions.count_rows() == 2
+
+
+def test_a_failed_write_is_cleaned_up_before_the_next(tmp_path, monkeypatch):
+    store = _open(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "files", None)  # the last of the four tables cannot be written
+        with pytest.raises(AttributeError):
+            store.write([_facts(1)])
+    assert store.definitions.count_rows() == 1
+    store.write([_facts(1)])
+    assert store.definitions.count_rows() == store.files.count_rows() == 1
+
+
+def test_a_manifest_says_what_was_last_written(tmp_path):
+    store = _open(tmp_path)
+    facts = _facts(1)
+    store.write([facts])
+    paths = ["a.py", "it's.py", "ü/b.py"]
+    store.write_manifest("/r", {path: ManifestEntry(facts.key, 1, 2) for path in paths}, [])
+    store.write_manifest("/other", {"a.py": ManifestEntry(facts.key, 1, 2)}, [])
+    store.write_manifest("/r", {"a.py": ManifestEntry(facts.key, 3, 4)}, ["it's.py", "unknown.py"])
+    assert _open(tmp_path).manifest("/r") == {
+        "a.py": ManifestEntry(facts.key, 3, 4),
+        "ü/b.py": ManifestEntry(facts.key, 1, 2),
+    }
+
+
+def test_a_manifest_never_names_a_content_that_is_not_whole(tmp_path):
+    store = _open(tmp_path)
+    store.write_manifest("/r", {"a.py": ManifestEntry("0" * 32, 1, 2)}, [])
+    assert store.manifest("/r") == {}
+
+
+def test_a_folder_that_cannot_be_made_raises_what_callers_expect(tmp_path):
+    (tmp_path / "store").write_text("in the way")
+    with pytest.raises(STORE_ERRORS):
+        _open(tmp_path)
+
+
+def test_tidying_keeps_the_answers_and_takes_back_the_disk(tmp_path):
+    store = _open(tmp_path)
+    for number in range(60):
+        store.write([_facts(number)])
+        upkeep.index_text(store)
+    assert upkeep.due(store)
+    size = _size(store)
+    upkeep.tidy(store, timedelta(milliseconds=1))
+    assert _size(store) < size / 2
+    assert not upkeep.due(store)
+    assert len(_open(tmp_path).contents(store.known)) == 60
+
+
+def test_what_nobody_needs_is_forgotten_and_the_rest_is_not(tmp_path, monkeypatch):
+    store = _open(tmp_path)
+    old, kept = _facts(1), _facts(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: 1_000_000_000.0)
+        store.write([old, kept])
+    store.write([_facts(3)])
+    store.write_manifest(str(tmp_path), {"kept.py": ManifestEntry(kept.key, 1, 1)}, [])
+    store.write_manifest("/gone/away", {"old.py": ManifestEntry(old.key, 1, 1)}, [])
+    upkeep.forget(store)
+    assert _open(tmp_path).known == {kept.key, _facts(3).key}
+    assert store.manifest("/gone/away") == {}
+    assert store.chunks.count_rows() == 2
+
+
+def test_a_vector_is_written_once_for_equal_texts(tmp_path):
+    store = _open(tmp_path)
+    vector = [0.0] * (schema.VECTOR_DIMENSIONS - 1) + [1.0]
+    store.write_vectors({"a": vector, "b": vector})
+    store.write_vectors({"a": vector, "c": vector})
+    assert _open(tmp_path).embedded == {"a", "b", "c"}
+    assert store.vectors.count_rows() == 3
+
+
+def _size(store: Store) -> int:
+    return sum(path.stat().st_size for path in store.folder.rglob("*"))

@@ -1,0 +1,200 @@
+"""Whatever happens on disk, the index comes to say what a fresh index would say."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from index_service import client, git, isolate, repository, stop_service, until, until_symbol, write
+
+from indexer.watch import MOST_PATHS, Batcher, Changes, Watch
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="inotify")
+
+
+@pytest.fixture
+async def service(monkeypatch, tmp_path):
+    isolate(monkeypatch, tmp_path)
+    yield
+    await stop_service()
+
+
+def _define(name: str) -> str:
+    return f"def {name}():\n    pass\n"
+
+
+async def test_edits_of_every_kind_arrive(service, tmp_path):
+    root = repository(
+        tmp_path / "work", {"a.py": _define("a"), "sub/b.py": _define("b"), "c.py": _define("c")}
+    )
+    async with client() as connected:
+        await connected.open_root(str(root), wait=True)
+
+        write(root / "a.py", _define("written_in_place"))
+        await until_symbol(connected, root, "written_in_place")
+        await until_symbol(connected, root, "a", present=False)
+
+        write(root / ".a.py.swp", _define("saved_atomically"))
+        (root / ".a.py.swp").replace(root / "a.py")
+        await until_symbol(connected, root, "saved_atomically")
+
+        (root / "sub/b.py").rename(root / "sub/moved.py")
+        async with asyncio.timeout(10):
+            while (await connected.symbols(str(root), name="b")).definitions[0].path != "sub/moved.py":  # noqa: ASYNC110 - another process brings it about
+                await asyncio.sleep(0.02)
+
+        (root / "c.py").unlink()
+        await until_symbol(connected, root, "c", present=False)
+
+        write(root / "fresh/deep/down/d.py", _define("in_a_new_folder"))
+        await until_symbol(connected, root, "in_a_new_folder")
+        write(root / "fresh/deep/down/d.py", _define("again_in_it"))
+        await until_symbol(connected, root, "again_in_it")
+
+        (root / "fresh").rename(root / "elsewhere")
+        write(root / "elsewhere/deep/down/d.py", _define("after_the_move"))
+        await until_symbol(connected, root, "after_the_move")
+
+        write(root / ".gitignore", "elsewhere/\n")
+        await until_symbol(connected, root, "after_the_move", present=False)
+        write(root / "elsewhere/deep/e.py", _define("ignored"))
+        write(root / "a.py", _define("last"))
+        await until_symbol(connected, root, "last")
+        await until_symbol(connected, root, "ignored", present=False)
+
+
+async def test_an_empty_folder_is_watched_before_it_has_a_file(service, tmp_path):
+    root = repository(tmp_path / "work", {"a.py": _define("a")})
+    (root / "empty/below").mkdir(parents=True)
+    async with client() as connected:
+        await connected.open_root(str(root), wait=True)
+        write(root / "empty/below/b.py", _define("b"))
+        await until_symbol(connected, root, "b")
+
+
+async def test_a_branch_switch_arrives_and_comes_back(service, tmp_path):
+    root = repository(tmp_path / "work", {f"m{n}.py": _define(f"main_{n}") for n in range(300)})
+    git(root, "checkout", "-q", "-b", "other")
+    for n in range(300):
+        write(root / f"m{n}.py", _define(f"other_{n}"))
+    git(root, "commit", "-q", "-am", "second")
+    git(root, "checkout", "-q", "main")
+    async with client() as connected:
+        await connected.open_root(str(root), wait=True)
+        git(root, "checkout", "-q", "other")
+        for n in (0, 150, 299):
+            await until_symbol(connected, root, f"other_{n}")
+            await until_symbol(connected, root, f"main_{n}", present=False)
+        git(root, "checkout", "-q", "main")
+        for n in (0, 150, 299):
+            await until_symbol(connected, root, f"main_{n}")
+        status = await connected.open_root(str(root), wait=True)
+        assert (status.files, status.symbols) == (300, 300)
+
+
+async def test_a_root_that_is_removed_is_said(service, tmp_path):
+    root = tmp_path / "work"
+    write(root / "a.py", _define("a"))
+    async with client() as connected:
+        await connected.open_root(str(root), wait=True)
+        (root / "a.py").unlink()
+        root.rmdir()
+        async with asyncio.timeout(10):
+            while (await connected.status()).roots[0].state != "failed":  # noqa: ASYNC110 - another process brings it about
+                await asyncio.sleep(0.05)
+        assert "the folder is gone" in (await connected.status()).roots[0].error
+
+
+@linux_only
+async def test_an_overflow_of_the_kernels_queue_asks_for_a_rescan(tmp_path):
+    from watchdog.observers.inotify_c import InotifyFD
+
+    reports: list[Changes] = []
+    batcher = Batcher(asyncio.get_running_loop(), reports.append)
+    watch = Watch(tmp_path, batcher)
+    watch.update({""}, None)
+    go_on = threading.Event()
+    queue = InotifyFD.get_instance()
+    # the reading thread is kept busy while the kernel's queue fills and runs over, as a slow machine would
+    plain, queue.handle_event = queue.handle_event, lambda event: (go_on.wait(), plain(event))
+    try:
+        limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+        for number in range(limit // 3 + 100):  # create, close and remove
+            path = tmp_path / f"{number}"
+            path.write_bytes(b"x")
+            path.unlink()
+    finally:
+        queue.handle_event = plain
+        go_on.set()
+    await until(lambda: any(report.rescan for report in reports))
+    watch.close()
+    batcher.close()
+
+
+@linux_only
+async def test_reading_is_no_event_and_ignored_folders_are_not_watched(tmp_path):
+    reports: list[Changes] = []
+    write(tmp_path / "a.py", "x")
+    write(tmp_path / "ignored/b.py", "x")
+    batcher = Batcher(asyncio.get_running_loop(), reports.append)
+    watch = Watch(tmp_path, batcher)
+    watch.update({""}, None)
+    (tmp_path / "a.py").read_bytes()
+    list(tmp_path.iterdir())
+    write(tmp_path / "ignored/b.py", "y")
+    await asyncio.sleep(0.3)
+    assert reports == []
+    write(tmp_path / "a.py", "y")
+    await until(lambda: reports)
+    assert reports == [Changes({"a.py"})]
+    watch.close()
+    batcher.close()
+
+
+async def test_a_flood_of_paths_becomes_a_rescan():
+    reports: list[Changes] = []
+    batcher = Batcher(asyncio.get_running_loop(), reports.append)
+    for number in range(MOST_PATHS + 1):
+        batcher.add(str(number))
+    await until(lambda: reports)
+    assert len(reports) == 1 and reports[0].rescan
+
+
+@linux_only
+async def test_without_watches_changes_are_looked_for(monkeypatch, tmp_path):
+    """The limit of the system is met by a root in this process, since lowering it takes the superuser."""
+    from indexer import root as rooting
+    from indexer.embedding import Embedding
+    from indexer.live import TextCache
+    from indexer.store import Store
+    from indexer.upkeep import index_text
+    from indexer.workers import Workers
+
+    monkeypatch.setenv("FOREWORD_EMBEDDER", "none")
+    monkeypatch.setattr(rooting, "POLL_S", 0.2)
+    folder = repository(tmp_path / "work", {"a.py": _define("a")})
+    store = Store(tmp_path / "store", "test")
+
+    async def opened() -> Store:
+        return store
+
+    def refuse(self, folders, git_folder):
+        raise OSError(errno.ENOSPC, "inotify watch limit reached")
+
+    monkeypatch.setattr(rooting.Watch, "update", refuse)
+    workers = Workers()
+    facilities = rooting.Facilities(opened, index_text, lambda: None, workers, Embedding(), TextCache())
+    root = rooting.Root(folder, facilities)
+    running = asyncio.create_task(root.run())
+    await root.settled(vectors=False)
+    status = root.status(store)
+    assert (status.state, status.watching) == ("ready", "polling")
+    assert "max_user_watches" in status.error
+    write(folder / "b.py", _define("b"))
+    await until(lambda: list(root.live.defining("b")))
+    running.cancel()
+    workers.stop()
