@@ -27,7 +27,7 @@ test-fast: setup ## the tests that start no engine
 lint: setup ## ruff, pyright in strict mode, and the import rules between the rooms
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m pyright
+	$(RUN) -m pyright --pythonpath $(RUN)
 	$(RUN) -c "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
 
 format: setup ## let ruff write the code's layout

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
-from pygls.lsp.client import BaseLanguageClient
-
-PROGRESS_METHOD = "$/progress"
+from pygls.lsp.client import LanguageClient
 
 Told = Callable[[str | int, Any], None]
 """Called with a progress token and its value, as a plain dict or object."""
@@ -23,25 +21,22 @@ class Editor:
     """One server process and the documents that are open in it. Positions are utf-16 unless stated."""
 
     def __init__(self, on_progress: Told | None = None) -> None:
-        self.client = BaseLanguageClient("foreword-demo", "1")
+        self.client = LanguageClient("foreword-demo", "1")
         self.initialize_s = 0.0
         self._versions: dict[str, int] = {}
         self._on_progress = on_progress
 
-        @self.client.feature(types.WINDOW_WORK_DONE_PROGRESS_CREATE)
-        def _create(params: types.WorkDoneProgressCreateParams) -> None:  # pyright: ignore[reportUnusedFunction]
-            return None
+        self.client.feature(types.WINDOW_WORK_DONE_PROGRESS_CREATE)(_agree)
+        self.client.feature(types.PROGRESS)(self._progress)
+        self.client.feature(types.WINDOW_LOG_MESSAGE)(_agree)
 
-        @self.client.feature(PROGRESS_METHOD)
-        def _progress(params: Any) -> None:  # pyright: ignore[reportUnusedFunction]
-            if self._on_progress is not None:
-                self._on_progress(params.token, params.value)
+    def _progress(self, params: types.ProgressParams) -> None:
+        if self._on_progress is not None:
+            self._on_progress(params.token, params.value)
 
-        @self.client.feature(types.WINDOW_LOG_MESSAGE)
-        def _log(params: types.LogMessageParams) -> None:  # pyright: ignore[reportUnusedFunction]
-            return None
-
-    async def start(self, root: Path, options: dict[str, Any] | None = None, env: dict[str, str] | None = None) -> None:
+    async def start(
+        self, root: Path, options: dict[str, Any] | None = None, env: dict[str, str] | None = None
+    ) -> None:
         """Starts the server and initializes it on `root`; `initialize_s` is the time from process start to answer."""
         command = Path(sys.executable).with_name("foreword")
         began = time.perf_counter()
@@ -98,7 +93,10 @@ class Editor:
         )
 
     async def until(
-        self, ready: Callable[[dict[str, Any]], bool], told: Callable[[dict[str, Any]], None], timeout_s: float
+        self,
+        ready: Callable[[dict[str, Any]], bool],
+        told: Callable[[dict[str, Any]], None],
+        timeout_s: float,
     ) -> dict[str, Any]:
         """Polls `foreword/status` until `ready`; raises TimeoutError with the last status."""
         deadline = time.monotonic() + timeout_s
@@ -110,6 +108,10 @@ class Editor:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not ready after {timeout_s:.0f} s: {status}")
             await asyncio.sleep(0.5)
+
+
+def _agree(params: Any) -> None:
+    """What the server asks or tells is fine, and nothing follows from it here."""
 
 
 def plain(value: Any) -> Any:

@@ -27,7 +27,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-
 PACKAGE, VERSION = "httpx", "0.28.1"
 ARCHIVE = f"{PACKAGE}-{VERSION}.tar.gz"
 SHA256 = "75e98c5f16b0f35b567856f597f06ff2270a374470a5c2392242528e3e3e42fc"
@@ -119,7 +118,9 @@ class Bars:
         kind = value.get("kind")
         if kind == "begin":
             self._titles[token] = value["title"]
-            self._tasks[token] = self.bars.add_task(value["title"], total=100, message=value.get("message") or "")
+            self._tasks[token] = self.bars.add_task(
+                value["title"], total=100, message=value.get("message") or ""
+            )
         elif token in self._tasks:
             done = 100 if kind == "end" else value.get("percentage")
             self.bars.update(self._tasks[token], completed=done, message=value.get("message") or "")
@@ -127,7 +128,9 @@ class Bars:
                 console.print(f"  {self._titles[token]}: {value.get('message') or 'done'}")
 
 
-async def complete(editor: Editor, bars: Bars, uri: str, place: Place, line: int, *, with_context: bool) -> Any:
+async def complete(
+    editor: Editor, bars: Bars, uri: str, place: Place, line: int, *, with_context: bool
+) -> Any:
     """One streamed completion, shown while it is written; returns the server's result."""
     token = f"demo-{uri}-{with_context}-{time.monotonic_ns()}"
     shown = place.typed.strip()
@@ -145,7 +148,9 @@ async def complete(editor: Editor, bars: Bars, uri: str, place: Place, line: int
     }
     with live:
         result = plain(
-            await asyncio.wait_for(editor.request("foreword/completion", request), timeout=COMPLETION_TIMEOUT_S)
+            await asyncio.wait_for(
+                editor.request("foreword/completion", request), timeout=COMPLETION_TIMEOUT_S
+            )
         )
     del bars.partial[token]
     label = "with the repository" if with_context else "without it"
@@ -170,7 +175,9 @@ def show_segments(segments: list[Any]) -> None:
 
 async def visit(editor: Editor, bars: Bars, repository: Path, place: Place, text: str) -> bool:
     """Types at one place and asks without context, with it, and with it again; True if the symbol was used."""
-    console.print(f"\n[bold]{place.file}[/]:{place.line} needs [bold]{place.needs}[/] from {place.defined_in}")
+    console.print(
+        f"\n[bold]{place.file}[/]:{place.line} needs [bold]{place.needs}[/] from {place.defined_in}"
+    )
     console.print(f"  the line that was cut away: [dim]{escape(place.truth.strip())}[/]")
     uri = editor.open(repository / place.file, text, "python")
     line = text.count("\n")
@@ -193,7 +200,9 @@ async def drive(repository: Path, texts: dict[Place, str]) -> bool:
     try:
         with bars.bars:
             status = await editor.until(_ready, lambda _: None, READY_TIMEOUT_S)
-        console.print(f"  model  {escape(str(status['engine']['model']))}: {escape(str(status['engine']['reason']))}")
+        console.print(
+            f"  model  {escape(str(status['engine']['model']))}: {escape(str(status['engine']['reason']))}"
+        )
         for root in status["index"]["roots"]:
             console.print(
                 f"  index  {root['files']} files, {root['symbols']} symbols, {root['references']} references, "
@@ -202,7 +211,9 @@ async def drive(repository: Path, texts: dict[Place, str]) -> bool:
         used = [await visit(editor, bars, repository, place, texts[place]) for place in PLACES]
     finally:
         await editor.stop()
-    console.print(f"\n{sum(used)} of {len(used)} completions with the repository used the symbol of the other file")
+    console.print(
+        f"\n{sum(used)} of {len(used)} completions with the repository used the symbol of the other file"
+    )
     return all(used)
 
 

@@ -37,7 +37,11 @@ class Figure(msgspec.Struct):
 
 
 def machine() -> dict[str, Any]:
-    return {"system": platform.platform(), "cores": os.cpu_count(), "memory_bytes": psutil.virtual_memory().total}
+    return {
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+    }
 
 
 def ours(server_pid: int, status: dict[str, Any]) -> dict[str, list[psutil.Process]]:
@@ -86,7 +90,9 @@ async def idle(seconds: float) -> tuple[dict[str, float], dict[str, float]]:
 
 def _ready(status: dict[str, Any]) -> bool:
     roots = status["index"].get("roots") or []
-    vectors = all(root["vectors"] >= root["chunks"] for root in roots) or "sentence" not in str(status["index"])
+    vectors = all(root["vectors"] >= root["chunks"] for root in roots) or "sentence" not in str(
+        status["index"]
+    )
     return status["engine"]["state"] == "ready" and bool(roots) and vectors
 
 
@@ -103,13 +109,17 @@ def main() -> None:
         Figure("initialize_s", median, "s", "", len(initialize), min(initialize), max(initialize)),
         Figure("idle_cpu", sum(share.values()), "cores", "", 1, sum(share.values()), sum(share.values())),
     ]
-    figures += [Figure(f"idle_cpu_{name}", value, "cores", "", 1, value, value) for name, value in share.items()]
+    figures += [
+        Figure(f"idle_cpu_{name}", value, "cores", "", 1, value, value) for name, value in share.items()
+    ]
     figures += [Figure(f"rss_{name}_mb", value, "MB", "", 1, value, value) for name, value in memory.items()]
     if arguments.json:
         print(msgspec.json.format(msgspec.json.encode({"machine": machine(), "figures": figures})).decode())
         return
     for figure in figures:
-        print(f"{figure.name:20} {figure.value:10.4f} {figure.unit}   n={figure.n} {figure.min:.4f}–{figure.max:.4f}")
+        print(
+            f"{figure.name:20} {figure.value:10.4f} {figure.unit}   n={figure.n} {figure.min:.4f}–{figure.max:.4f}"
+        )
 
 
 if __name__ == "__main__":

@@ -21,8 +21,16 @@ DRAIN_LIMIT_S = 60
 class Attendance:
     """An ASGI app around `app`, and the one task that decides when to leave."""
 
-    def __init__(self, app: AsgiApp, *, idle_exit_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        app: AsgiApp,
+        *,
+        idle_exit_s: float,
+        clock: Callable[[], float],
+        on_draining: Callable[[], None],
+    ) -> None:
         self._app = app
+        self._on_draining = on_draining
         self._idle_exit_s = idle_exit_s
         self._clock = clock
         self._last_seen_s = clock()
@@ -58,6 +66,7 @@ class Attendance:
         if not self.draining:
             self.draining = True
             self._drain_began_s = self._clock()
+            self._on_draining()
         self._changed.set()
 
     async def until_unneeded(self) -> str:
@@ -89,11 +98,15 @@ class Attendance:
 
 
 async def refuse_draining(scope: Scope, receive: Receive, send: Send) -> None:
-    body = {"error": "draining", "message": "This engine is leaving; read engine.json again for its successor."}
+    body = {
+        "error": "draining",
+        "message": "This engine is leaving; read engine.json again for its successor.",
+    }
     if scope["type"] == "http":
         messages: list[Message] = response_messages("http", 503, body)
     else:
         await receive()
-        messages = [{"type": "websocket.close", "code": 1012, "reason": "draining"}]  # RFC 6455: service restart
+        # RFC 6455: service restart
+        messages = [{"type": "websocket.close", "code": 1012, "reason": "draining"}]
     for message in messages:
         await send(message)

@@ -79,9 +79,8 @@ class SGLangEndpoint:
         self, prompt: Prompt, params: Sampling, *, priority: int = 0
     ) -> AsyncGenerator[Chunk, None]:
         """See `Endpoint.generate`."""
-        request_id = (
-            uuid.uuid4().hex
-        )  # of fixed length: SGLang aborts every id that begins with the one given
+        # Of fixed length: SGLang aborts every request whose id begins with the one given.
+        request_id = uuid.uuid4().hex
         admitted = asyncio.Event()
         body = self._body(request_id, prompt, params, priority)
         answer = Answer(self.name)

@@ -2,8 +2,8 @@
 
 It stands outside of SGLang's own middleware, so that routes which SGLang leaves open (`/metrics`,
 `/health_generate`), its documentation pages, its websockets and its CORS answers are all behind it.
-A page in a browser can reach ports of this machine; its requests carry an `Origin`, or, after DNS rebinding, a
-foreign `Host`. Neither is ever sent by Foreword, so both are refused before the key is looked at.
+A page in a browser can reach ports of this machine; its requests carry an `Origin`, or, after DNS rebinding,
+a foreign `Host`. Neither is ever sent by Foreword, so both are refused before the key is looked at.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Refusal(NamedTuple):
 
 
 class Guard:
-    """An ASGI app that passes on to `app` only what carries `key` and was addressed to this machine's `port`."""
+    """An ASGI app that passes on to `app` only what carries `key` and was addressed to this machine's
+    `port`."""
 
     def __init__(self, app: AsgiApp, *, key: str, port: int) -> None:
         self._app = app
@@ -55,16 +56,24 @@ class Guard:
     def _refusal(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
         hosts = [value.lower() for name, value in headers if name.lower() == b"host"]
         if len(hosts) != 1 or hosts[0] not in self._hosts:
-            return Refusal(403, "foreign_host", "Address the engine as 127.0.0.1, localhost or [::1] with its port.")
+            return Refusal(
+                403, "foreign_host", "Address the engine as 127.0.0.1, localhost or [::1], with its port."
+            )
         if any(name.lower() == b"origin" for name, _ in headers):
-            return Refusal(403, "origin", "Requests with an Origin header are refused: no web page may use the engine.")
+            return Refusal(
+                403, "origin", "Requests with an Origin header are refused: no web page may use the engine."
+            )
         credentials = [value for name, value in headers if name.lower() == b"authorization"]
         if len(credentials) != 1:
             return Refusal(401, "no_key", "Send the key of engine.json once, as `Authorization: Bearer KEY`.")
         scheme, _, key = credentials[0].partition(b" ")
         matches = hmac.compare_digest(key.strip(), self._key)
         if scheme.lower() != b"bearer" or not matches:
-            return Refusal(401, "wrong_key", "This is not the engine's key; read engine.json again: it may have restarted.")
+            return Refusal(
+                401,
+                "wrong_key",
+                "This is not the engine's key; read engine.json again: it may have restarted.",
+            )
         return None
 
 
@@ -88,7 +97,8 @@ async def refuse_http(send: Send, refusal: Refusal) -> None:
 
 
 async def refuse_websocket(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
-    """Refuse the handshake, with a JSON body where the server can send one, else by closing before accepting."""
+    """Refuse the handshake, with a JSON body where the server can send one, else by closing before
+    accepting."""
     await receive()  # `websocket.connect`
     if "websocket.http.response" in (scope.get("extensions") or {}):
         body = {"error": refusal.error, "message": refusal.message}

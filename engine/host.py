@@ -1,7 +1,8 @@
 """The engine host: one detached process per user and model that owns SGLang, its weights and its KV pool.
 
-Run as `python -I -m engine.host --model SHORT`; it takes the model's lock for life, keeps `engine-….json` true, and
-leaves when nobody needs it. A second host of the same model and version ends at once with EXIT_LOCK_HELD.
+Run as `python -I -m engine.host --model SHORT`; it takes the model's lock for life, keeps `engine-….json`
+true, and leaves when nobody needs it. A second host of the same model and version ends at once with
+EXIT_LOCK_HELD.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import NoReturn
 
@@ -56,7 +57,8 @@ class Record:
 
     def __init__(self, info: EngineInfo) -> None:
         self.info = info
-        self._path = json_path(info.model, info.version)  # once: the temporary folder, and so others, may move below
+        # once: the temporary folder, and so others, may move below
+        self._path = json_path(info.model, info.version)
         self._written_s = 0.0
         self._write()
 
@@ -69,7 +71,8 @@ class Record:
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Note progress; fast repetitions of one stage are left out."""
-        if stage == self.info.stage and done < total and time.monotonic() - self._written_s < PROGRESS_INTERVAL_S:
+        since_s = time.monotonic() - self._written_s
+        if stage == self.info.stage and done < total and since_s < PROGRESS_INTERVAL_S:
             return
         self.info = msgspec.structs.replace(self.info, stage=stage, done=done, total=total)
         self._write()
@@ -120,7 +123,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -I -m engine.host", description=__doc__)
     parser.add_argument("--model", required=True, help="short or full name of a profile")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="instead of what the machine suggests")
-    parser.add_argument("--idle-exit-s", type=float, default=IDLE_EXIT_S, help="leave after so long without a request")
+    parser.add_argument("--idle-exit-s", type=float, default=IDLE_EXIT_S, help="leave when idle for so long")
     return parser.parse_args(arguments)
 
 
@@ -140,8 +143,8 @@ def run(record: Record, options: argparse.Namespace) -> None:
     if device == "cpu":
         os.environ.update(thread_environment(threads_for(machine, os.environ.get("FOREWORD_THREADS"))))
     os.environ["HF_HUB_OFFLINE"] = "1"  # the weights are here: nothing may wait for a hub
-    os.environ.setdefault("SGLANG_ROPE_CACHE_FP32", "1")  # as on a GPU: in bfloat16 the angles lose what positions need
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # torch.distributed listens, though its group has one member
+    # torch.distributed listens, though its group has one member
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     context = int(arguments[arguments.index("--context-length") + 1])
     record.address(f"http://127.0.0.1:{bound.getsockname()[1]}", device, context)
     record.say("loading")
@@ -156,17 +159,12 @@ def run(record: Record, options: argparse.Namespace) -> None:
                 page=page,
                 idle_exit_s=options.idle_exit_s,
                 on_ready=lambda: record.say("ready"),
-                on_leaving=lambda reason: leaving(record, reason),
+                on_draining=lambda: record.say("draining"),
                 on_child_failure=lambda: child_failed(record),
             )
         )
     if record.info.state == "loading":
         raise RuntimeError("SGLang came up but its first generation failed; its error stands above.")
-
-
-def leaving(record: Record, reason: str) -> None:
-    print(f"Leaving: {reason}.", flush=True)
-    record.say("draining")
 
 
 def child_failed(record: Record) -> NoReturn:
@@ -178,7 +176,7 @@ def child_failed(record: Record) -> NoReturn:
 
 
 @contextlib.contextmanager
-def failures_told(record: Record) -> Iterator[None]:
+def failures_told(record: Record) -> Generator[None]:
     """Whatever ends the host early is written where the waiting callers look, and raised on."""
     try:
         yield
@@ -189,11 +187,12 @@ def failures_told(record: Record) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def private_scratch(name: str) -> Iterator[Path]:
-    """A folder that only this user can enter, for the step page and for the sockets between SGLang's processes.
+def private_scratch(name: str) -> Generator[Path]:
+    """A folder that only this user can enter, for the step page and for the sockets between SGLang's
+    processes.
 
-    SGLang puts those sockets into the shared temporary folder, and what comes in on them is unpickled. The name is
-    always the same, so that a host which was killed leaves nothing for good.
+    SGLang puts those sockets into the shared temporary folder, and what comes in on them is unpickled. The
+    name is always the same, so that a host which was killed leaves nothing for good.
     """
     folder = runtime_folder() / f"{name}.run"
     if len(os.fsencode(folder)) > SOCKET_PATH_LIMIT:

@@ -1,4 +1,5 @@
-"""What a host tells about itself: its lock, held for life, and `engine-….json` beside it, readable by its user alone.
+"""What a host tells about itself: its lock, held for life, and `engine-….json` beside it, readable by its
+user alone.
 
 Both are keyed by model and Foreword version, so that a new version starts beside the old one that drains.
 The lock is the truth: a file whose lock nobody holds was left by a host that is gone.
@@ -112,7 +113,8 @@ def write_info(info: EngineInfo, target: Path) -> None:
 
 
 def read_file(path: Path) -> EngineInfo | None:
-    """What a host wrote, whether or not it still lives; None where there is no whole file of a form we know."""
+    """What a host wrote, whether or not it still lives; None where there is no whole file of a form we
+    know."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=EngineInfo)
     except (FileNotFoundError, msgspec.DecodeError):

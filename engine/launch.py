@@ -1,4 +1,5 @@
-"""How SGLang is launched for a model on a machine: its command line, the threads, and the size of the KV pool."""
+"""How SGLang is launched for a model on a machine: its command line, the threads, and the size of the KV
+pool."""
 
 from __future__ import annotations
 
@@ -7,13 +8,16 @@ from pathlib import Path
 from engine.profiles import Machine, Profile
 
 CHUNK_TOKENS_CPU = 256
-"""One prefill step; an abort and a new request wait for it: 0.3 to 0.6 s on one AMX core for the 0.5B model."""
+"""One prefill step; an abort and a new request wait for it: 0.3 to 0.6 s on one AMX core for the 0.5B
+model."""
 MAX_RUNNING_CPU = 8
 """Requests in one batch: the interactive ones of a few editors and what is prefetched for them."""
 KV_WINDOWS = 4
-"""Full windows worth caching: one per repository that a person works in, and room for what is about to be evicted."""
+"""Full windows worth caching: one per repository that a person works in, and room for what is about to be
+evicted."""
 KV_SHARE_OF_AVAILABLE = 0.25
-"""The machine belongs to its user: of what is free beside the weights, at most this much is for the KV pool."""
+"""The machine belongs to its user: of what is free beside the weights, at most this much is for the KV
+pool."""
 KV_MIN_TOKENS = 4096
 """Less than this and a prompt hardly holds more than the open file."""
 MAX_THREADS = 16
@@ -25,14 +29,16 @@ class MemoryShortError(Exception):
 
 
 def threads_for(machine: Machine, override: str | None) -> int:
-    """OpenMP threads of the scheduler: one core is left to the editor, and `override` (FOREWORD_THREADS) decides."""
+    """OpenMP threads of the scheduler: one core is left to the editor, and `override` (FOREWORD_THREADS)
+    decides."""
     if override:
         return max(1, int(override))
     return max(1, min(machine.cores - 1, MAX_THREADS))
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Variables that must stand before torch loads. Threads wait passively: a spinning one takes the editor's core."""
+    """Variables that must stand before torch loads. Threads wait passively: a spinning one takes the editor's
+    core."""
     return {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
@@ -47,10 +53,11 @@ def kv_tokens(profile: Profile, machine: Machine) -> int:
     room = int(max(0, machine.available_bytes - profile.weights_bytes) * KV_SHARE_OF_AVAILABLE)
     tokens = min(KV_WINDOWS * profile.context_native, room // profile.kv_bytes_per_token)
     if tokens < KV_MIN_TOKENS:
-        needed = profile.weights_bytes + int(KV_MIN_TOKENS * profile.kv_bytes_per_token / KV_SHARE_OF_AVAILABLE)
+        least_kv_bytes = KV_MIN_TOKENS * profile.kv_bytes_per_token
+        needed = profile.weights_bytes + least_kv_bytes / KV_SHARE_OF_AVAILABLE
         raise MemoryShortError(
             f"{profile.short} needs {needed / 2**30:.1f} GiB of free memory and this machine has "
-            f"{machine.available_bytes / 2**30:.1f} GiB. Close something, or use an engine on another machine."
+            f"{machine.available_bytes / 2**30:.1f} GiB. Close something, or use an engine elsewhere."
         )
     return tokens
 

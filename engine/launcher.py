@@ -1,4 +1,5 @@
-"""Finds, starts and stops engine hosts for a caller that must not block: no torch, no SGLang in its process."""
+"""Finds, starts and stops engine hosts for a caller that must not block: no torch, no SGLang in its
+process."""
 
 from __future__ import annotations
 
@@ -32,9 +33,11 @@ from engine.profiles import Profile
 __all__ = ["EngineError", "EngineInfo", "ensure_engine", "list_engines", "read_engine", "stop_engine"]
 
 POLL_S = 0.1
-"""How often a waiting caller looks at the host's file: a few system calls, and nobody notices a tenth of a second."""
+"""How often a waiting caller looks at the host's file: a few system calls, and nobody notices a tenth of a
+second."""
 START_TIMEOUT_S = 600
-"""Without a download a start takes half a minute; with one, as long as half a gigabyte takes on a slow line."""
+"""Without a download a start takes half a minute; with one, as long as half a gigabyte takes on a slow
+line."""
 DRAIN_CALL_TIMEOUT_S = 5
 KILL_WAIT_S = 5
 LOG_LINES = 12
@@ -57,7 +60,8 @@ _children: list[subprocess.Popen[bytes]] = []
 
 
 def read_engine(model_short: str) -> EngineInfo | None:
-    """The living host of this model and of this very version of Foreword, in whatever state; None if there is none."""
+    """The living host of this model and of this very version of Foreword, in whatever state; None if there is
+    none."""
     version = foreword_version()
     info = read_file(json_path(model_short, version))
     return info if info is not None and is_held(lock_path(model_short, version)) else None
@@ -77,7 +81,8 @@ async def ensure_engine(
 ) -> EngineInfo:
     """The ready host of this model: the one that runs, or one that is started now, once for all who ask.
 
-    `on_progress` gets each new state of the host's file. Raises EngineError when the host fails or `timeout_s` is over.
+    `on_progress` gets each new state of the host's file. Raises EngineError when the host fails or
+    `timeout_s` is over.
     """
     asked_at = time.time()
     deadline = time.monotonic() + timeout_s
@@ -102,12 +107,14 @@ async def ensure_engine(
             child.output.close()
     state = f"it is still {told.state} {told.stage}".rstrip() if told else "it never said anything"
     raise EngineError(
-        f"The engine for {profile.short} was not ready after {timeout_s:.0f} s: {state}. Its log: {_log(profile.short)}"
+        f"The engine for {profile.short} was not ready after {timeout_s:.0f} s: {state}. "
+        f"Its log: {_log(profile.short)}"
     )
 
 
 async def stop_engine(model_short: str, timeout_s: float = 30.0) -> bool:
-    """End this model's hosts of every version: let them finish what runs, then insist. False if there was none.
+    """End this model's hosts of every version: let them finish what runs, then insist. False if there was
+    none.
 
     Raises EngineError if one cannot be ended.
     """
@@ -119,7 +126,8 @@ async def stop_engine(model_short: str, timeout_s: float = 30.0) -> bool:
         for info in infos:
             _signal(info, signal.SIGKILL)
         if not await _all_gone(infos, KILL_WAIT_S):
-            raise EngineError(f"The engine host of {model_short} could not be ended. End the process {infos[0].pid}.")
+            left = ", ".join(str(info.pid) for info in infos)
+            raise EngineError(f"An engine host of {model_short} could not be ended. End the process {left}.")
     return bool(infos)
 
 
@@ -148,14 +156,19 @@ async def _start_again(
         child.output.close()
     else:
         failed = read_file(json_path(profile.short, foreword_version()))
-        waited_for = failed is not None and (failed.started_at > asked_at or (told and failed.pid == told.pid))
-        if failed is not None and waited_for and failed.state == "failed":
+        if failed is not None and failed.state == "failed" and _waited_for(failed, told, asked_at):
             raise EngineError(f"The engine for {profile.short} did not start. {failed.reason}")
     return await asyncio.to_thread(_spawn, profile.short, host_arguments)
 
 
+def _waited_for(failed: EngineInfo, told: EngineInfo | None, asked_at: float) -> bool:
+    """Whether this failure answers the caller: he saw this host load, or it began after he asked."""
+    return failed.started_at > asked_at or (told is not None and failed.pid == told.pid)
+
+
 def _spawn(model_short: str, host_arguments: tuple[str, ...]) -> _Child:
-    """Start a host in a session of its own and in a neutral folder: it outlives the caller and his terminal."""
+    """Start a host in a session of its own and in a neutral folder: it outlives the caller and his
+    terminal."""
     output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by ensure_engine
     command = [sys.executable, "-I", "-m", "engine.host", "--model", model_short, *host_arguments]
     try:
@@ -185,9 +198,8 @@ def _why_it_ended(model_short: str, child: _Child, code: int) -> str:
     else:
         reason = f"It ended with code {code}."
     lines = said or _last_lines(_log(model_short))
-    return "\n".join(
-        [f"The engine for {model_short} did not start. {reason}", *lines[-LOG_LINES:], f"Its log: {_log(model_short)}"]
-    )
+    first = f"The engine for {model_short} did not start. {reason}"
+    return "\n".join([first, *lines[-LOG_LINES:], f"Its log: {_log(model_short)}"])
 
 
 def _log(model_short: str) -> Path:
@@ -223,11 +235,12 @@ async def _drain(info: EngineInfo) -> bool:
             )
     except httpx.HTTPError:
         return False  # the caller sends a signal instead
-    return answer.status_code == httpx.codes.OK
+    return answer.is_success
 
 
 def _signal(info: EngineInfo, number: signal.Signals) -> None:
-    """Signal the host, if it still is the one that holds its lock (its number may belong to somebody else by now)."""
+    """Signal the host, if it still is the one that holds its lock (its number may belong to somebody else by
+    now)."""
     if not is_held(lock_path(info.model, info.version)):
         return
     try:

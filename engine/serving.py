@@ -1,8 +1,8 @@
 """Runs SGLang inside the host: its processes, its FastAPI app behind the guard, and their end together.
 
-The steps follow `sglang.srt.entrypoints.http_server.launch_server` of the pinned release; what differs is that the
-socket is ours from the start (the port is known and held while the model loads), that the guard stands outside
-of everything, and that the server ends when the host is no longer needed.
+The steps follow `sglang.srt.entrypoints.http_server.launch_server` of the pinned release; what differs is
+that the socket is ours from the start (the port is known and held while the model loads), that the guard
+stands outside of everything, and that the server ends when the host is no longer needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,8 @@ class Serving(msgspec.Struct):
     """The step page, laid already."""
     idle_exit_s: float
     on_ready: Callable[[], None]
-    on_leaving: Callable[[str], None]
-    """Called with the reason once no new request is taken."""
+    on_draining: Callable[[], None]
+    """Called once, when no new request is taken any more."""
     on_child_failure: Callable[[], None]
     """Called in a signal handler when one of SGLang's processes failed; it does not return."""
 
@@ -87,12 +87,13 @@ def serve(serving: Serving) -> None:
     server_args.custom_sigquit_handler = on_sigquit
     watchdog: Any = None
     try:
-        tokenizer_manager, templates, _ports, scheduler, watchdog, _caches = Engine._launch_subprocesses(  # pyright: ignore[reportPrivateUsage]
+        launched: Any = Engine._launch_subprocesses(  # pyright: ignore[reportPrivateUsage]
             server_args=server_args,
             init_tokenizer_manager_func=init_tokenizer_manager,
             run_scheduler_process_func=functools.partial(run_scheduler, serving.page),
             run_detokenizer_process_func=run_detokenizer_process,
         )
+        tokenizer_manager, templates, _ports, scheduler, watchdog, _caches = launched
         http_server.set_global_state(
             http_server._GlobalState(  # pyright: ignore[reportPrivateUsage]
                 tokenizer_manager=tokenizer_manager,
@@ -105,10 +106,15 @@ def serve(serving: Serving) -> None:
         app.is_single_tokenizer_mode = True
         app.server_args = server_args
         add_api_key_middleware(app, api_key=serving.key, admin_api_key=None)  # keeps admin routes closed
-        attendance = Attendance(app, idle_exit_s=serving.idle_exit_s, clock=time.monotonic)
+        attendance = Attendance(
+            app,
+            idle_exit_s=serving.idle_exit_s,
+            clock=time.monotonic,
+            on_draining=serving.on_draining,
+        )
         add_own_routes(app, attendance, StepPage(serving.page))
         server = make_server(Guard(attendance, key=serving.key, port=port))
-        app.router.lifespan_context = accompanied(app.router.lifespan_context, attendance, serving, server)
+        app.router.lifespan_context = accompanied(app.router.lifespan_context, attendance, server)
         app.warmup_thread_kwargs = {
             "server_args": server_args,
             "launch_callback": serving.on_ready,
@@ -137,7 +143,8 @@ def make_server(app: AsgiApp) -> Any:
     import uvicorn
 
     return uvicorn.Server(
-        uvicorn.Config(app, loop="uvloop", log_level="warning", access_log=False, timeout_graceful_shutdown=5)  # pyright: ignore[reportArgumentType]
+        uvicorn.Config(app, loop="uvloop", log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+        # pyright: ignore[reportArgumentType]
     )
 
 
@@ -159,19 +166,18 @@ def add_own_routes(app: Any, attendance: Attendance, page: StepPage) -> None:
 def accompanied(
     lifespan: Callable[[Any], contextlib.AbstractAsyncContextManager[None]],
     attendance: Attendance,
-    serving: Serving,
     server: Any,
 ) -> Callable[[Any], contextlib.AbstractAsyncContextManager[None]]:
     """SGLang's lifespan with a task beside it that ends the server when nobody needs it."""
 
     async def leave_when_unneeded() -> None:
         reason = await attendance.until_unneeded()
-        attendance.draining = True
-        serving.on_leaving(reason)
+        attendance.drain()
+        print(f"Leaving: {reason}.", flush=True)
         server.should_exit = True
 
     @contextlib.asynccontextmanager
-    async def both(app: Any) -> AsyncIterator[None]:
+    async def both(app: Any) -> AsyncGenerator[None]:
         async with lifespan(app):
             leaving = asyncio.create_task(leave_when_unneeded())
             try:
@@ -183,19 +189,25 @@ def accompanied(
 
 
 def warm_up(manager: Any, attendance: Attendance, server: Any, key: str, server_args: Any) -> bool:
-    """Generate one token, so that the first person does not pay for it. Runs in a thread of SGLang's lifespan.
+    """Generate one token, so that the first person does not pay for it. Runs in a thread of SGLang's
+    lifespan.
 
     Returns whether it worked; if not, the server ends and the host says why.
     """
     from sglang.srt.managers.tokenizer_manager import ServerStatus
 
-    body = {"input_ids": [1, 2, 3], "sampling_params": {"temperature": 0, "max_new_tokens": 2}, "stream": False}
+    body = {
+        "input_ids": [1, 2, 3],
+        "sampling_params": {"temperature": 0, "max_new_tokens": 2},
+        "stream": False,
+    }
     request = urllib.request.Request(
         f"{server_args.url()}/generate",
         data=json.dumps(body).encode(),
         headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy: it is this process
+    # never through a proxy: it is this process
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + WARM_UP_TIMEOUT_S
     while True:
         try:
@@ -219,13 +231,15 @@ def warm_up(manager: Any, attendance: Attendance, server: Any, key: str, server_
 
 
 def handle_signals(loop: asyncio.AbstractEventLoop, attendance: Attendance) -> None:
-    """Replace the handlers that SGLang set with the first request: they look every five seconds, and leave no word."""
+    """Replace the handlers that SGLang set with the first request: they look every five seconds, and leave no
+    word."""
     loop.add_signal_handler(signal.SIGTERM, attendance.drain)
     loop.add_signal_handler(signal.SIGQUIT, on_sigquit, signal.SIGQUIT, None)
 
 
 def end_children() -> None:
-    """End SGLang's processes and theirs; multiprocessing's resource tracker ends by itself, after the host."""
+    """End SGLang's processes and theirs; multiprocessing's resource tracker ends by itself, after the
+    host."""
     workers = multiprocessing.active_children()
     descendants: list[psutil.Process] = []
     for worker in workers:

@@ -1,6 +1,8 @@
-"""The step page: a few counters that the scheduler process writes and the host process reads without asking it.
+"""The step page: a few counters that the scheduler process writes and the host process reads without asking
+it.
 
-A small file mapped by both. The writer makes `sequence` odd while it writes, so a reader sees whole records only.
+A small file mapped by both. The writer makes `sequence` odd while it writes, so a reader sees whole records
+only.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ CHARACTER_STEP = 256
 characters."""
 
 MAX_CHARACTERS_PER_TOKEN = 16
-"""Bounds what is tokenized of the text after the cursor; real text has 2 to 5, runs of blanks more."""
+"""Text with more than this is not tokenized to find out that it is too long; real text has 2 to 5, runs of
+blanks more. A line of a megabyte would else take a second at every keystroke."""
 
 Count = Callable[[str], int]
 
@@ -39,6 +40,7 @@ class Window(msgspec.Struct, frozen=True):
 
 def cut_window(before: str, count: Count, max_tokens: int) -> Window:
     """The end of `before` that fits in `max_tokens`, without the blanks right before the cursor."""
+    count = _bounded(count, max_tokens)
     kept = before.rstrip(" \t")
     taken_off = before[len(kept) :]
     lines = _split_at_newlines(kept)
@@ -70,6 +72,12 @@ def cut_suffix(after: str, count: Count, max_tokens: int) -> str:
     while count(text) > max_tokens:
         text = text[: len(text) * 3 // 4]
     return text.rstrip("\n") + "\n" if text.endswith("\n") else text
+
+
+def _bounded(count: Count, max_tokens: int) -> Count:
+    """Counts exactly where that can matter, else says that it is too many."""
+    limit = max_tokens * MAX_CHARACTERS_PER_TOKEN
+    return lambda text: count(text) if len(text) <= limit else limit + 1
 
 
 def step_lines(max_tokens: int) -> int:
@@ -113,7 +121,8 @@ def _non_blank(lines: list[str], start: int) -> int:
 
 def _tail_of_line(text: str, count: Count, max_tokens: int) -> str:
     """The end of one line, its start moving in steps of characters."""
-    start = 0
+    surplus = max(0, len(text) - max_tokens * MAX_CHARACTERS_PER_TOKEN)
+    start = -(-surplus // CHARACTER_STEP) * CHARACTER_STEP
     while start < len(text) and count(text[start:]) > max_tokens:
         left = len(text) - start
         start += max(CHARACTER_STEP, left // 4 // CHARACTER_STEP * CHARACTER_STEP)

@@ -19,7 +19,8 @@ _SCHEDULER = "sglang.srt.managers.scheduler.Scheduler"
 def die_with_parent(parent_pid: int) -> None:
     """Have the kernel kill this process when its parent ends, and go at once if the parent is gone already.
 
-    SGLang's children ask for it too, but only after half a minute of imports, in which they would be orphaned.
+    SGLang's children ask for it too, but only after half a minute of imports, in which they would be
+    orphaned.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -89,7 +90,7 @@ def keep_rendezvous_private() -> None:
 
     def in_memory(original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
         if kwargs.get("world_size") == 1 and "init_method" in kwargs:
-            from torch.distributed import HashStore
+            from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUsage]
 
             del kwargs["init_method"]
             kwargs["store"] = HashStore()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -43,6 +42,7 @@ from indexer.messages import (
     Symbols,
     Welcome,
 )
+from indexer.pack import pack
 from indexer.paths import UnsafeFolderError
 from indexer.root import Root
 from indexer.roots import NoRoot, Roots
@@ -204,10 +204,8 @@ class Answers:
         relative = path.relative_to(root.path).as_posix() if path.is_relative_to(root.path) else ""
 
         async def work() -> Pack:
-            # imported here: it is needed by the first pack, not by the service's start
-            packing = importlib.import_module("indexer.pack")
             tokenizer = tokenizer_for(request.tokenizer)
-            return await packing.pack(request, view, relative, tokenizer, connection.pack_memory)
+            return await pack(request, view, relative, tokenizer, connection.pack_memory)
 
         return await self._in_own_loop(work)
 

@@ -78,7 +78,7 @@ class Children:
             pool = self._pool
             try:
                 # submitting may spawn a process, which takes too long for the event loop
-                future: Future[_R] = await asyncio.to_thread(pool.submit, job, *args, **kwargs)
+                future: Future[_R] = await asyncio.to_thread(_submit, pool, job, *args, **kwargs)
                 return await asyncio.wrap_future(future)
             except BrokenProcessPool as broken:
                 if self._pool is pool:
@@ -97,3 +97,12 @@ class Children:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _submit(
+    pool: ProcessPoolExecutor, job: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
+) -> Future[_R]:
+    try:
+        return pool.submit(job, *args, **kwargs)
+    except RuntimeError as ended:  # another job broke this pool between our asking for it and now
+        raise BrokenProcessPool(str(ended)) from ended

@@ -21,6 +21,8 @@ def settle_in_offline() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TRANSFORMERS_OFFLINE"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # every length of text is a shape of its own, and by default 1024 compiled shapes are kept: 500 MB
+    os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = "16"
     settle_in()
 
 

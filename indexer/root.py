@@ -38,6 +38,9 @@ events."""
 
 _SKIPPED_EXAMPLES = 20
 
+_ERROR_CHARACTERS = 300
+"""The store's errors go on with its own call stack."""
+
 _SPARE_CONTENTS = 1_000
 """Contents of other branches and earlier saves stay in memory, so that coming back to them costs nothing."""
 
@@ -193,7 +196,11 @@ class Root:
     def _fail(self, failed: Exception) -> None:
         _log.warning("indexing failed", exc_info=failed)
         self._state = "failed"
-        what = "the folder is gone" if not self.path.is_dir() else str(failed).splitlines()[0][:300]
+        what = (
+            "the folder is gone"
+            if not self.path.is_dir()
+            else (str(failed) or type(failed).__name__).splitlines()[0][:_ERROR_CHARACTERS]
+        )
         self.error = f"{self.path} is not indexed: {what}"
         self._vectors_settled.set()
 

@@ -30,8 +30,9 @@ _RANK_OFFSET = 10
 _WEIGHT_NAME = 1.0
 _WEIGHT_COMMON_NAME = 0.2
 _WEIGHT_VECTOR = 0.7
-_WEIGHT_TEXT = 0.35
-"""Equal weights for text and vectors gave worse ranks than vectors alone (0.54 against 0.58 MRR)."""
+_WEIGHT_TEXT = 0.5
+"""Measured as MRR@10 on 150 questions, the docstrings of networkx's algorithms against their bodies: text
+alone 0.440, vectors alone 0.442, 0.7 + 0.5 0.534, equal weights 0.519, 0.7 + 0.2 0.493."""
 
 _MOST_NAMED = 20
 """A name that is defined more often than this (`__init__`, `main`) says nothing."""

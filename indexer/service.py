@@ -177,14 +177,16 @@ def main() -> int:
         return 1
     if lock is None:
         return 0
-    asyncio.run(_main())
-    logging.shutdown()
-    # children that are in the middle of something see that we are gone and end; nobody waits for them here
-    os._exit(0)
+    asyncio.run(_serve_and_leave())
+    return 0
 
 
-async def _main() -> None:
+async def _serve_and_leave() -> None:
     await Service().run()
+    logging.shutdown()
+    # threads that still read and children in the middle of something are of no use to anybody now: what had
+    # to be whole is, and children end when they see that we are gone
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -15,21 +15,29 @@ from lsp.terminal import parse_place
 
 app = typer.Typer(
     name="foreword",
-    help="Code completion that has read your repository. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing to show.",
+    help="Code completion that has read your repository.\n\n"
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing to show.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-engine_app = typer.Typer(help="The engine host: the model that every editor of this user shares.", no_args_is_help=True)
+engine_app = typer.Typer(
+    help="The engine host: the model that every editor of this user shares.", no_args_is_help=True
+)
 app.add_typer(engine_app, name="engine")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
 Model = Annotated[
-    str | None, typer.Option(help="Model by full or short name; without it the machine's memory and devices decide.")
+    str | None,
+    typer.Option(help="Model by full or short name; without it the machine's memory and devices decide."),
 ]
-Where = Annotated[str, typer.Argument(metavar="FILE:LINE:COL", help="The cursor, counted from 1, COL in characters.")]
+Where = Annotated[
+    str, typer.Argument(metavar="FILE:LINE:COL", help="The cursor, counted from 1, COL in characters.")
+]
 Folder = Annotated[Path, typer.Argument(help="The repository.", exists=True, file_okay=False)]
-Budget = Annotated[int | None, typer.Option(min=0, help="Tokens of repository context; without it the profile's own.")]
+Budget = Annotated[
+    int | None, typer.Option(min=0, help="Tokens of repository context; without it the profile's own.")
+]
 
 
 def _show_version(wanted: bool) -> None:
@@ -41,7 +49,8 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def foreword(
     show_version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave."),
     ] = False,
 ) -> None:
     pass
@@ -70,7 +79,9 @@ def index(
 @app.command()
 def search(
     query: str,
-    folder: Annotated[Path, typer.Option("--dir", help="The repository.", exists=True, file_okay=False)] = Path(),
+    folder: Annotated[
+        Path, typer.Option("--dir", help="The repository.", exists=True, file_okay=False)
+    ] = Path(),
     limit: Annotated[int, typer.Option(min=1, max=100)] = 10,
     as_json: Json = False,
 ) -> None:
@@ -91,7 +102,9 @@ def context(where: Where, budget: Budget = None, model: Model = None, as_json: J
 @app.command()
 def complete(
     where: Where,
-    no_context: Annotated[bool, typer.Option("--no-context", help="Read nothing but the file itself.")] = False,
+    no_context: Annotated[
+        bool, typer.Option("--no-context", help="Read nothing but the file itself.")
+    ] = False,
     budget: Budget = None,
     model: Model = None,
     url: Annotated[
@@ -104,7 +117,9 @@ def complete(
     from lsp.commands.cursor import run_complete
 
     place = parse_place(where)
-    run_complete(place, with_context=not no_context, budget=budget, model=model, url=url, key=key, as_json=as_json)
+    run_complete(
+        place, with_context=not no_context, budget=budget, model=model, url=url, key=key, as_json=as_json
+    )
 
 
 @app.command()

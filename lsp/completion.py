@@ -206,7 +206,7 @@ def _prompt(
         repo_name=(pack.repo_name if pack else "") or "workspace",
         segments=[ContextSegment(segment.path, segment.text, segment.ids) for segment in segments],
         path=(pack.relative_path if pack else "") or name,
-        before=place.before,
+        before=place.read_before,
         after=place.after,
         max_window_tokens=shares.window,
         max_suffix_tokens=shares.suffix,

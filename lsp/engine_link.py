@@ -8,48 +8,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
-from lsp.completion import DEFAULT_BUDGET_TOKENS, Tokenizer
-from lsp.settings import EngineSettings, Settings
+from lsp.engines import Engine, NoEngine, choose_profile, configured, embedded
+from lsp.settings import Settings
 
 if TYPE_CHECKING:
-    from engine.endpoint import Endpoint
     from engine.hostfile import EngineInfo
-    from engine.profiles import Choice, Profile
     from lsp.index_link import Bar
 
 State = Literal["off", "starting", "ready", "failed"]
 
-START_TIMEOUT_S = 3600.0
-"""The first start fetches half a gigabyte of weights; on a slow line that takes most of an hour."""
-
 RETRY_AFTER_S = 15.0
 """A failed start is tried again by the first request after this, not by every keystroke."""
-
-FOREIGN_BUDGET_TOKENS = 8_192
-"""For a server that we know nothing about; GPU servers pre-fill this in a second or two."""
-
-ESTIMATE_LIMIT = "tokens are estimated at 3 bytes each: this model's tokenizer is not known here"
-
-
-class Engine(msgspec.Struct, frozen=True):
-    """All that a completion needs of a model."""
-
-    endpoint: Endpoint
-    tokenizer: Tokenizer
-    profile: Profile
-    device: str
-    budget_tokens: int
-    why: str
-    """Why this model."""
-
-
-class NoEngine(Exception):
-    """There will be no completions; the message says why and what to do."""
 
 
 class EngineLink:
@@ -168,9 +139,7 @@ class EngineLink:
         self._warn(f"No completions: {why}")
 
     async def _embedded(self, settings: Settings) -> Engine:
-        from engine.launcher import ensure_engine
-
-        choice = await asyncio.to_thread(_choose, settings.model)
+        choice = await asyncio.to_thread(choose_profile, settings.model)
         bar = self._bar(f"Foreword: {choice.profile.short}")
 
         def on_progress(info: EngineInfo) -> None:
@@ -178,87 +147,8 @@ class EngineLink:
             bar.report(info.stage or info.state, info.done, info.total)
 
         try:
-            info = await ensure_engine(choice.profile, on_progress=on_progress, timeout_s=START_TIMEOUT_S)
-            engine = await asyncio.to_thread(_at_host, choice, info)
+            engine = await embedded(choice, on_progress)
             bar.end("ready")
             return engine
         finally:
             bar.end("not ready")
-
-
-def _choose(model: str) -> Choice:
-    """Blocks while the machine is measured."""
-    from engine.profiles import choose, find, measure
-
-    if find_spec("sglang") is None:
-        raise NoEngine(
-            "the embedded engine is not installed. Install it with: pip install 'foreword[engine]' (Linux), "
-            "or set foreword.engine.kind and foreword.engine.url to a server that runs a model"
-        )
-    return choose(measure(), None if model in ("", "auto") else find(model))
-
-
-def _at_host(choice: Choice, info: EngineInfo) -> Engine:
-    from engine.client import SGLangEndpoint
-    from engine.tokens import ModelTokenizer
-    from engine.weights import ensure_tokenizer
-
-    profile = choice.profile
-    endpoint = SGLangEndpoint(
-        info.url,
-        info.key,
-        model=profile.short,
-        context_tokens=info.context_tokens or profile.context_native,
-        stop_ids=profile.stop_ids,
-    )
-    tokenizer = ModelTokenizer.from_file(ensure_tokenizer(profile))
-    budget = DEFAULT_BUDGET_TOKENS if info.device == "cpu" else profile.default_budget
-    return Engine(endpoint, tokenizer, profile, info.device, budget, choice.reason)
-
-
-def configured(settings: EngineSettings) -> Engine:
-    """The engine of a configured server. Nothing is sent to it before the first completion; may block to
-    fetch a tokenizer."""
-    from engine.client import SGLangEndpoint
-    from engine.openai import OpenAIEndpoint
-    from engine.profiles import QWEN_SMALL, ProfileError, find
-
-    try:
-        profile, known = find(settings.model), True
-    except ProfileError:
-        profile, known = QWEN_SMALL, False  # the family whose layout most code models read
-    why = f"configured: {settings.url}"
-    if settings.kind == "openai":
-        endpoint = OpenAIEndpoint(
-            settings.url,
-            settings.key,
-            settings.model,
-            context_tokens=settings.context_tokens,
-            takes_suffix=settings.takes_suffix,
-        )
-    else:
-        endpoint = SGLangEndpoint(
-            settings.url,
-            settings.key,
-            model=settings.model or "its model",
-            context_tokens=settings.context_tokens,
-            stop_ids=profile.stop_ids if known else (),
-        )
-    tokenizer = _tokenizer(profile) if known and settings.kind == "sglang" else None
-    if tokenizer is None:
-        from engine.tokens import EstimateTokenizer
-
-        tokenizer = EstimateTokenizer()
-        endpoint.limits.append(ESTIMATE_LIMIT)
-    return Engine(endpoint, tokenizer, profile, "remote", FOREIGN_BUDGET_TOKENS, why)
-
-
-def _tokenizer(profile: Profile) -> Tokenizer | None:
-    """The model's own tokenizer, None where it cannot be had here."""
-    from engine.tokens import ModelTokenizer
-    from engine.weights import WeightsError, ensure_tokenizer
-
-    try:
-        return ModelTokenizer.from_file(ensure_tokenizer(profile))
-    except WeightsError:
-        return None  # said in the endpoint's limits

@@ -6,16 +6,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from lsp.completion import Completion, complete
 from lsp.documents import Snapshot, key_of
-from lsp.engine_link import Engine, EngineLink
+from lsp.engine_link import EngineLink
+from lsp.engines import Engine
 from lsp.index_link import IndexLink
 from lsp.settings import Settings
 from lsp.suggestions import Selected, Suggestion, accepted, remembered, rest_of
 from lsp.workspace import Workspace
+
+if TYPE_CHECKING:
+    from indexer.client import IndexClient
 
 GONE_FAULTS = ("unreachable", "refused", "dropped")
 """Faults of a request after which the embedded engine is looked for anew: its host has left or was
@@ -69,6 +74,20 @@ class InlineCompletions:
             self.last_empty_reason = outcome.reason
         return outcome
 
+    async def stream(
+        self, snapshot: Snapshot | None, offset: int, on_text: Callable[[str], None], *, with_context: bool
+    ) -> Completion:
+        """One completion of the model's, told while it grows; nothing remembered answers in its place."""
+        if snapshot is None:
+            return Completion(text="", reason="the document is not open")
+        key = key_of(snapshot.uri)
+        self._replace(key)
+        said = await self._ask(key, snapshot, offset, with_context=with_context, on_text=on_text)
+        completion = Completion(text="", reason=said) if isinstance(said, str) else said
+        if not completion.text:
+            self.last_empty_reason = completion.reason
+        return completion
+
     def forget(self, uri: str) -> None:
         """The document was closed."""
         self._suggestions.pop(key_of(uri), None)
@@ -106,32 +125,41 @@ class InlineCompletions:
         earlier = self._suggestions.get(key)
         if earlier is not None and (rest := rest_of(earlier, snapshot, offset)) is not None:
             return rest
+        completion = await self._ask(key, snapshot, offset)
+        if isinstance(completion, str) or not completion.text:
+            return completion if isinstance(completion, str) else completion.reason
+        return remembered(snapshot, offset, completion.text, completion.replaced)
+
+    async def _ask(
+        self,
+        key: str,
+        snapshot: Snapshot,
+        offset: int,
+        *,
+        with_context: bool = True,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion | str:
+        """A completion of the model's, or why it was not asked or did not answer."""
+        from engine.sse import EngineRequestError
+
         root = self._documents.root_of(snapshot.path)
         if snapshot.path is not None:
-            try:
-                why = await asyncio.to_thread(_why_excluded, snapshot.path, root)
-            except OSError as failed:
-                return f"whether the file is excluded could not be read: {failed}"
+            why = await asyncio.to_thread(_why_excluded, snapshot.path, root)
             if why is not None:
                 return f"excluded file: {why}"
         engine = self._engine.engine
         if engine is None:
             self._engine.wake()
             return self._engine.reason
-        return await self._ask(key, engine, snapshot, offset, root)
-
-    async def _ask(
-        self, key: str, engine: Engine, snapshot: Snapshot, offset: int, root: str | None
-    ) -> Suggestion | str:
-        from engine.sse import EngineRequestError
-
+        index, why_not = self._index_for(root) if with_context else (None, "")
         work = asyncio.create_task(
-            self._complete(engine, snapshot, offset, root), name=f"complete {snapshot.uri}"
+            self._complete(engine, index, why_not, snapshot, offset, root, on_text),
+            name=f"complete {snapshot.uri}",
         )
         running = _Running(work)
         self._running[key] = running
         try:
-            completion = await work
+            self.last = await work
         except asyncio.CancelledError:
             if running.replaced and not _being_cancelled():
                 return "a newer request took its place"
@@ -143,19 +171,26 @@ class InlineCompletions:
         finally:
             if self._running.get(key) is running:
                 del self._running[key]
-        self.last = completion
-        if not completion.text:
-            return completion.reason
-        return remembered(snapshot, offset, completion.text, completion.replaced)
+        return self.last
+
+    def _index_for(self, root: str | None) -> tuple[IndexClient | None, str]:
+        """The index to ask, or None and why there is none."""
+        why = "the index is switched off" if not self._settings().index else self._index.why_not(root)
+        return (None, why) if why else (self._index.client, "")
 
     async def _complete(
-        self, engine: Engine, snapshot: Snapshot, offset: int, root: str | None
+        self,
+        engine: Engine,
+        index: IndexClient | None,
+        why_not: str,
+        snapshot: Snapshot,
+        offset: int,
+        root: str | None,
+        on_text: Callable[[str], None] | None,
     ) -> Completion:
         settings = self._settings()
         if not settings.budget_tokens:
             settings = msgspec.structs.replace(settings, budget_tokens=engine.budget_tokens)
-        why = "the index is switched off" if not settings.index else self._index.why_not(root)
-        index = None if why else self._index.client
         completion = await complete(
             snapshot,
             index,
@@ -163,10 +198,13 @@ class InlineCompletions:
             engine.tokenizer,
             engine.profile,
             settings,
+            on_text,
             offset=offset,
             root=root,
         )
-        return msgspec.structs.replace(completion, notes=[*completion.notes, why]) if why else completion
+        if not why_not:
+            return completion
+        return msgspec.structs.replace(completion, notes=[*completion.notes, why_not])
 
 
 def _being_cancelled() -> bool:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, cast
 
+import attrs
 from cattrs.errors import ClassValidationError
 from cattrs.v import transform_error
 from lsprotocol import types
@@ -36,6 +37,20 @@ AT_DISPATCH: contextvars.ContextVar[Snapshot | None] = contextvars.ContextVar("A
 
 Handled = Generator[Any, Any, None]
 """What pygls' own handlers return: a generator of further handlers to call, here of none."""
+
+
+FOREWORD_METHODS = "foreword/"
+"""Every method of our own begins so."""
+
+
+@attrs.define
+class ForewordMessage:
+    """A request of one of our own methods, its parameters as they came (pygls would make objects of them)."""
+
+    id: str | int
+    method: str
+    jsonrpc: str
+    params: Any = None
 
 
 class ForewordProtocol(LanguageServerProtocol):
@@ -65,6 +80,12 @@ class ForewordProtocol(LanguageServerProtocol):
             return
         AT_DISPATCH.set(self._document_of(structured))
         self.handle_message(structured)
+
+    # pygls' own is wrapped in a cache, which makes it a variable to pyright.
+    def get_message_type(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self, method: str
+    ) -> type[Any] | None:
+        return ForewordMessage if method.startswith(FOREWORD_METHODS) else super().get_message_type(method)
 
     @property
     def is_shut_down(self) -> bool:

@@ -17,7 +17,9 @@ from lsp.protocol import AT_DISPATCH
 from lsp.session import ForewordServer
 from lsp.status import status
 from lsp.stdio import PARSE_ERROR, FramingError, Malformed, Streams, Writer, parsed, read_body, start_reader
+from lsp.streaming import streamed_completion
 
+COMPLETION = "foreword/completion"
 STATUS = "foreword/status"
 LOADED_MODULES = "foreword/loadedModules"
 DEBUG_VARIABLE = "FOREWORD_DEBUG"
@@ -42,6 +44,7 @@ def create() -> ForewordServer:
     server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
     server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(did_change_folders)
     server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
+    server.feature(COMPLETION)(foreword_completion)
     server.feature(STATUS)(foreword_status)
     if os.environ.get(DEBUG_VARIABLE) == "1":
         server.feature(LOADED_MODULES)(loaded_modules)
@@ -121,6 +124,10 @@ def word_at_end(line: str) -> str:
     while start and (line[start - 1].isalnum() or line[start - 1] == "_"):
         start -= 1
     return line[start:]
+
+
+async def foreword_completion(ls: ForewordServer, params: Any) -> dict[str, Any]:
+    return await streamed_completion(ls, params)
 
 
 async def foreword_status(ls: ForewordServer, params: Any) -> dict[str, Any]:

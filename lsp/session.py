@@ -10,6 +10,7 @@ from typing import Any, cast
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
+from pygls.uris import from_fs_path
 
 from lsp.documents import Change, Snapshot, offset_at, position_at
 from lsp.engine_link import EngineLink
@@ -68,7 +69,7 @@ class ForewordServer(LanguageServer):
             self.workspace.position_encoding or "utf-16"
         ).value
         folders = [folder.uri for folder in params.workspace_folders or []]
-        fallback = params.root_uri or (f"file://{params.root_path}" if params.root_path else None)
+        fallback = params.root_uri or (from_fs_path(params.root_path) if params.root_path else None)
         for uri in folders or ([fallback] if fallback else []):
             self.documents.add_root(uri)
 

@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     wait_s: Annotated[float, msgspec.Meta(gt=0, le=120)] = DEFAULT_WAIT_S
     """How long a whole block is waited for, counted from its first token; then whole lines are enough."""
     index: bool = True
-    """Read the repository; without it completions see the open document only."""
+    """Read the repository; without it completions see the open document only. Read at start only."""
     completion_items: bool = False
     """Also answer `textDocument/completion`, for clients without inline completion. Read at start only."""
 

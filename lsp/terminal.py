@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -84,8 +84,8 @@ class Report(Protocol):
 
 
 @contextmanager
-def progress(enabled: bool = True) -> Iterator[Report]:
-    """A bar on stderr, one row a stage; on a pipe only the name of each stage, once. Yields report(stage, done, total)."""
+def progress(enabled: bool = True) -> Generator[Report]:
+    """A bar on stderr, one row a stage; on a pipe only each stage's name, once. Yields report(stage, done, total)."""
     if not enabled:
         yield lambda stage, done, total: None
         return

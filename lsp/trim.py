@@ -51,6 +51,21 @@ class Place(msgspec.Struct, frozen=True):
     def line_after(self) -> str:
         return self.after.partition("\n")[0]
 
+    @property
+    def on_line_below_code(self) -> bool:
+        """Whether a block is to begin on a blank line right below code. There the model reads up to that
+        code's end and writes the line break itself: cut after the break, Qwen2.5-Coder left the block at once
+        in 3 of 8 trials, cut before it in 1."""
+        above = self.before[: len(self.before) - len(self.line_before)].removesuffix("\n")
+        return self.block and not self.line_before.strip() and bool(above.rpartition("\n")[2].strip())
+
+    @property
+    def read_before(self) -> str:
+        """What the model reads of `before`."""
+        if not self.on_line_below_code:
+            return self.before
+        return self.before[: len(self.before) - len(self.line_before)].removesuffix("\n").removesuffix("\r")
+
 
 class Decision(msgspec.Struct, frozen=True):
     """`text` is what may be inserted by now, `done` that nothing further is wanted. `replaced` characters
@@ -102,6 +117,8 @@ def _joined(place: Place, noise: Cleaned) -> Cleaned:
         text = _without_echoed_prefix(text, before)
         blanks = before[len(before.rstrip(" \t")) :]
         return msgspec.structs.replace(noise, text=text[_common(text, blanks) :])
+    if place.on_line_below_code:
+        text = _below_first_line(text, place.line_before)
     while "\n" in text and is_blank(text.partition("\n")[0]):
         text = text.partition("\n")[2]
     lead = text[: len(text) - len(text.lstrip(" \t"))]
@@ -112,6 +129,15 @@ def _joined(place: Place, noise: Cleaned) -> Cleaned:
     if before.startswith(lead) and text.strip():
         return Cleaned("", why="the model would end this block here")
     return msgspec.structs.replace(noise, text=text[len(lead) :])
+
+
+def _below_first_line(text: str, indent: str) -> str:
+    """Without what the model added to the line above the cursor, which nobody asked for there. A model that
+    writes the block's first line at once, without the break, has its indentation to show for it."""
+    first, newline, rest = text.partition("\n")
+    if indent and first.startswith(indent) and not is_blank(first):
+        return text
+    return rest if newline else ""
 
 
 def _without_echoed_prefix(text: str, before: str) -> str:

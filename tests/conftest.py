@@ -11,7 +11,8 @@ import pytest
 
 @pytest.fixture(scope="session")
 def engine_home(tmp_path_factory):
-    """Runtime and cache folders of this run alone; the weights stay where they are, so that none is fetched twice."""
+    """Runtime and cache folders of this run alone; the weights stay where they are, so that none is fetched
+    twice."""
     from engine.paths import models_folder
 
     with pytest.MonkeyPatch.context() as patch:

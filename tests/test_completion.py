@@ -15,7 +15,8 @@ from engine.sse import EngineRequestError
 from engine.tokens import EstimateTokenizer
 from lsp.completion import Completion, complete
 from lsp.documents import Snapshot
-from lsp.engine_link import Engine, EngineLink
+from lsp.engine_link import EngineLink
+from lsp.engines import Engine
 from lsp.index_link import IndexLink
 from lsp.inline import InlineCompletions, Outcome, SelectedItem
 from lsp.settings import Settings
@@ -52,6 +53,7 @@ async def test_a_block_is_whole() -> None:
     assert (completion.text, completion.block) == ("b = a\n    return b", True)
     assert endpoint.closed_early == 1
     assert (completion.prompt_tokens, completion.cached_tokens) == (10, 5)
+    assert endpoint.prompts[0].window == "def f(a):"  # the model writes the line break itself
 
 
 async def test_a_block_that_takes_too_long_is_what_is_whole_by_then() -> None:

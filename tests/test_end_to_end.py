@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -99,7 +100,7 @@ async def test_streams_and_tells_what_was_read(engine_home, shop):
         answer = await one.request("foreword/completion", request)
         grown = [value["text"] for value in map(as_dict, one.client.progress_reports["stream-1"])]
         assert len(grown) > 1
-        assert all(later.startswith(earlier) for earlier, later in zip(grown, grown[1:], strict=False))
+        assert all(later.startswith(earlier) for earlier, later in pairwise(grown))
         assert answer["text"].startswith("net_price_for_customer(")
         assert answer["segments"][0]["path"] == "shop/pricing.py"
         assert answer["segments"][0]["reason"]
@@ -154,7 +155,11 @@ async def test_cancel_reaches_the_scheduler(engine_home, engine_host, tmp_path, 
     """Idle within one scheduler step of the abort's arrival, and the KV pool as free as before."""
     model = SMALL["model"]
     lines = 40 if moment == "decode" else 700
-    text = f"# {moment} {how}\n" + "".join(f"value_{n} = compute({n * 7919})\n" for n in range(lines)) + "def run():\n"
+    text = (
+        f"# {moment} {how}\n"
+        + "".join(f"value_{n} = compute({n * 7919})\n" for n in range(lines))
+        + "def run():\n"
+    )
     options = {**SMALL, "budgetTokens": 6000, "index": False}
     async with editor(tmp_path, options) as one:
         await one.until(lambda status: status["engine"]["state"] == "ready")
@@ -164,7 +169,9 @@ async def test_cancel_reaches_the_scheduler(engine_home, engine_host, tmp_path, 
         if moment == "prefill":
             await steps_when(model, lambda now: now["steps"] >= before["steps"] + PREFILL_CHUNKS)
         elif moment == "decode":
-            await steps_when(model, lambda now: now["steps"] >= before["steps"] + PREFILL_CHUNKS + DECODE_STEPS)
+            await steps_when(
+                model, lambda now: now["steps"] >= before["steps"] + PREFILL_CHUNKS + DECODE_STEPS
+            )
         if how == "cancel":
             asked.cancel()
         else:
@@ -247,5 +254,3 @@ def test_doctor_finds_nothing_wrong(engine_home):
 
 def as_dict(value: object) -> dict[str, str]:
     return value._asdict() if hasattr(value, "_asdict") else value  # type: ignore[union-attr]
-
-

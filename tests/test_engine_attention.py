@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-
-torch = pytest.importorskip("torch", reason="the CPU attention needs the extra foreword[engine]")
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.cpu.attention import attend
-from engine.cpu.spans import MIN_SLICE_TOKENS, spans_of
+torch = pytest.importorskip("torch", reason="the CPU attention needs the extra foreword[engine]")
 
-BF16_TOLERANCE = 0.03  # bf16 keeps 8 bits: values near 1 are off by up to 1/256, and two parts are rounded apart
+from engine.cpu.attention import attend  # noqa: E402 - after torch is known to be there
+from engine.cpu.spans import MIN_SLICE_TOKENS, spans_of  # noqa: E402
+
+# bf16 keeps 8 bits: values near 1 are off by up to 1/256, and two parts are rounded apart
+BF16_TOLERANCE = 0.03
 FP32_TOLERANCE = 1e-4
 
 
@@ -61,7 +61,8 @@ def test_equals_float32_attention(case, decode):
     tokens = case["cached"] + case["new"]
     pool_tokens = tokens + 600
     dtype, dim, kv_heads = case["dtype"], case["dim"], case["kv_heads"]
-    pool_keys = torch.full((pool_tokens, kv_heads, dim), float("nan"), dtype=dtype)  # unowned slots must not be read
+    # unowned slots must not be read
+    pool_keys = torch.full((pool_tokens, kv_heads, dim), float("nan"), dtype=dtype)
     pool_values = pool_keys.clone()
     slots = laid_out(case["layout"], tokens, pool_tokens)
     keys = torch.randn(tokens, kv_heads, dim).to(dtype)

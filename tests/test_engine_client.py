@@ -296,35 +296,62 @@ async def test_real_stream_and_prefix_cache(engine_host):
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("moment", ["at once", "prefill", "decode"])
-async def test_real_cancel_frees_the_engine(engine_host, moment):
-    """After a cancel a small request must not wait for the rest of the large one."""
+async def test_real_cancel_in_prefill_stops_the_prefill(engine_host):
     engine = real(engine_host)
     await collect(engine, numbers(20, salt=50), Sampling(1))
-    large = numbers(4000 if moment == "prefill" else 100, salt=60 + len(moment))
-    stream = engine.generate(large, Sampling(2000))
-    if moment == "decode":
-        await anext(stream)
-        await stream.aclose()
-    else:
-        task = asyncio.ensure_future(anext(stream))
-        await asyncio.sleep(0.0 if moment == "at once" else 0.3)
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-    await asyncio.sleep(1.5)  # an abort takes effect between two steps of the scheduler
-    deadline = time.monotonic() + 20
-    while await running(engine) > 0:
-        assert time.monotonic() < deadline, "the cancelled request is still running"
-        await asyncio.sleep(0.2)
+    large = numbers(3000, salt=60)
+    await cancelled_after(0.5, engine, large)
+    await nothing_runs(engine)
+    again = await collect(engine, large, Sampling(1))
+    assert again.cached_tokens is not None and again.cached_tokens < 2500, "the rest was not computed"
     await engine.close()
 
 
+@pytest.mark.engine
+async def test_real_cancel_in_decode_frees_the_engine(engine_host):
+    engine = real(engine_host)
+    stream = engine.generate(numbers(100, salt=61), Sampling(7000))
+    await anext(stream)
+    assert await running(engine) == 1
+    await stream.aclose()
+    await nothing_runs(engine)
+    await engine.close()
+
+
+@pytest.mark.engine
+async def test_real_cancel_at_any_moment_leaves_nothing_behind(engine_host):
+    """Also before the server has read the request, when SGLang would forget an abort."""
+    engine = real(engine_host)
+    for delay_ms in (0, 1, 2, 4, 8, 12, 16, 24, 32, 64):
+        await cancelled_after(delay_ms / 1000, engine, numbers(3000, salt=100 + delay_ms), max_tokens=4000)
+    await nothing_runs(engine)
+    assert (await collect(engine, numbers(20, salt=51), Sampling(2))).completion_tokens > 0
+    await engine.close()
+
+
+async def cancelled_after(
+    seconds: float, engine: SGLangEndpoint, prompt: Prompt, max_tokens: int = 8
+) -> None:
+    task = asyncio.ensure_future(collect(engine, prompt, Sampling(max_tokens)))
+    await asyncio.sleep(seconds)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def nothing_runs(engine: SGLangEndpoint) -> None:
+    """Waits: an abort takes effect between two steps of the scheduler."""
+    deadline = time.monotonic() + 15
+    quiet = 0
+    while quiet < 3:  # a request that is still on its way would show up between two looks
+        assert time.monotonic() < deadline, "a cancelled request is still running"
+        quiet = 0 if await running(engine) else quiet + 1
+        await asyncio.sleep(0.3)
+
+
 async def running(engine: SGLangEndpoint) -> int:
-    """Requests that the scheduler holds, as it tells itself."""
-    response = await engine._http.get("/v1/loads", timeout=30.0)
-    loads = response.json()["loads"]
-    return sum(load["num_running_reqs"] + load["num_waiting_reqs"] for load in loads)
+    """Requests that the scheduler holds, as it counts them itself at every step."""
+    return (await engine._http.get("/foreword/steps", timeout=30.0)).json()["running"]
 
 
 @pytest.mark.engine

@@ -59,7 +59,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("headers", "status", "error"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+@pytest.mark.parametrize(
+    ("headers", "status", "error"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
+)
 @pytest.mark.parametrize("path", ["/generate", "/metrics", "/health_generate", "/docs", "/no/such/route"])
 async def test_refuses_http(headers, status, error, path):
     for method in ("GET", "POST", "OPTIONS"):
@@ -75,7 +77,9 @@ async def test_refuses_http(headers, status, error, path):
         assert KEY not in body["body"].decode()
 
 
-@pytest.mark.parametrize(("headers", "status", "error"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+@pytest.mark.parametrize(
+    ("headers", "status", "error"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
+)
 async def test_refuses_websockets(headers, status, error):
     reached, (close,) = await call(headers, kind="websocket")
     assert not reached

@@ -371,3 +371,14 @@ async def test_the_workspace_is_never_imported(tmp_path):
             assert (await connected.open_root(str(root), wait=True)).state == "ready"
     finally:
         os.chdir(before)
+
+
+async def test_a_cancelled_call_leaves_the_connection_in_order(tmp_path):
+    root = repository(tmp_path / "work", {f"m{n}.py": f"def f{n}():\n    pass\n" * 50 for n in range(200)})
+    async with client() as connected:
+        opening = asyncio.create_task(connected.open_root(str(root), wait=True))
+        await asyncio.sleep(0.05)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert (await connected.open_root(str(root), wait=True)).files == 200

@@ -31,7 +31,9 @@ async def house(tmp_path, monkeypatch, engine_home):
     root = tmp_path / "workspace"
     for package in ("lsp", "indexer", "engine"):
         (root / package).mkdir(parents=True)
-        (root / package / "__init__.py").write_text("raise SystemExit('code of the workspace was imported')\n")
+        (root / package / "__init__.py").write_text(
+            "raise SystemExit('code of the workspace was imported')\n"
+        )
     for module in ("indexer/service.py", "engine/host.py", "lsp/cli.py", "sitecustomize.py", "msgspec.py"):
         (root / module).write_text("raise SystemExit('code of the workspace was imported')\n")
     (root / "main.py").write_text(TEXT)

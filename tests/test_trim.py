@@ -126,9 +126,9 @@ BLOCKS = [
     block(
         "else of an outer if ends it", "python", "if a:\n    ▮\nz = 1\n", "    b()\nelse:\n    c()\n", "b()"
     ),
-    block("model indents for the user", "python", "def f():\n▮\n", "    return 1\n", "    return 1"),
+    block("model indents for the user", "python", "def f():\n▮\n", "\n    return 1\n", "    return 1"),
     block(
-        "model leaves the block at once", "python", "def f():\n    ▮\n", "x = 1\n", "", why="end this block"
+        "model leaves the block at once", "python", "def f():\n    ▮\n", "\nx = 1\n", "", why="end this block"
     ),
     block(
         "loop over one line",
@@ -285,7 +285,7 @@ BLOCKS = [
         "one: 1,\n  two: 2,",
     ),
     block("one-line body", "python", "def f(a): ▮\n", "return a\n\ndef g():\n    pass\n", "return a"),
-    block("a url is no opener", "python", 'a = "http://x"\n▮\n', "b = 2\nc = 3\n", "b = 2\nc = 3"),
+    block("a url is no opener", "python", 'a = "http://x"\n▮\n', "\nb = 2\nc = 3\n", "b = 2\nc = 3"),
     block(
         "a comment with a colon is no opener",
         "python",
@@ -293,6 +293,10 @@ BLOCKS = [
         "    a = 1\n    return a\n",
         "a = 1\n    return a",
     ),
+    block("the break and the body", "python", "def f():\n    ▮\n", "\n    return 1\nx\n", "return 1"),
+    block("the break, and blank lines", "go", "func f() {\n\t▮\n}\n", "\n\n\tg()\n}\n", "g()"),
+    block("a comment for the line above", "python", "def f():\n    ▮\n", "  # why\n    g()\nx\n", "g()"),
+    block("more for the line above alone", "python", "def f():\n    ▮\n", " # why", "", why="nothing to add"),
     block("nothing written", "python", "def f():\n    ▮\n", "", "", why="nothing to add"),
     block("only line breaks", "python", "def f():\n    ▮\n", "\n\n\n", "", why="nothing to add"),
     block(

@@ -1,9 +1,9 @@
 """Exact attention over a cached prefix and new tokens, each computed apart and merged by log-sum-exp.
 
 New queries see the cached prefix wholly (not causal) and one another causally. PyTorch's flash kernel for the
-CPU returns, beside the output, the log of the sum of exponentials of each row; with it the parts combine to what
-one softmax over all keys gives (the identity that FlashAttention and flash-decoding use, arXiv:2205.14135).
-So nothing of the prefix is computed again, and no mask is ever built.
+CPU returns, beside the output, the log of the sum of exponentials of each row; with it the parts combine to
+what one softmax over all keys gives (the identity that FlashAttention and flash-decoding use,
+arXiv:2205.14135). So nothing of the prefix is computed again, and no mask is ever built.
 
 Shapes: queries [tokens, query_heads, dim]; keys and values [tokens, kv_heads, dim]; the pool's are
 [slots, kv_heads, dim]. Query head h reads KV head h // (query_heads / kv_heads).
@@ -49,7 +49,8 @@ def over_cached(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, s
 
 
 def over_new(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float) -> Part:
-    """Attend causally among the new tokens; each KV head is a batch row whose keys all its query heads share."""
+    """Attend causally among the new tokens; each KV head is a batch row whose keys all its query heads
+    share."""
     kv_heads, group, tokens, dim = query.shape
     output, lse = _flash(
         query,
@@ -82,7 +83,8 @@ def attend(
     new: tuple[torch.Tensor, torch.Tensor] | None,
     scale: float,
 ) -> torch.Tensor:
-    """One request's attention: [tokens, query_heads, dim] over `cached` rows of the pool and its `new` (K, V).
+    """One request's attention: [tokens, query_heads, dim] over `cached` rows of the pool and its `new` (K,
+    V).
 
     A decode step has no `new`: its one token is in the pool already, and it may see all of it.
     """

@@ -1,4 +1,5 @@
-"""SGLang's attention backend `foreword`: decode, extend with a cached prefix and chunked prefill on the CPU."""
+"""SGLang's attention backend `foreword`: decode, extend with a cached prefix and chunked prefill on the
+CPU."""
 
 from __future__ import annotations
 
@@ -17,20 +18,20 @@ if TYPE_CHECKING:
     from sglang.srt.model_executor.forward_batch_info import ForwardBatch
     from sglang.srt.model_executor.model_runner import ModelRunner
 
-NAME = "foreword"
-
 
 class UnsupportedLayerError(NotImplementedError):
     """A layer wants attention that this backend does not compute."""
 
 
 class ForewordAttentionBackend(AttentionBackend):
-    """Each request is computed apart: batches on a CPU are small, and nothing is padded or copied for others."""
+    """Each request is computed apart: batches on a CPU are small, and nothing is padded or copied for
+    others."""
 
     def __init__(self, runner: ModelRunner) -> None:
         super().__init__()
-        self.req_to_token: torch.Tensor = runner.req_to_token_pool.req_to_token
-        self.pool: Any = runner.token_to_kv_pool
+        pools: Any = runner
+        self.req_to_token: torch.Tensor = pools.req_to_token_pool.req_to_token
+        self.pool: Any = pools.token_to_kv_pool
         self._cached: list[list[Span]] = []
         self._new_tokens: list[int] = []
 
@@ -47,9 +48,7 @@ class ForewordAttentionBackend(AttentionBackend):
             self._new_tokens = [1] * len(rows)
         else:
             self._new_tokens = [int(tokens) for tokens in batch.extend_seq_lens.tolist()]
-            lengths = [
-                length - new for length, new in zip(lengths, self._new_tokens, strict=True)
-            ]
+            lengths = [length - new for length, new in zip(lengths, self._new_tokens, strict=True)]
         self._cached = [
             spans_of(self.req_to_token[row, :length]) for row, length in zip(rows, lengths, strict=True)
         ]
@@ -77,7 +76,8 @@ class ForewordAttentionBackend(AttentionBackend):
         save_kv_cache: bool = True,
         **kwargs: object,
     ) -> torch.Tensor:
-        """Some new tokens per request after a cached prefix (a cache hit, or earlier chunks of this prompt)."""
+        """Some new tokens per request after a cached prefix (a cache hit, or earlier chunks of this
+        prompt)."""
         return self._forward(q, k, v, layer, forward_batch, save_kv_cache, decode=False)
 
     def _forward(
@@ -111,13 +111,11 @@ class ForewordAttentionBackend(AttentionBackend):
                     k.view(shape)[start:end].to(query.dtype),
                     v.view(shape)[start:end].to(query.dtype),
                 )
-            output[start:end] = attend(
-                query[start:end], pool_keys, pool_values, cached, new, layer.scaling
-            )
+            output[start:end] = attend(query[start:end], pool_keys, pool_values, cached, new, layer.scaling)
             start = end
         return output.view(q.shape[0], -1)
 
-    def support_triton(self) -> bool:
+    def support_triton(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         return False
 
 

@@ -12,7 +12,7 @@ from sglang.srt.platforms.interface import PlatformCapabilities, SRTPlatform
 ATTENTION_BACKEND = "foreword"
 
 
-class ForewordCpuPlatform(CpuDeviceMixin, SRTPlatform):
+class ForewordCpuPlatform(CpuDeviceMixin, SRTPlatform):  # pyright: ignore[reportIncompatibleMethodOverride]
     """An out-of-tree platform on the CPU device; every fused operation takes its native PyTorch form."""
 
     _enum = PlatformEnum.OOT

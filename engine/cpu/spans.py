@@ -1,11 +1,13 @@
-"""Where a request's cached tokens lie in the KV pool, as few slices as possible and one gather for the rest."""
+"""Where a request's cached tokens lie in the KV pool, as few slices as possible and one gather for the
+rest."""
 
 from __future__ import annotations
 
 import torch
 
 MIN_SLICE_TOKENS = 64
-"""A run of consecutive slots shorter than this costs more as a product of its own than as rows of a gather."""
+"""A run of consecutive slots shorter than this costs more as a product of its own than as rows of a
+gather."""
 
 Span = slice | torch.Tensor
 """Rows of the pool: a slice where slots are consecutive, else an int64 tensor of slots."""

@@ -101,8 +101,12 @@ def run_context(place: Place, *, budget: int | None, model: str | None, as_json:
         fail("the pack is empty", EXIT_EMPTY)
     for segment in pack.segments:
         span = f"{segment.path}:{segment.start_line + 1}-{segment.end_line}"
-        out.print(f"[bold]{escape(span)}[/]  {segment.tokens} tokens, {segment.layer}: {escape(segment.reason)}")
-        out.print(Text("".join(f"    {line}" for line in segment.text.splitlines(keepends=True)), style="dim"))
+        out.print(
+            f"[bold]{escape(span)}[/]  {segment.tokens} tokens, {segment.layer}: {escape(segment.reason)}"
+        )
+        out.print(
+            Text("".join(f"    {line}" for line in segment.text.splitlines(keepends=True)), style="dim")
+        )
     out.print(f"{pack.tokens} of {pack.budget} tokens")
 
 
@@ -180,7 +184,8 @@ async def _engine(settings: Settings, report: Report) -> Engine:
     def on_progress(info: EngineInfo) -> None:
         report(info.stage or info.state, info.done, info.total)
 
-    return await embedded(settings.model, on_progress)
+    choice = await asyncio.to_thread(choose_profile, settings.model)
+    return await embedded(choice, on_progress)
 
 
 async def _streamed(

@@ -50,7 +50,9 @@ def git() -> Finding:
     if path is None:
         remedy = "install git: ignore rules are then git's own, not an imitation"
         return Finding("git", "warning", "not found", remedy)
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=False)
+    done = subprocess.run(
+        [path, "--version"], capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=False
+    )
     return Finding("git", "ok", done.stdout.strip())
 
 
@@ -69,7 +71,9 @@ def runtime() -> Finding:
     try:
         return Finding("runtime folder", "ok", str(runtime_folder()))
     except EnginePathError as error:
-        return Finding("runtime folder", "error", str(error), "set XDG_RUNTIME_DIR to a folder that is yours alone")
+        return Finding(
+            "runtime folder", "error", str(error), "set XDG_RUNTIME_DIR to a folder that is yours alone"
+        )
 
 
 def loopback() -> Finding:
@@ -77,7 +81,9 @@ def loopback() -> Finding:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
     except OSError as error:
-        return Finding("loopback port", "error", str(error), "the engine host needs one free port on 127.0.0.1")
+        return Finding(
+            "loopback port", "error", str(error), "the engine host needs one free port on 127.0.0.1"
+        )
     return Finding("loopback port", "ok", "free ports on 127.0.0.1")
 
 
@@ -87,7 +93,9 @@ def watches() -> Finding:
         return Finding("file watching", "ok", "not inotify: no limit to check")
     value = int(limit.read_text())
     if value < WATCHES_WANTED:
-        remedy = f"sysctl fs.inotify.max_user_watches={WATCHES_WANTED}; until then large repositories are polled"
+        remedy = (
+            f"sysctl fs.inotify.max_user_watches={WATCHES_WANTED}; until then large repositories are polled"
+        )
         return Finding("file watching", "warning", f"{value:,} inotify watches", remedy)
     return Finding("file watching", "ok", f"{value:,} inotify watches")
 
@@ -104,10 +112,14 @@ def model() -> Finding:
     try:
         choice = choose(machine)
     except ProfileError as error:
-        return Finding("model", "error", str(error), "configure engine.url to use a server on another machine")
+        return Finding(
+            "model", "error", str(error), "configure engine.url to use a server on another machine"
+        )
     if find_spec("sglang") is None:
         remedy = "pip install 'foreword[engine]' (Linux), or configure engine.url to use a server"
-        return Finding("model", "warning", f"the engine is not installed; it would run {choice.profile.name}", remedy)
+        return Finding(
+            "model", "warning", f"the engine is not installed; it would run {choice.profile.name}", remedy
+        )
     return Finding("model", "ok", choice.reason)
 
 
@@ -142,7 +154,9 @@ def run_doctor(*, as_json: bool) -> None:
         table = Table(box=None, show_header=False, pad_edge=False)
         colour = {"ok": "green", "warning": "yellow", "error": "bold red"}
         for finding in findings:
-            table.add_row(f"[{colour[finding.level]}]{finding.level}[/]", finding.check, escape(finding.found))
+            table.add_row(
+                f"[{colour[finding.level]}]{finding.level}[/]", finding.check, escape(finding.found)
+            )
             if finding.remedy:
                 table.add_row("", "", f"[dim]→ {escape(finding.remedy)}[/]")
         out.print(table)

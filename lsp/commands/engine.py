@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import msgspec
 from rich.markup import escape
 from rich.table import Table
 
@@ -31,7 +32,11 @@ def run_start(model: str | None, *, as_json: bool) -> None:
 
     async def start() -> EngineInfo:
         with progress(not as_json) as report:
-            return await ensure_engine(choice.profile, on_progress=report, timeout_s=START_TIMEOUT_S)
+
+            def on_progress(info: EngineInfo) -> None:
+                report(info.stage or info.state, info.done, info.total)
+
+            return await ensure_engine(choice.profile, on_progress=on_progress, timeout_s=START_TIMEOUT_S)
 
     info = run(start(), (EngineError,))
     if as_json:
@@ -61,7 +66,7 @@ async def _describe(info: EngineInfo) -> dict[str, Any]:
     described = _public(info)
     if info.state != "ready":
         return described
-    endpoint = SGLangEndpoint(info.url, info.key, find(info.model))
+    endpoint = SGLangEndpoint(info.url, info.key, model=info.model, context_tokens=info.context_tokens)
     try:
         described["server"] = await endpoint.status()
     except (EngineRequestError, httpx.HTTPError) as error:
@@ -96,8 +101,6 @@ def run_status(*, as_json: bool) -> None:
 
 def _public(info: EngineInfo) -> dict[str, Any]:
     """What may be shown: everything but the key."""
-    import msgspec
-
     described: dict[str, Any] = msgspec.to_builtins(info)
     del described["key"]
     return described

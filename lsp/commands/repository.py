@@ -17,7 +17,9 @@ INDEX_TIMEOUT_S = 3600.0
 MEBIBYTE = 1024 * 1024
 
 
-async def open_root(root: Path, report: Report, *, wait_vectors: bool = False) -> tuple[IndexClient, RootStatus]:
+async def open_root(
+    root: Path, report: Report, *, wait_vectors: bool = False
+) -> tuple[IndexClient, RootStatus]:
     """A connection to the index service with `root` indexed; the caller closes it. Raises IndexServiceError."""
     client = await IndexClient.connect()
 
@@ -26,7 +28,11 @@ async def open_root(root: Path, report: Report, *, wait_vectors: bool = False) -
 
     try:
         status = await client.open_root(
-            str(root), wait=True, wait_vectors=wait_vectors, on_progress=on_progress, timeout_s=INDEX_TIMEOUT_S
+            str(root),
+            wait=True,
+            wait_vectors=wait_vectors,
+            on_progress=on_progress,
+            timeout_s=INDEX_TIMEOUT_S,
         )
     except BaseException:
         await client.close()

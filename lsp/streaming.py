@@ -1,0 +1,69 @@
+"""`foreword/completion`: one completion told while it is written, with the figures and what the model read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from lsprotocol import types
+from pygls.exceptions import JsonRpcInvalidParams
+
+from lsp.documents import offset_at
+
+if TYPE_CHECKING:
+    from lsp.session import ForewordServer
+
+
+class DocumentId(msgspec.Struct, frozen=True):
+    uri: str
+
+
+class Position(msgspec.Struct, frozen=True):
+    """In the client's units."""
+
+    line: int
+    character: int
+
+
+class CompletionRequest(msgspec.Struct, frozen=True, rename="camel"):
+    """`partial_result_token` asks for the text while it grows."""
+
+    text_document: DocumentId
+    position: Position
+    repository_context: bool = True
+    partial_result_token: str | int | None = None
+
+
+async def streamed_completion(server: ForewordServer, params: object) -> dict[str, Any]:
+    """The answer of docs/protocol.md. Raises JsonRpcInvalidParams when `params` are no `CompletionRequest`."""
+    try:
+        request = msgspec.convert(params, CompletionRequest)
+    except msgspec.ValidationError as wrong:
+        raise JsonRpcInvalidParams(f"foreword/completion: {wrong}") from wrong
+    snapshot = server.documents.get(request.text_document.uri)
+    token = request.partial_result_token
+
+    def told(text: str) -> None:
+        if token is not None:
+            server.progress(types.ProgressParams(token=token, value={"text": text}))
+
+    offset = 0
+    if snapshot is not None:
+        where = request.position
+        offset = offset_at(snapshot.text, where.line, where.character, server.documents.encoding)
+    completion = await server.completions.stream(
+        snapshot, offset, told, with_context=request.repository_context
+    )
+    answer: dict[str, Any] = msgspec.to_builtins(completion)
+    for segment in answer["segments"]:
+        del segment["text"], segment["ids"]
+    del answer["replaced"], answer["block"]
+    if snapshot is not None and completion.text:
+        end = offset + completion.replaced
+        where = server.range_of(snapshot, offset, end)
+        answer["range"] = {name: _plain(edge) for name, edge in (("start", where.start), ("end", where.end))}
+    return answer
+
+
+def _plain(position: types.Position) -> dict[str, int]:
+    return {"line": position.line, "character": position.character}
