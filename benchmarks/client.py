@@ -24,15 +24,15 @@ class Editor:
         self.client = LanguageClient("foreword-demo", "1")
         self.initialize_s = 0.0
         self._versions: dict[str, int] = {}
-        self._on_progress = on_progress
 
         self.client.feature(types.WINDOW_WORK_DONE_PROGRESS_CREATE)(_agree)
-        self.client.feature(types.PROGRESS)(self._progress)
-        self.client.feature(types.WINDOW_LOG_MESSAGE)(_agree)
 
-    def _progress(self, params: types.ProgressParams) -> None:
-        if self._on_progress is not None:
-            self._on_progress(params.token, params.value)
+        def progress(params: types.ProgressParams) -> None:  # pygls marks what it registers: no bound methods
+            if on_progress is not None:
+                on_progress(params.token, params.value)
+
+        self.client.feature(types.PROGRESS)(progress)
+        self.client.feature(types.WINDOW_LOG_MESSAGE)(_agree)
 
     async def start(
         self, root: Path, options: dict[str, Any] | None = None, env: dict[str, str] | None = None

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.text import Text
 
 PACKAGE, VERSION = "httpx", "0.28.1"
 ARCHIVE = f"{PACKAGE}-{VERSION}.tar.gz"
@@ -133,7 +133,7 @@ async def complete(
 ) -> Any:
     """One streamed completion, shown while it is written; returns the server's result."""
     token = f"demo-{uri}-{with_context}-{time.monotonic_ns()}"
-    shown = place.typed.strip()
+    shown = place.typed.lstrip()
     live = Live(escape("  " + shown), console=console, auto_refresh=False, transient=True)
 
     def grow(value: Any) -> None:
@@ -164,13 +164,12 @@ async def complete(
 
 
 def show_segments(segments: list[Any]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for heading in ("  segment", "tokens", "layer", "reason"):
-        table.add_column(heading, justify="right" if heading == "tokens" else "left")
+    """One line for each segment, cut at the terminal's edge."""
+    console.print(f"  the model read {len(segments)} segments of other files, because:")
     for segment in segments:
-        span = f"  {segment['path']}:{segment['start_line'] + 1}-{segment['end_line']}"
-        table.add_row(span, str(segment["tokens"]), segment["layer"], escape(segment["reason"]))
-    console.print(table)
+        span = f"{segment['path']}:{segment['start_line'] + 1}-{segment['end_line']}"
+        line = f"    {span:38} {segment['tokens']:4} tokens  {segment['layer']}  {segment['reason']}"
+        console.print(Text(line, style="dim"), no_wrap=True, overflow="ellipsis", soft_wrap=False)
 
 
 async def visit(editor: Editor, bars: Bars, repository: Path, place: Place, text: str) -> bool:

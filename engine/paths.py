@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+import warnings
 from pathlib import Path
 
-from platformdirs import user_cache_path, user_runtime_path
+from platformdirs import RuntimeDirWarning, user_cache_path, user_runtime_path
+
+# Its fall-back is a folder below the temporary one; below it is refused unless it is ours alone.
+warnings.filterwarnings("ignore", category=RuntimeDirWarning)
 
 APP = "foreword"
 PRIVATE = 0o700

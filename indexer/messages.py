@@ -107,7 +107,16 @@ class Shutdown(msgspec.Struct, tag="shutdown", frozen=True):
 
 
 Request = (
-    Hello | OpenRoot | CloseRoot | Overlay | Search | Symbols | References | PackRequest | StatusRequest | Shutdown
+    Hello
+    | OpenRoot
+    | CloseRoot
+    | Overlay
+    | Search
+    | Symbols
+    | References
+    | PackRequest
+    | StatusRequest
+    | Shutdown
 )
 
 # ---------------------------------------------------------------- answers
@@ -212,8 +221,11 @@ class RootStatus(msgspec.Struct, tag="root_status", frozen=True):
     """Reason → number of files."""
     skipped_examples: list[Skipped] = []
     error: str = ""
+    """Why the state is `failed`, or what went wrong since the index was whole."""
+    note: str = ""
+    """What a person should know of an index that works: git refused, changes are polled …"""
     watching: str = ""
-    """`events`, `polling`, or empty with the reason in `error`."""
+    """`events`, `polling`, or empty while nothing is watched."""
 
 
 class ServiceStatus(msgspec.Struct, tag="service_status", frozen=True):
@@ -227,9 +239,7 @@ class ServiceStatus(msgspec.Struct, tag="service_status", frozen=True):
     roots: list[RootStatus]
 
 
-Answer = (
-    Welcome | Done | SymbolList | ReferenceList | Hits | Pack | RootStatus | ServiceStatus
-)
+Answer = Welcome | Done | SymbolList | ReferenceList | Hits | Pack | RootStatus | ServiceStatus
 
 # ---------------------------------------------------------------- envelopes
 

@@ -7,9 +7,13 @@ import os
 import stat
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import platformdirs
+
+# Its fall-back is a folder below the temporary one; below it is refused unless it is ours alone.
+warnings.filterwarnings("ignore", category=platformdirs.RuntimeDirWarning)
 
 SOCKET_PATH_BYTES = 107
 """Linux gives a Unix socket's path 108 bytes with the closing NUL (unix(7)); macOS gives 104, so see

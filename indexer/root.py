@@ -146,7 +146,8 @@ class Root:
             seconds=round(self._seconds, 3),
             skipped=dict(reasons),
             skipped_examples=examples,
-            error="; ".join(filter(None, (self.error, self.note))),
+            error=self.error,
+            note=self.note,
             watching=self._watching,
         )
 

@@ -50,6 +50,7 @@ class IndexLink:
         self._laid_over: set[str] = set()
         self._dirty: set[str] = set()
         self._changed = asyncio.Event()
+        self._sending = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -161,22 +162,28 @@ class IndexLink:
         if self._dirty:
             self._changed.set()
 
-    async def _send_overlays(self) -> None:
+    async def flush(self, leave: str | None = None) -> None:
+        """Sends unsaved documents that still wait for a pause in typing, all but `leave`: the model must not read
+        a text that the user has already changed. Costs nothing when none waits."""
         from indexer.client import IndexServiceError
 
-        while True:
-            await self._changed.wait()
-            await asyncio.sleep(OVERLAY_DELAY_S)
-            self._changed.clear()
-            client, paths = self.client, sorted(self._dirty)
+        async with self._sending:
+            client, paths = self.client, sorted(self._dirty - {leave})
             if client is None:
-                continue  # all documents are sent when the connection stands
-            self._dirty.clear()
+                return  # all documents are sent when the connection stands
+            self._dirty.difference_update(paths)
             for path in paths:
                 try:
                     await self._send_overlay(client, path)
                 except (IndexServiceError, OSError) as failed:
                     self._warn(f"the index does not have the unsaved text of {path}: {failed}")
+
+    async def _send_overlays(self) -> None:
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(OVERLAY_DELAY_S)
+            self._changed.clear()
+            await self.flush()
 
     async def _send_overlay(self, client: IndexClient, path: str) -> None:
         """Lays the text over the stored one where it differs from the file, takes it away where it does

@@ -191,6 +191,8 @@ class InlineCompletions:
         settings = self._settings()
         if not settings.budget_tokens:
             settings = msgspec.structs.replace(settings, budget_tokens=engine.budget_tokens)
+        if index is not None:
+            await self._index.flush(leave=snapshot.path)
         completion = await complete(
             snapshot,
             index,

@@ -6,25 +6,54 @@ import asyncio
 import os
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_lsp
 from lsprotocol import types
+from pygls.exceptions import JsonRpcRequestCancelled
+from pygls.protocol import default_converter
+from pytest_lsp.client import DEFAULT_CLIENT_FEATURES, register_lsp_features
 
 FOREWORD = str(Path(sys.executable).with_name("foreword"))
 READY_TIMEOUT_S = 240.0
 """Starting a model takes half a minute on an idle machine."""
 
 
+class Asked:
+    """A request on its way."""
+
+    def __init__(self, client: Any, request_id: str, answer: asyncio.Future[Any]) -> None:
+        self.answer = answer
+        self._client = client
+        self._id = request_id
+
+    async def cancel(self) -> None:
+        """Cancels as editors do, and sees that the server says so."""
+        self._client.cancel_request(types.CancelParams(id=self._id))
+        with pytest.raises(JsonRpcRequestCancelled):
+            await self.answer
+
+
 class Editor:
     def __init__(self, encoding: str = "utf-16") -> None:
-        self.client = pytest_lsp.make_test_lsp_client()
+        self.client = pytest_lsp.LanguageClient(converter_factory=default_converter)
+        self.progress: dict[str | int, list[Any]] = {}
+        # pytest-lsp's own handler knows work-done progress alone, no partial results.
+        register_lsp_features(self.client, {**DEFAULT_CLIENT_FEATURES, types.PROGRESS: self._listener()})
         self.encoding = encoding
         self.versions: dict[str, int] = {}
         self.capabilities: types.ServerCapabilities | None = None
+
+    def _listener(self) -> Callable[[types.ProgressParams], None]:
+        def progress(params: types.ProgressParams) -> None:
+            self.progress.setdefault(params.token, []).append(plain(params.value))
+
+        return progress
 
     @property
     def pid(self) -> int:
@@ -63,20 +92,21 @@ class Editor:
             )
         )
 
-    def ask(self, uri: str, line: int, character: int) -> asyncio.Future[Any]:
-        """An inline completion request; cancelling the future sends `$/cancelRequest`."""
-        return asyncio.ensure_future(
-            self.client.text_document_inline_completion_async(
-                types.InlineCompletionParams(
-                    context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
-                    text_document=types.TextDocumentIdentifier(uri),
-                    position=types.Position(line, character),
-                )
-            )
+    def ask(self, uri: str, line: int, character: int) -> Asked:
+        """An inline completion request, sent at once."""
+        request_id = str(uuid.uuid4())
+        params = types.InlineCompletionParams(
+            context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
+            text_document=types.TextDocumentIdentifier(uri),
+            position=types.Position(line, character),
         )
+        answer = self.client.protocol.send_request_async(
+            types.TEXT_DOCUMENT_INLINE_COMPLETION, params, request_id
+        )
+        return Asked(self.client, request_id, answer)
 
     async def completion(self, uri: str, line: int, character: int) -> types.InlineCompletionItem | None:
-        answer = await self.ask(uri, line, character)
+        answer = await self.ask(uri, line, character).answer
         return answer.items[0] if answer.items else None
 
     async def request(self, method: str, params: Any = None) -> Any:

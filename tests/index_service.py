@@ -59,14 +59,14 @@ async def gone(pid: int) -> None:
 async def until(condition: Callable[[], object], what: str = "") -> None:
     """Waits for something that the service brings about on its own."""
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - another process brings it about
+        while not condition():
             await asyncio.sleep(0.02)
 
 
 async def until_symbol(connected: IndexClient, root: Path, name: str, present: bool = True) -> None:
     """Until the index knows, or has forgotten, a definition of this name."""
     async with asyncio.timeout(PATIENCE_S):
-        while bool((await connected.symbols(str(root), name=name)).definitions) != present:  # noqa: ASYNC110 - another process brings it about
+        while bool((await connected.symbols(str(root), name=name)).definitions) != present:
             await asyncio.sleep(0.02)
 
 

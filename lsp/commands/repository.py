@@ -54,6 +54,8 @@ def run_index(root: Path, *, wait_vectors: bool, as_json: bool) -> None:
     if as_json:
         print_json(status)
         return
+    for note in filter(None, (status.note, status.error)):
+        err.print(f"[yellow]{escape(note)}[/]")
     rate = status.source_bytes / MEBIBYTE / status.seconds if status.seconds else 0.0
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("files", f"{status.files:,}")
