@@ -157,8 +157,8 @@ async def complete(
     text = result["text"] or f"(nothing: {result['reason']})"
     console.print(f"  {label:20} [dim]{escape(shown)}[/][bold green]{escape(text)}[/]")
     console.print(
-        f"  {'':20} [dim]first token {result['ttft_s']:.2f} s, all {result['total_s']:.2f} s, "
-        f"{result['prompt_tokens']} tokens read, {result['cached_tokens']} of them cached[/]"
+        f"  {'':20} [dim]first token {result['ttftS']:.2f} s, all {result['totalS']:.2f} s, "
+        f"{result['promptTokens']} tokens read, {result['cachedTokens']} of them cached[/]"
     )
     return result
 
@@ -167,7 +167,7 @@ def show_segments(segments: list[Any]) -> None:
     """One line for each segment, cut at the terminal's edge."""
     console.print(f"  the model read {len(segments)} segments of other files, because:")
     for segment in segments:
-        span = f"{segment['path']}:{segment['start_line'] + 1}-{segment['end_line']}"
+        span = f"{segment['path']}:{segment['startLine'] + 1}-{segment['endLine']}"
         line = f"    {span:38} {segment['tokens']:4} tokens  {segment['layer']}  {segment['reason']}"
         console.print(Text(line, style="dim"), no_wrap=True, overflow="ellipsis", soft_wrap=False)
 
@@ -186,7 +186,7 @@ async def visit(editor: Editor, bars: Bars, repository: Path, place: Place, text
     found = await complete(editor, bars, uri, place, line, with_context=True)
     show_segments(found["segments"])
     again = await complete(editor, bars, uri, place, line, with_context=True)
-    share = again["cached_tokens"] / again["prompt_tokens"] if again["prompt_tokens"] else 0.0
+    share = again["cachedTokens"] / again["promptTokens"] if again["promptTokens"] else 0.0
     console.print(f"  the same request again: {share:.1%} of the prompt was in the prefix cache")
     return place.needs in found["text"]
 

@@ -13,6 +13,8 @@ from engine.guard import AsgiApp, Message, Receive, Scope, Send, response_messag
 _OPEN_WHILE_DRAINING = ("/foreword/", "/abort_request")
 """What must still work when new requests are refused: watching the host, and cancelling what runs."""
 
+LOOK_AT_FOLDER_S = 60
+"""How often the host looks whether it can still be found: two system calls a minute, idle or not."""
 
 DRAIN_LIMIT_S = 60
 """What still runs after this long is cut off: a caller that hangs must not keep an old host alive."""
@@ -27,9 +29,12 @@ class Attendance:
         *,
         idle_exit_s: float,
         clock: Callable[[], float],
+        still_known: Callable[[], bool],
         on_draining: Callable[[], None],
     ) -> None:
+        """`still_known` says whether callers can find this host; one that nobody can find leaves."""
         self._app = app
+        self._still_known = still_known
         self._on_draining = on_draining
         self._idle_exit_s = idle_exit_s
         self._clock = clock
@@ -72,12 +77,15 @@ class Attendance:
     async def until_unneeded(self) -> str:
         """Wait until the host should leave, and say why. Wakes only when its time may have come."""
         while True:
+            if not self.draining and not self._still_known():
+                print("The runtime folder is no longer this host's; nobody finds it there.", flush=True)
+                self.drain()
             reason, wait_s = self._leave_or_wait()
             if reason:
                 return reason
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), timeout=wait_s)
+                await asyncio.wait_for(self._changed.wait(), timeout=min(wait_s, LOOK_AT_FOLDER_S))
             except TimeoutError:
                 continue
 

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import httpx
 import msgspec
@@ -21,10 +21,10 @@ from engine.sse import (
     JsonObject,
     Timeouts,
     events,
+    get_json,
     http_client,
     message_in,
-    status_error,
-    transport_error,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ ABORT_AGAIN_S = (0.2, 1.0)
 answered with headers is therefore aborted again after these waits (a 256K-token body takes it about 0.1 s to
 read)."""
 
-STATUS_TIMEOUT_S = 5.0
+NEVER_STARTED = ("unreachable", "refused", "request", "busy", "draining", "aborted")
+"""Faults after which the server holds nothing of the request that could be aborted."""
 
 
 class SGLangEndpoint:
@@ -67,7 +68,7 @@ class SGLangEndpoint:
         stop_ids: tuple[int, ...] = (),
         timeouts: Timeouts | None = None,
     ) -> None:
-        self.name = f"the SGLang server with {model} at {url}"
+        self.name = f"the SGLang server with {model} at {shown(url)}"
         self.context_tokens = context_tokens
         self.limits: list[str] = []
         self._stop_ids = stop_ids
@@ -99,26 +100,21 @@ class SGLangEndpoint:
                     "dropped", f"{self.name} ended its answer before it was complete; ask again"
                 )
         except EngineRequestError as error:
-            over = over or error.fault in ("unreachable", "refused", "request", "busy", "aborted")
+            over = over or error.fault in NEVER_STARTED
             raise
         finally:
             if not over:
                 self._abort(request_id, again=not admitted.is_set())
 
     async def status(self) -> JsonObject:
-        """What the server tells about itself (`/model_info`). Raises EngineRequestError."""
+        """What the server tells about itself: a host of ours its memory, cache and requests (see
+        `engine.vitals`), any other SGLang server what its `/model_info` says. Raises EngineRequestError."""
         try:
-            response = await self._http.get("/model_info", timeout=STATUS_TIMEOUT_S)
-        except httpx.HTTPError as error:
-            raise transport_error(self.name, error, started=False) from error
-        if response.status_code != HTTPStatus.OK:
-            raise status_error(self.name, response, "/model_info")
-        try:
-            return msgspec.json.decode(response.content, type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise EngineRequestError(
-                "protocol", f"{self.name} told its status in no JSON: {error}"
-            ) from error
+            return await get_json(self._http, "/foreword/host", self.name)
+        except EngineRequestError as error:
+            if error.fault != "request":  # this is what a server is told to have that does not know the path
+                raise
+        return await get_json(self._http, "/model_info", self.name)
 
     async def close(self) -> None:
         """Waits for aborts that are under way (a few seconds at most) and closes the connections."""
@@ -165,6 +161,8 @@ class SGLangEndpoint:
     async def _send_aborts(self, request_id: str, waits: tuple[float, ...]) -> None:
         for wait in (0.0, *waits):
             await asyncio.sleep(wait)
+            if self._http.is_closed:
+                return  # all its connections were closed with it, and what ran over them ends by that
             try:
                 await self._http.post("/abort_request", json={"rid": request_id}, timeout=ABORT_TIMEOUT_S)
             except httpx.HTTPError:

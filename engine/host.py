@@ -12,12 +12,13 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import msgspec
 
@@ -27,7 +28,9 @@ from engine.hostfile import (
     State,
     foreword_version,
     json_path,
+    lock_path,
     stem,
+    still_in_place,
     take_lock,
     write_info,
 )
@@ -42,28 +45,37 @@ PROGRESS_INTERVAL_S = 0.2
 SOCKET_PATH_LIMIT = 80
 """A Unix socket's path may have 107 bytes; SGLang adds a name of some 12, and some spare."""
 
-if __name__ == "__mp_main__":  # a child of multiprocessing: it imports this module first, long before SGLang
-    import multiprocessing
+PARENT_PID = "FOREWORD_PARENT_PID"
+"""Tells a child of multiprocessing whose it is: multiprocessing itself knows only after half a minute of
+imports."""
 
-    from engine.worker import die_with_parent
+if __name__ == "__mp_main__":  # such a child: it imports this module first, long before SGLang
+    from engine.tied import die_with_parent
 
-    parent = multiprocessing.parent_process()
-    if parent is not None and parent.pid is not None:
-        die_with_parent(parent.pid)
+    die_with_parent(int(os.environ[PARENT_PID]))
+    os.environ[PARENT_PID] = str(os.getpid())  # for children of its own
 
 
 class Record:
-    """The host's `engine-….json`, changed as the host goes along."""
+    """The host's `engine-….json`, changed as the host goes along, for as long as its lock is in place."""
 
-    def __init__(self, info: EngineInfo) -> None:
+    def __init__(self, info: EngineInfo, lock: IO[bytes]) -> None:
         self.info = info
+        self._lock = lock
         # once: the temporary folder, and so others, may move below
         self._path = json_path(info.model, info.version)
+        self._lock_path = lock_path(info.model, info.version)
         self._written_s = 0.0
         self._write()
 
+    def still_known(self) -> bool:
+        """Whether callers can find this host: the runtime folder may have been emptied, and have a successor
+        in it."""
+        return still_in_place(self._lock, self._lock_path)
+
     def remove(self) -> None:
-        self._path.unlink(missing_ok=True)
+        if self.still_known():
+            self._path.unlink(missing_ok=True)
 
     def say(self, state: State, reason: str = "") -> None:
         self.info = msgspec.structs.replace(self.info, state=state, reason=reason, stage="", done=0, total=0)
@@ -83,11 +95,14 @@ class Record:
 
     def _write(self) -> None:
         self._written_s = time.monotonic()
-        write_info(self.info, self._path)
+        if self.still_known():
+            write_info(self.info, self._path)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Take the lock, then be the host; the exit code says how it ended."""
+    signal.signal(signal.SIGTERM, end_early)
+    os.environ[PARENT_PID] = str(os.getpid())
     options = parse(arguments)
     from engine.profiles import find
 
@@ -111,7 +126,8 @@ def main(arguments: list[str] | None = None) -> int:
                 model_hash=profile.weights.sha256 if profile.weights else "",
                 device=options.device or "",
                 state="downloading",
-            )
+            ),
+            lock,
         )
         with contextlib.chdir(runtime_folder()), failures_told(record):
             run(record, options)
@@ -159,12 +175,18 @@ def run(record: Record, options: argparse.Namespace) -> None:
                 page=page,
                 idle_exit_s=options.idle_exit_s,
                 on_ready=lambda: record.say("ready"),
+                still_known=record.still_known,
                 on_draining=lambda: record.say("draining"),
                 on_child_failure=lambda: child_failed(record),
             )
         )
     if record.info.state == "loading":
         raise RuntimeError("SGLang came up but its first generation failed; its error stands above.")
+
+
+def end_early(_signal: int, _frame: object) -> NoReturn:
+    """Told to end before it serves (`serving.handle_signals` takes over then): children end on the way out."""
+    raise SystemExit("The engine was stopped before it was ready.")
 
 
 def child_failed(record: Record) -> NoReturn:
@@ -199,13 +221,15 @@ def private_scratch(name: str) -> Generator[Path]:
         folder = Path(tempfile.gettempdir()) / f"foreword-{os.getuid()}-{abs(hash_of(str(folder))):x}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)  # fails where somebody else made it
+    made = folder.stat()
     before = tempfile.tempdir
     tempfile.tempdir = str(folder)
     try:
         yield folder
     finally:
         tempfile.tempdir = before
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists() and os.path.samestat(folder.stat(), made):  # it may be a successor's by now
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def hash_of(text: str) -> int:

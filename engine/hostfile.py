@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import tempfile
 import time
 from importlib.metadata import version
@@ -61,6 +62,11 @@ def foreword_version() -> str:
     return version("foreword")
 
 
+def version_key(of_version: str) -> tuple[int, ...]:
+    """Orders versions by their numbers: `0.10.1` is after `0.9`."""
+    return tuple(int(part) for part in re.findall(r"\d+", of_version))
+
+
 def stem(model: str, of_version: str) -> str:
     return f"engine-{model}-{of_version}"
 
@@ -88,6 +94,18 @@ def take_lock(model: str, of_version: str) -> IO[bytes]:
             return file
     file.close()
     raise LockHeldError(f"Another engine host for {model} holds {lock_path(model, of_version)}.")
+
+
+def still_in_place(lock: IO[bytes], path: Path) -> bool:
+    """Whether `path` is the very file that `lock` holds.
+
+    A login session's runtime folder goes with the session and is made anew; a host that lives on would then
+    hold a lock that nobody sees, beside a second host.
+    """
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), path.stat())
+    except OSError:  # gone, or not to be reached: either way nobody finds the host there
+        return False
 
 
 def is_held(lock: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.profiles import Machine, Profile
+from engine.profiles import RUNTIME_BYTES, Machine, Profile
 
 CHUNK_TOKENS_CPU = 256
 """One prefill step; an abort and a new request wait for it: 0.3 to 0.6 s on one AMX core for the 0.5B
@@ -16,8 +16,8 @@ KV_WINDOWS = 4
 """Full windows worth caching: one per repository that a person works in, and room for what is about to be
 evicted."""
 KV_SHARE_OF_AVAILABLE = 0.25
-"""The machine belongs to its user: of what is free beside the weights, at most this much is for the KV
-pool."""
+"""The machine belongs to its user: of what is free beside the model and its processes, this much is for
+the KV pool, or one window where that is more."""
 KV_MIN_TOKENS = 4096
 """Less than this and a prompt hardly holds more than the open file."""
 MAX_THREADS = 16
@@ -50,7 +50,13 @@ def thread_environment(threads: int) -> dict[str, str]:
 
 def kv_tokens(profile: Profile, machine: Machine) -> int:
     """Size of the KV pool on a CPU. Raises MemoryShortError where it would be too small to be of use."""
-    room = int(max(0, machine.available_bytes - profile.weights_bytes) * KV_SHARE_OF_AVAILABLE)
+    beside_weights = max(0, machine.available_bytes - profile.weights_bytes)
+    window = profile.context_native * profile.kv_bytes_per_token
+    room = max(
+        # what `Profile.needed_bytes` counts on, as long as that is no more than the share of all there is
+        min(window, int(beside_weights * KV_SHARE_OF_AVAILABLE)),
+        int((beside_weights - RUNTIME_BYTES) * KV_SHARE_OF_AVAILABLE),
+    )
     tokens = min(KV_WINDOWS * profile.context_native, room // profile.kv_bytes_per_token)
     if tokens < KV_MIN_TOKENS:
         least_kv_bytes = KV_MIN_TOKENS * profile.kv_bytes_per_token

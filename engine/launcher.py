@@ -26,6 +26,7 @@ from engine.hostfile import (
     living_infos,
     lock_path,
     read_file,
+    version_key,
 )
 from engine.paths import EnginePathError, cache_folder, logs_folder
 from engine.profiles import Profile
@@ -89,7 +90,7 @@ async def ensure_engine(
     version = foreword_version()
     child: _Child | None = None
     told: EngineInfo | None = None
-    await _replace_other_versions(profile.short, version)
+    await _replace_older_versions(profile.short, version)
     try:
         while time.monotonic() < deadline:
             info = _look(profile.short)
@@ -213,13 +214,16 @@ def _last_lines(path: Path) -> list[str]:
         return []
 
 
-async def _replace_other_versions(model_short: str, version: str) -> None:
-    """Ask hosts of other versions to finish and leave, while ours starts."""
+async def _replace_older_versions(model_short: str, version: str) -> None:
+    """Ask hosts of older versions to finish and leave, while ours starts. Newer ones stay: if each version
+    sent the other away, two editors would load the model in turn."""
     try:
-        others = [info for info in living_infos() if info.model == model_short and info.version != version]
+        living = living_infos()
     except EnginePathError as error:
         raise EngineError(str(error)) from error
-    for info in others:
+    ours = version_key(version)
+    older = [info for info in living if info.model == model_short and version_key(info.version) < ours]
+    for info in older:
         if not await _drain(info):
             _signal(info, signal.SIGTERM)
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import httpx
 import msgspec
 
 from engine.endpoint import Chunk, Sampling
@@ -20,16 +18,14 @@ from engine.sse import (
     JsonObject,
     Timeouts,
     events,
+    get_json,
     http_client,
     message_in,
-    status_error,
-    transport_error,
+    shown,
 )
 
 if TYPE_CHECKING:
     from engine.prompts import Prompt
-
-STATUS_TIMEOUT_S = 5.0
 
 LIMITS: tuple[str, ...] = (
     "it takes no token ids: the prompt goes as text, and another tokenizer may cut it otherwise",
@@ -59,7 +55,7 @@ class OpenAIEndpoint:
         out by its own template (context segments are then left out); else the prompt's raw text goes as it
         is."""
         base = url.rstrip("/").removesuffix("/v1")
-        self.name = f"the server with {model} at {base}"
+        self.name = f"the server with {model} at {shown(base)}"
         self.context_tokens = context_tokens
         self.limits = [*LIMITS]
         if takes_suffix:
@@ -95,18 +91,7 @@ class OpenAIEndpoint:
 
     async def status(self) -> JsonObject:
         """The models that the server offers (`/v1/models`). Raises EngineRequestError."""
-        try:
-            response = await self._http.get("/v1/models", timeout=STATUS_TIMEOUT_S)
-        except httpx.HTTPError as error:
-            raise transport_error(self.name, error, started=False) from error
-        if response.status_code != HTTPStatus.OK:
-            raise status_error(self.name, response, "/v1/models")
-        try:
-            return msgspec.json.decode(response.content, type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise EngineRequestError(
-                "protocol", f"{self.name} told its models in no JSON: {error}"
-            ) from error
+        return await get_json(self._http, "/v1/models", self.name)
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -26,9 +26,10 @@ __all__ = [
 Device = Literal["cpu", "cuda"]
 GIB = 1024**3
 
-RUNTIME_BYTES = int(3.75 * GIB)
-"""What the engine itself takes before any weights: three processes (server, scheduler, detokenizer), each
-with 1.2 GiB of private memory after its imports (measured with SGLang 0.5.23, torch 2.14.1)."""
+RUNTIME_BYTES = int(3.5 * GIB)
+"""What the engine itself takes beside weights and KV pool: its server, scheduler and detokenizer have 0.97,
+1.11 and 0.91 GiB of their own and 0.44 GiB of libraries in common (measured with SGLang 0.5.23, torch 2.14.1
+and the 0.5B model at work)."""
 GPU_STATIC_SHARE = 0.85
 """Share of a GPU's memory for weights and KV cache; the rest is for activations and CUDA graphs."""
 GPU_MIN_KV_TOKENS = 32_768
@@ -128,7 +129,9 @@ QWEN_SMALL = Profile(
     weights_bytes=988_097_824,
     kv_bytes_per_token=24 * 2 * 2 * 64 * 2,  # layers, K and V, KV heads, head size, bytes of bfloat16
     devices=("cpu", "cuda"),
-    default_budget=8_192,  # some 17 s of cold prefill on one AMX core (480 tokens/s), once, in the background
+    # some 17 s of cold prefill on one core with AMX (480 tokens/s), 36 s on one with AVX-512 alone; once, in
+    # the background
+    default_budget=8_192,
     stop_ids=QWEN_STOP_IDS,
     fim=QWEN_FIM,
     repo_name_id=151663,

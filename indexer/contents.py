@@ -15,6 +15,10 @@ STORE_ERRORS = (RuntimeError, OSError, ValueError)
 _imports = msgspec.msgpack.Decoder(list[Import])
 
 
+class StoreError(RuntimeError):
+    """The store cannot be used; the message says why and what to do."""
+
+
 class ManifestEntry(msgspec.Struct, frozen=True, gc=False):
     """One path of a root: its content, and what tells without reading that it has not changed."""
 

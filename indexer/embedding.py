@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import os
 import struct
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,10 @@ _TEXTS_PER_WRITE = 512
 _TEXTS_PER_JOB = 16
 """Half a second of work: what a question waits for at most when it comes in the middle."""
 
+_RETRY_S = 180.0
+"""After a failure. A disk that was full or a network that was gone may be back by then; a model that is out of
+memory is not started for every save."""
+
 _ROW = struct.Struct(f"<{DIMENSIONS}f")
 
 
@@ -43,8 +48,15 @@ class Embedding:
         self._filling = asyncio.Lock()
         self._loading: asyncio.Task[None] | None = None
         self._warm = False
-        self.problem = _why_not_installed()
-        """Why there are no vectors, else empty."""
+        self._never = _why_not_installed()
+        self._failure = ""
+        self._failed_s = 0.0
+
+    @property
+    def problem(self) -> str:
+        """Why there are no vectors now, else empty; a failure is held against it for `_RETRY_S`."""
+        recent = time.monotonic() - self._failed_s < _RETRY_S
+        return self._never or (self._failure if recent else "")
 
     @property
     def available(self) -> bool:
@@ -111,16 +123,18 @@ class Embedding:
                 embedder.embed, self._folder, [text[:_CHARACTERS] for text in texts]
             )
         except embedder_weights.WeightsUnavailable as failed:
-            self.problem = str(failed)
-            raise EmbeddingUnavailable(self.problem) from failed
+            raise self._unavailable(str(failed)) from failed
         except ChildCrashed as failed:
-            self.problem = f"{embedder_weights.NAME} ended while it was working (out of memory?)"
-            raise EmbeddingUnavailable(self.problem) from failed
+            why = f"{embedder_weights.NAME} ended while it was working (out of memory?)"
+            raise self._unavailable(why) from failed
         except (ImportError, OSError, RuntimeError, ValueError) as failed:
-            self.problem = f"{embedder_weights.NAME} does not load: {failed}"
-            raise EmbeddingUnavailable(self.problem) from failed
+            raise self._unavailable(f"{embedder_weights.NAME} does not load: {failed}") from failed
         self._warm = True
         return [list(row) for row in _ROW.iter_unpack(body)]
+
+    def _unavailable(self, why: str) -> EmbeddingUnavailable:
+        self._failure, self._failed_s = why, time.monotonic()
+        return EmbeddingUnavailable(why)
 
 
 def _why_not_installed() -> str:

@@ -3,12 +3,18 @@
 Three sources: the defaults below, by name and size; the root's `.forewordignore` (gitignore syntax), which
 adds to them; and the content itself. A pattern `!path/to/file` in `.forewordignore` takes that one path (or
 folder) back in, defaults included; with wildcards it only takes back what `.forewordignore` itself left out,
-so that no broad pattern lets secrets through by accident."""
+so that no broad pattern lets secrets through by accident.
+
+Keys and credentials are judged by more than the path below the root: by the folders above it (`~/.aws` opened
+as a root) and, for a single file, by where links lead."""
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import pathspec
@@ -37,8 +43,14 @@ _SECRET_STEM_EXTENSIONS = _set("json yaml yml toml ini env cfg conf properties t
 _SECRET_EXTENSIONS = _set(
     "pem key p12 pfx p8 pk8 der jks keystore bks kdb kdbx ppk gpg pgp age tfstate tfvars ovpn keytab"
 )
-_SECRET_FOLDERS = _set(".ssh .gnupg .aws .kube")
-_SECRET_PATHS = (".docker/config.json",)
+_SECRET_ENDINGS = (".tfvars.json",)
+_SECRET_FOLDERS = _set(".ssh .gnupg .aws .kube .azure .password-store")
+_SECRET_PATHS = ("/.docker/config.json", "/.config/gh/hosts.yml")
+_SECRET_ROOTS = _SECRET_FOLDERS | _set(".docker")
+"""Of folders that are a root or above one: a `.docker` within a project holds what everybody may read."""
+
+_COPY = re.compile(r"(?:~|\.(?:bak|backup|orig|old|sw[nop]))$")
+"""How editors and people name the copy of a file that stays beside it."""
 
 _TOOL_FOLDERS = _set(
     ".git .hg .svn .jj node_modules bower_components __pycache__ .venv .tox .nox .mypy_cache "
@@ -90,29 +102,34 @@ _AVERAGE_COUNTS_FROM_BYTES = 20_000
 class Exclusions:
     """The defaults and the rules of one root's `.forewordignore`."""
 
-    def __init__(self, patterns: str = "") -> None:
+    def __init__(self, patterns: str = "", root: Path | None = None) -> None:
         lines = patterns.splitlines()
         rules = pathspec.GitIgnoreSpec.from_lines(lines)
         self._rules = rules if any(pattern.include is not None for pattern in rules.patterns) else None
         taken_back = [line.strip() for line in lines if line.startswith("!")]
         self._taken_back = [line for line in taken_back if not re.search(r"[*?\[]", line)]
         self._by_name = pathspec.GitIgnoreSpec.from_lines([line[1:] for line in self._taken_back])
+        self._above = _lowered(root) if root is not None else []
+        self._within_secrets = _why_in_secrets(root) if root is not None else None
 
     @classmethod
     def load(cls, root: Path) -> Exclusions:
         """Of this root as it is on disk now. Raises OSError when `.forewordignore` is there and cannot be
         read."""
+        path = root / IGNORE_FILE
         try:
-            return cls((root / IGNORE_FILE).read_text("utf-8", "replace"))
+            if path.exists() and not path.is_file():  # reading a pipe would never end
+                raise OSError(errno.EINVAL, "not a regular file", str(path))
+            return cls(path.read_text("utf-8", "replace"), root)
         except FileNotFoundError:
-            return cls()
+            return cls(root=root)
 
     def why_excluded(self, relative: str, size: int | None = None) -> str | None:
         """Why this file is left out, None if it is not. `relative`: POSIX path; `size` in bytes if known."""
         if self._rules and self._rules.check_file(relative).include:
             return f"named in {IGNORE_FILE}"
         if not self.reincludes(relative):
-            return why_excluded(relative, size)
+            return self._within_secrets or why_excluded(relative, size, self._above)
         return _too_large(size, MAX_REINCLUDED_BYTES)
 
     def reincludes(self, relative: str) -> bool:
@@ -130,47 +147,48 @@ class Exclusions:
         return _why_folders_excluded(relative.lower().split("/"))
 
 
-def why_excluded(relative: str, size: int | None = None) -> str | None:
-    """Why a file is left out by default: its POSIX path relative to the root, and its size in bytes if
-    known."""
+def why_excluded(relative: str, size: int | None = None, above: Sequence[str] = ()) -> str | None:
+    """Why a file is left out by default: its POSIX path relative to the root, its size in bytes if known, and
+    the folders above the root in lower case, which only count for what is secret."""
     *folders, name = relative.lower().split("/")
-    stem, dot, extension = name.rpartition(".")
-    if (
-        name == ".env"
-        or name.startswith((".env.", ".env-", ".env_"))
-        or name == ".envrc"
-        or extension == "env"
-    ):
-        return "environment file, may hold secrets"
-    if (
-        name in _SECRET_NAMES
-        or (dot and stem and extension in _SECRET_EXTENSIONS)
-        or (stem in _SECRET_STEMS and extension in _SECRET_STEM_EXTENSIONS)
-        or relative.lower().endswith(_SECRET_PATHS)
-    ):
-        return "key or credentials file"
-    if reason := _why_folders_excluded(folders):
+    if reason := _why_secret([*above, *folders], name) or _why_folders_excluded(folders):
         return reason
     if name.endswith(_MINIFIED_ENDINGS):
         return "minified or generated"
-    if dot and stem and extension in _BINARY_EXTENSIONS:
+    stem, _, extension = name.rpartition(".")
+    if stem and extension in _BINARY_EXTENSIONS:
         return "binary"
     return _too_large(size, MAX_BYTES)
 
 
 def why_file_excluded(path: Path, root: Path) -> str | None:
     """The same for one file on disk, with `.forewordignore` of its root; for the server, which asks about the
-    file being edited. A path outside the root is excluded. Raises OSError when `.forewordignore` cannot be
-    read."""
-    try:
-        relative = path.relative_to(root).as_posix()
-    except ValueError:
+    file being edited. A path outside the root is excluded, and so is everything where `.forewordignore` cannot
+    be read. A link is judged by its own name and by where it leads."""
+    path, root = Path(os.path.abspath(path)), Path(os.path.abspath(root))  # noqa: PTH100 - without links
+    if not path.is_relative_to(root):
         return f"outside {root}"
+    try:
+        rules = _loaded(root, _stamp(root / IGNORE_FILE))
+    except OSError as failed:
+        return f"{IGNORE_FILE} cannot be read: {failed.strerror or failed}"
+    relative = path.relative_to(root).as_posix()
     try:
         size = path.stat().st_size
     except OSError:  # not saved yet: only its name counts
         size = None
-    return _loaded(root, _stamp(root / IGNORE_FILE)).why_excluded(relative, size)
+    reason = rules.why_excluded(relative, size)
+    real, real_root = Path(os.path.realpath(path)), Path(os.path.realpath(root))
+    if reason or real == path:
+        return reason
+    inside = real.is_relative_to(real_root)
+    if inside:
+        relative = real.relative_to(real_root).as_posix()
+        reason = rules.why_excluded(relative, size)
+        if reason or rules.reincludes(relative):
+            return reason
+    *folders, name = _lowered(real)
+    return _why_in_secrets(real_root if inside else real.parent) or _why_secret(folders, name)
 
 
 def why_content_excluded(data: bytes, *, reincluded: bool = False) -> str | None:
@@ -201,12 +219,56 @@ def _too_large(size: int | None, limit: int) -> str | None:
     return f"larger than {limit // 1_000_000} MB" if size is not None and size > limit else None
 
 
+_CREDENTIALS = "key or credentials file"
+
+
+def _why_in_secrets(folder: Path) -> str | None:
+    """Whether all that is in this folder is secret for the folders above it."""
+    return None if _SECRET_ROOTS.isdisjoint(_lowered(folder)) else _CREDENTIALS
+
+
+def _lowered(path: Path) -> list[str]:
+    return path.as_posix().lower().split("/")
+
+
+def _why_secret(folders: list[str], name: str) -> str | None:
+    """Whether a file, folders and name in lower case, holds secrets or is a copy of one that does."""
+    if not _SECRET_FOLDERS.isdisjoint(folders):
+        return _CREDENTIALS
+    return next(filter(None, (_why_secret_name(folders, original) for original in _originals(name))), None)
+
+
+def _originals(name: str) -> Iterator[str]:
+    """The name itself and, if it is that of a copy, what it is a copy of."""
+    yield name
+    while copy := _COPY.search(name):
+        name = name[: copy.start()]
+        yield name
+        if name.startswith("."):  # vim hides what it swaps: `.name.swp`
+            yield name[1:]
+
+
+def _why_secret_name(folders: list[str], name: str) -> str | None:
+    stem, dot, extension = name.rpartition(".")
+    if name in (".env", ".envrc") or name.startswith((".env.", ".env-", ".env_")) or extension == "env":
+        return "environment file, may hold secrets"
+    if (
+        name in _SECRET_NAMES
+        or (dot and stem and extension in _SECRET_EXTENSIONS)
+        or (stem in _SECRET_STEMS and extension in _SECRET_STEM_EXTENSIONS)
+        or name.endswith(_SECRET_ENDINGS)
+        or "/".join(["", *folders, name]).endswith(_SECRET_PATHS)
+    ):
+        return _CREDENTIALS
+    return None
+
+
 def _why_folders_excluded(folders: list[str]) -> str | None:
     for folder in folders:
         if folder in _TOOL_FOLDERS:
             return f"in {folder}: dependencies, caches or data of tools"
         if folder in _SECRET_FOLDERS:
-            return "key or credentials file"
+            return _CREDENTIALS
     return None
 
 

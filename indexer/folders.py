@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
-from indexer import paths
+from indexer import git, paths
 from indexer.exclusions import Exclusions
-
-_GIT_TIMEOUT_S = 20.0
 
 
 def folders_to_watch(root: Path, exclusions: Exclusions) -> set[str]:
@@ -35,8 +32,20 @@ def folders_to_watch(root: Path, exclusions: Exclusions) -> set[str]:
     return found
 
 
-def git_folder(root: Path) -> Path | None:
-    """Where this work tree's HEAD and index are, also of a linked work tree; None without git."""
+def git_folders(root: Path) -> list[Path]:
+    """Where HEAD and index of this work tree are, and where `exclude` is; also of a linked work tree. Empty
+    without git."""
+    own = _git_folder(root)
+    if own is None:
+        return []
+    try:
+        common = own / (own / "commondir").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        common = own  # no linked work tree
+    return [own, common.resolve() / "info"]
+
+
+def _git_folder(root: Path) -> Path | None:
     marker = root / ".git"
     if marker.is_dir():
         return marker
@@ -52,30 +61,20 @@ def git_folder(root: Path) -> Path | None:
 
 def repository_name(root: Path) -> str:
     """The name that everybody's clone has: of the remote `origin`, else of the folder."""
-    url = _git(root, "config", "--get", "remote.origin.url").decode("utf-8", "replace").strip()
+    url = _printed(root, "config", "--get", "remote.origin.url").strip()
     name = url.replace("\\", "/").rstrip("/").removesuffix(".git").rpartition("/")[2].rpartition(":")[2]
     return name or root.name
 
 
 def _ignored_by_git(root: Path) -> set[str]:
-    listed = _git(root, "ls-files", "-z", "-o", "-i", "--exclude-standard", "--directory")
-    names = listed.decode("utf-8", "surrogateescape").split("\0")
-    return {name.rstrip("/") for name in names if name.endswith("/")}
+    listed = _printed(root, "ls-files", "-z", "-o", "-i", "--exclude-standard", "--directory")
+    return {name.rstrip("/") for name in listed.split("\0") if name.endswith("/")}
 
 
-def _git(root: Path, *arguments: str) -> bytes:
+def _printed(root: Path, *arguments: str) -> str:
     """What git prints; nothing where it cannot say, which costs watches or a nicer name, never
     correctness."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(
-            ["git", "-c", "core.fsmonitor=false", "-C", str(root), *arguments],
-            env=environment | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_GIT_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return b""
-    return done.stdout if done.returncode == 0 else b""
+        return git.output(root, *arguments).decode("utf-8", "surrogateescape")
+    except git.GitRefusal:
+        return ""

@@ -1,4 +1,8 @@
-"""What git says about the files of a folder, asked so that nothing in the folder gets to run a program."""
+"""What git says about the files of a folder, asked so that nothing in the folder gets to run a program.
+
+A repository can name programs in its settings and attributes: filters, hooks, file-system monitors, helpers
+that fetch what a partial clone lacks. Git is only asked for names out of its index and for what is ignored,
+which reads no file through a filter and writes nothing; monitor and fetching are switched off."""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ import msgspec
 GIT_TIMEOUT_S = 60.0
 """25,000 files take 25 ms; a cold network disk takes its time."""
 
-SHA1_HEX = 40
+NO_REPOSITORY = "not a git repository"
 
 GITLINK = "160000"
 """The mode of a submodule in git's index."""
@@ -31,8 +35,6 @@ class GitEntry(msgspec.Struct, frozen=True):
     path: bytes
     mode: str = ""
     """Octal, of tracked files."""
-    blob: str | None = None
-    """SHA-1 of the bytes on disk, only if that is certain."""
 
 
 class GitList(msgspec.Struct):
@@ -58,24 +60,15 @@ _UNREADABLE = re.compile(rb"^warning: could not open directory '(.*?)/?': (.*)$"
 def list_folder(folder: Path) -> GitList:
     """Tracked files and those that are neither tracked nor ignored; may name files that are gone from the
     disk. Raises GitRefusal."""
-    prefix = _git(folder, "rev-parse", "--show-prefix").stdout.rstrip(b"\n")
-    if prefix and _succeeds(folder, "check-ignore", "--quiet", "--", "."):
+    prefix = output(folder, "rev-parse", "--show-prefix").rstrip(b"\n")
+    if prefix and _run(folder, "check-ignore", "--quiet", "--", ".").returncode == 0:
         raise GitRefusal("outside", "the repository around this folder ignores it")
-    tracked = _git(folder, "ls-files", "-z", "--stage", "-v").stdout
-    untracked = _git(folder, "ls-files", "-z", "--others", "--exclude-standard")
-    others = untracked.stdout
-    certain = not _may_be_filtered(folder, tracked, others)
-    modified = _git(folder, "ls-files", "-z", "--modified").stdout if certain else b""
-    changed = set(modified.split(b"\0"))
     found: dict[bytes, GitEntry] = {}
-    for record in filter(None, tracked.split(b"\0")):
+    for record in filter(None, output(folder, "ls-files", "-z", "--stage").split(b"\0")):
         head, _, path = record.partition(b"\t")
-        letter, mode, blob, stage = head.decode("ascii").split(" ")
-        # `H`: neither assumed unchanged nor left out of a sparse checkout, so that --modified looked at it.
-        looked_at = certain and letter == "H" and stage == "0"
-        as_on_disk = looked_at and path not in changed and len(blob) == SHA1_HEX
-        found[path] = GitEntry(path, mode, blob if as_on_disk else None)
-    for path in filter(None, others.split(b"\0")):
+        found[path] = GitEntry(path, head.decode("ascii").split(" ")[0])
+    untracked = _checked(folder, "ls-files", "-z", "--others", "--exclude-standard")
+    for path in filter(None, untracked.stdout.split(b"\0")):
         found.setdefault(path, GitEntry(path))
     unreadable = [
         (path, why.decode("utf-8", "replace").lower()) for path, why in _UNREADABLE.findall(untracked.stderr)
@@ -83,32 +76,26 @@ def list_folder(folder: Path) -> GitList:
     return GitList(list(found.values()), unreadable)
 
 
-_ATTRIBUTES = re.compile(rb"(?:^|[\t/\0])\.gitattributes(?:\0|$)")
-
-
-def _may_be_filtered(folder: Path, tracked: bytes, others: bytes) -> bool:
-    """Whether bytes on disk may differ from those in git (line ends, filters such as LFS). Then git is not
-    asked what has changed either, since it would run those filters."""
-    if _ATTRIBUTES.search(tracked) or _ATTRIBUTES.search(others):
-        return True
-    if _succeeds(folder, "config", "--get-regexp", r"^core\.(autocrlf|eol|attributesfile)$"):
-        return True
-    if _git(folder, "rev-parse", "--show-prefix").stdout.strip():  # attributes may stand above this folder
-        return True
-    attributes = (
-        _git(folder, "rev-parse", "--git-path", "info/attributes").stdout.decode("utf-8", "replace").strip()
-    )
-    everyones = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "git" / "attributes"
-    return (folder / attributes).exists() or everyones.exists()
+def output(folder: Path, *arguments: str) -> bytes:
+    """What one git command prints. Raises GitRefusal. Only for commands that compare no file with what is
+    stored of it: that would run the repository's filters."""
+    return _checked(folder, *arguments).stdout
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what a hook or another git may have set, and with no way to ask or to lock."""
+    """Ours without what a hook or another git may have set, and with no way to ask, to lock or to fetch."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     for name in ("GIT_CEILING_DIRECTORIES", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"):
         if name in os.environ:
             kept[name] = os.environ[name]
-    return kept | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "LC_ALL": "C"}
+    return kept | {
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "none",  # the same for git before 2.44, which fetches unless it may not
+        "LC_ALL": "C",
+    }
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -128,15 +115,11 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         raise GitRefusal("refused", f"git {arguments[0]} did not work: {failed}") from failed
 
 
-def _succeeds(folder: Path, *arguments: str) -> bool:
-    return _run(folder, *arguments).returncode == 0
-
-
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def _checked(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     result = _run(folder, *arguments)
     if result.returncode == 0:
         return result
     words = result.stderr.decode("utf-8", "replace").strip()
-    if "not a git repository" in words:
-        raise GitRefusal("outside", "not a git repository")
+    if NO_REPOSITORY in words:
+        raise GitRefusal("outside", NO_REPOSITORY)
     raise GitRefusal("refused", words.splitlines()[0] if words else f"git ended with {result.returncode}")

@@ -21,8 +21,6 @@ class ListedFile(msgspec.Struct, frozen=True):
     """POSIX, relative to the root."""
     size: int
     mtime_ns: int
-    blob: str | None = None
-    """Git's SHA-1 blob id, only when it is certain that it stands for the bytes on disk."""
     reincluded: bool = False
     """`.forewordignore` takes it back in by name: pass this on to `why_content_excluded`."""
 
@@ -36,7 +34,7 @@ class Listing(msgspec.Struct):
     """(path, reason)"""
     how: Literal["git", "walk"]
     note: str = ""
-    """For the user: why git was not asked, what was cut short."""
+    """For a person: why a repository's git was not asked, what was cut short."""
 
 
 MAX_FILES = 300_000
@@ -53,23 +51,21 @@ def list_files(root: Path) -> Listing:
     exclusions = Exclusions.load(root)
     listing = Listing([], [], "git")
     try:
-        paths, modes = _from_git(root, listing)
+        paths = _from_git(root, listing)
     except git.GitRefusal as refusal:
         listing = Listing([], [], "walk", _explain(refusal, root))
-        paths, modes = _from_walk(root, exclusions, listing), {}
+        paths = _from_walk(root, exclusions, listing)
     folders = _Folders(root)
     for path in sorted(paths):
-        _add(path, modes.get(path), root, folders, exclusions, listing)
+        _add(path, root, folders, exclusions, listing)
         if len(listing.files) >= MAX_FILES:
             listing.note = _join(listing.note, f"only the first {MAX_FILES:,} files are indexed")
             break
     return listing
 
 
-def _from_git(root: Path, listing: Listing) -> tuple[list[str], dict[str, str]]:
-    """The paths that git gives, and the blob ids of those that are certain."""
+def _from_git(root: Path, listing: Listing) -> list[str]:
     paths: list[str] = []
-    blobs: dict[str, str] = {}
     answer = git.list_folder(root)
     for folder, why in answer.unreadable:
         listing.skipped.append((folder.decode("utf-8", "replace"), f"unreadable: {why}"))
@@ -83,9 +79,7 @@ def _from_git(root: Path, listing: Listing) -> tuple[list[str], dict[str, str]]:
             )
             continue
         paths.append(path)
-        if entry.blob:
-            blobs[path] = entry.blob
-    return paths, blobs
+    return paths
 
 
 def _from_walk(root: Path, exclusions: Exclusions, listing: Listing) -> list[str]:
@@ -112,9 +106,7 @@ def _decoded(path: bytes, listing: Listing) -> str | None:
         return None
 
 
-def _add(
-    path: str, blob: str | None, root: Path, folders: _Folders, exclusions: Exclusions, listing: Listing
-) -> None:
+def _add(path: str, root: Path, folders: _Folders, exclusions: Exclusions, listing: Listing) -> None:
     reason: str | None = "behind a symbolic link" if folders.behind_link(path) else None
     if reason is None:
         try:
@@ -127,7 +119,7 @@ def _add(
             reason = _why_not_a_file(state) or exclusions.why_excluded(path, state.st_size)
             if reason is None:
                 reincluded = exclusions.reincludes(path)
-                listing.files.append(ListedFile(path, state.st_size, state.st_mtime_ns, blob, reincluded))
+                listing.files.append(ListedFile(path, state.st_size, state.st_mtime_ns, reincluded))
                 return
     listing.skipped.append((path, reason))
 
@@ -159,14 +151,15 @@ class _Folders:
 
 
 def _explain(refusal: git.GitRefusal, root: Path) -> str:
-    if refusal.why == "outside":
-        return f"{refusal}; Foreword reads the .gitignore files itself"
+    if str(refusal) == git.NO_REPOSITORY:
+        return ""  # nothing that one would have to be told of
     if "dubious ownership" in str(refusal):
         return (
             "git refuses this folder because it belongs to another user, so Foreword reads the .gitignore "
             f"files itself; to let git answer: git config --global --add safe.directory '{root}'"
         )
-    return f"git gave no list ({refusal}); Foreword reads the .gitignore files itself"
+    why = f"git gave no list ({refusal})" if refusal.why == "refused" else str(refusal)
+    return f"{why}; Foreword reads the .gitignore files itself"
 
 
 def _join(*notes: str) -> str:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from indexer.contents import ManifestEntry, StoredContent
 from indexer.facts import content_key, decode
-from indexer.imports import Import
+from indexer.imports import Import, PathIndex
 from indexer.languages import language_of
 from indexer.messages import Definition
 from indexer.overlays import OverlayDocument
@@ -48,6 +48,38 @@ class TextCache:
                 self._size -= len(dropped)
 
 
+_KEPT_INDEXES = 4
+"""Each connection has its own unsaved documents; more than a few at work in one root are rare."""
+
+
+class ShownPaths:
+    """The paths of a root whose contents may be shown, ready for imports to be resolved. Kept until one comes or
+    goes: it is asked for at every keystroke, and makes tens of milliseconds of work for 25,000 paths."""
+
+    def __init__(self, manifest: Mapping[str, ManifestEntry], contents: Mapping[str, StoredContent]) -> None:
+        self._manifest = manifest
+        self._contents = contents
+        self._lock = threading.Lock()
+        self._indexes: OrderedDict[frozenset[str], PathIndex] = OrderedDict()
+
+    def __contains__(self, path: str) -> bool:
+        entry = self._manifest.get(path)
+        content = self._contents.get(entry.key) if entry is not None else None
+        return content is not None and not content.skipped
+
+    def index(self, unsaved: Iterable[str]) -> PathIndex:
+        """With the paths of these unsaved documents, new ones among them."""
+        new = frozenset(path for path in unsaved if path not in self)
+        with self._lock:
+            if new not in self._indexes:
+                shown = [path for path in self._manifest if path in self]
+                self._indexes[new] = PathIndex([*shown, *new])
+            self._indexes.move_to_end(new)
+            while len(self._indexes) > _KEPT_INDEXES:
+                self._indexes.popitem(last=False)
+            return self._indexes[new]
+
+
 class LiveRoot:
     """The maps of one root. Changed by one task; readers on other threads see old or new maps, never half
     of one."""
@@ -56,6 +88,7 @@ class LiveRoot:
         self.manifest: Mapping[str, ManifestEntry] = MappingProxyType({})
         self.paths_by_key: Mapping[str, tuple[str, ...]] = MappingProxyType({})
         self.contents: dict[str, StoredContent] = {}
+        self.shown = ShownPaths({}, self.contents)
         self._names: dict[str, tuple[str, ...]] = {}
         """Name → contents that define it; may name contents that no path has any longer."""
         self.update(manifest, (), contents.values())
@@ -70,7 +103,8 @@ class LiveRoot:
         self._learn(content for content in contents if content.key not in self.contents)
         manifest = dict(self.manifest)
         paths = dict(self.paths_by_key)
-        for path in (*upserts, *deletes):
+        touched = (*upserts, *deletes)
+        for path in touched:
             before = manifest.pop(path, None)
             if before is not None:
                 left = tuple(other for other in paths[before.key] if other != path)
@@ -83,6 +117,9 @@ class LiveRoot:
             paths[entry.key] = tuple(sorted({*paths.get(entry.key, ()), path}))
         self.manifest = MappingProxyType(manifest)
         self.paths_by_key = MappingProxyType(paths)
+        shown = ShownPaths(self.manifest, self.contents)
+        if any((path in shown) != (path in self.shown) for path in touched):
+            self.shown = shown
 
     def _learn(self, contents: Iterable[StoredContent]) -> None:
         fresh: defaultdict[str, list[str]] = defaultdict(list)
@@ -125,12 +162,13 @@ class LiveFiles:
         self._live = live
         self.manifest = live.manifest
         self.paths_by_key = live.paths_by_key
+        self._shown = live.shown
         self.overlays = overlays
         self._cache = cache
         self._on_stale = on_stale
 
     def files(self) -> Collection[str]:
-        return {path for path in self.manifest if not self._skipped(path)} | self.overlays.keys()
+        return self._shown.index(self.overlays)
 
     def is_overlay(self, path: str) -> bool:
         return path in self.overlays
@@ -194,6 +232,15 @@ class LiveFiles:
     def path_of(self, key: str) -> str | None:
         """The first stored path with this content whose stored text still lives."""
         return next((path for path in self.paths_by_key.get(key, ()) if path not in self.overlays), None)
+
+    def text_keys(self, most: int) -> set[str]:
+        """Of the chunks of all stored contents; of so many contents only that `most` are exceeded."""
+        found: set[str] = set()
+        for key in self.paths_by_key:
+            found.update(self._live.contents[key].text_keys)
+            if len(found) >= most:
+                break
+        return found
 
     def _content(self, path: str) -> StoredContent | None:
         entry = self.manifest.get(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from indexer.exclusions import why_file_excluded
 from indexer.live import LiveFiles, TextCache
 from indexer.messages import Hit, Hits
 from indexer.overlays import OverlayDocument
@@ -40,10 +41,11 @@ def _admitted(root: Root, overlays: Mapping[str, OverlayDocument]) -> dict[str, 
         if not absolute.is_relative_to(root.path):
             continue
         relative = absolute.relative_to(root.path).as_posix()
-        # a file that is there but not in the manifest is ignored or excluded; a new one is not there yet
-        ignored = relative not in root.live.manifest and absolute.exists() and root.ready
+        # a file that is there but not in the manifest is ignored or excluded, or not yet known not to be; a new
+        # one is not there yet
+        ignored = relative not in root.live.manifest and absolute.exists()
         hidden = PurePosixPath(relative).parts[0] == ".git" if relative != "." else True
-        if not (ignored or hidden or root.exclusions.why_excluded(relative) or document.why_excluded()):
+        if not (ignored or hidden or why_file_excluded(absolute, root.path) or document.why_excluded()):
             found[relative] = document
     return found
 

@@ -16,10 +16,9 @@ from indexer.tags import Tag
 class OverlayDocument:
     """One version of one unsaved text. Parsed at most once, on the thread that first asks."""
 
-    def __init__(self, path: str, text: str, version: int) -> None:
+    def __init__(self, path: str, text: str) -> None:
         self.path = path
         self.text = text
-        self.version = version
         self._lock = threading.Lock()
         self._facts: FileFacts | None = None
 

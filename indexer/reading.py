@@ -85,13 +85,14 @@ def read_files(root: str, files: list[FileToRead], *, time_limit: bool = True) -
 
 
 def load(path: Path) -> tuple[bytes, int]:
-    """Bytes and modification time of a regular file; neither a link nor a pipe that took its place is
-    followed."""
+    """Bytes of a regular file and its modification time before they were read, so that whatever is written
+    meanwhile shows as newer; neither a link nor a pipe that took its place is followed."""
     flags = (
         os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     )
     with os.fdopen(os.open(path, flags), "rb") as file:
-        return file.read(), os.fstat(file.fileno()).st_mtime_ns
+        mtime_ns = os.fstat(file.fileno()).st_mtime_ns
+        return file.read(), mtime_ns
 
 
 def _why(failed: OSError) -> str:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Literal
 from indexer.contents import STORE_ERRORS
 from indexer.embedding import Embedding, EmbeddingUnavailable
 from indexer.exclusions import Exclusions
-from indexer.folders import folders_to_watch, git_folder, repository_name
+from indexer.folders import folders_to_watch, git_folders, repository_name
 from indexer.indexing import Pass, Report, Stage
-from indexer.listing import MAX_FILES, ListedFile, list_files
+from indexer.listing import ListedFile, list_files
 from indexer.live import LiveRoot, TextCache
 from indexer.messages import RootStatus, Skipped
 from indexer.watch import Batcher, Changes, Watch
@@ -68,7 +68,7 @@ class Root:
         self.ready = False
         """Whether a whole pass has succeeded since this root was opened."""
         self.error = ""
-        self.note = ""
+        self._notes: dict[Literal["watching", "listing", "vectors"], str] = {}
         self.listeners: set[Report] = set()
         self._facilities = facilities
         self._state: Literal["listing", "indexing", "ready", "failed"] = "listing"
@@ -78,6 +78,7 @@ class Root:
         self._settled = asyncio.Event()
         self._vectors_settled = asyncio.Event()
         self._vector_task: asyncio.Task[None] | None = None
+        self._vectors_wanted = False
         self._loaded = False
         self.progress = (0, 0)
         self._seconds = 0.0
@@ -147,7 +148,7 @@ class Root:
             skipped=dict(reasons),
             skipped_examples=examples,
             error=self.error,
-            note=self.note,
+            note="; ".join(filter(None, self._notes.values())),
             watching=self._watching,
         )
 
@@ -221,9 +222,7 @@ class Root:
         self.exclusions = await asyncio.to_thread(Exclusions.load, self.path)
         await self._update_watch()
         listing = await asyncio.to_thread(list_files, self.path)
-        plain = listing.how == "walk" and len(listing.files) < MAX_FILES and not (self.path / ".git").exists()
-        if self._watching == "events":
-            self.note = "" if plain else listing.note  # a folder without git is nothing to be told of
+        self._notes["listing"] = listing.note
         listed = {file.path for file in listing.files}
         gone = [path for path in self.live.manifest if path not in listed]
         done = await self._pass(store, listing.files, gone)
@@ -260,7 +259,7 @@ class Root:
             if not known or self.exclusions.why_excluded(path, state.st_size) or not _is_file(state):
                 return None
             reincluded = self.exclusions.reincludes(path)
-            files.append(ListedFile(path, state.st_size, state.st_mtime_ns, None, reincluded))
+            files.append(ListedFile(path, state.st_size, state.st_mtime_ns, reincluded))
         return files, gone
 
     async def _pass(self, store: Store, files: list[ListedFile], gone: list[str]) -> Pass:
@@ -276,17 +275,18 @@ class Root:
 
     async def _update_watch(self) -> None:
         try:
-            git = await asyncio.to_thread(git_folder, self.path)
+            git = await asyncio.to_thread(git_folders, self.path)
             for _ in range(_LISTINGS_PER_UPDATE):
                 folders = await asyncio.to_thread(folders_to_watch, self.path, self.exclusions)
                 if not await asyncio.to_thread(self._watch.update, folders, git):
                     break
             self._watching = "events"
+            self._notes["watching"] = ""
         except OSError as failed:
             if not self.path.is_dir():
                 raise
             self._watching = "polling"
-            self.note = (
+            self._notes["watching"] = (
                 f"{failed.strerror or failed}: changes are looked for every {POLL_S:.0f} s; "
                 "raise fs.inotify.max_user_watches to see them at once"
             )
@@ -300,36 +300,47 @@ class Root:
     # ------------------------------------------------------------ vectors
 
     def _start_vectors(self, store: Store) -> None:
+        self._vectors_wanted = True
         if self._vector_task is None or self._vector_task.done():
             self._vector_task = asyncio.create_task(self._embed(store), name=f"vectors of {self.path.name}")
 
     async def _embed(self, store: Store) -> None:
         """Until no chunk of a living file is without its vector; then, or when that cannot be, `vectors`
-        settle."""
+        settle, unless a pass is under way: its end starts this again."""
+        self._notes["vectors"] = ""
         try:
-            before = -1
-            while self._facilities.embedding.available:
-                contents = self.live.living_contents()
-                keys = [key for content in contents for key in content.text_keys]
-                missing = [key for key in dict.fromkeys(keys) if key not in store.embedded]
-                if not missing or len(missing) == before:
-                    break
-                before = len(missing)
-                have, total = len(keys) - len(missing), len(keys)
-                self._report("embedding", have, total)
-
-                def advance(done: int, have: int = have, total: int = total) -> None:
-                    self._report("embedding", have + done, total)
-
-                await self._facilities.embedding.fill(store, missing, advance)
-                self._facilities.written()
+            while self._vectors_wanted:
+                self._vectors_wanted = False
+                await self._fill(store)
         except EmbeddingUnavailable as unavailable:
             _log.warning("no vectors: %s", unavailable)
         except STORE_ERRORS as failed:
             _log.warning("vectors are not stored", exc_info=failed)
-            self.note = f"vectors cannot be stored: {failed}"
-        if self._settled.is_set() or not self._wake.is_set():
+            self._notes["vectors"] = f"vectors cannot be stored: {failed}"
+        if self._settled.is_set():
             self._vectors_settled.set()
+
+    async def _fill(self, store: Store) -> None:
+        before = -1
+        while self._facilities.embedding.available:
+            missing, total = await asyncio.to_thread(_without_vector, self.live, store)
+            if not missing or len(missing) == before:
+                return
+            before = len(missing)
+            have = total - len(missing)
+            self._report("embedding", have, total)
+
+            def advance(done: int, have: int = have, total: int = total) -> None:
+                self._report("embedding", have + done, total)
+
+            await self._facilities.embedding.fill(store, missing, advance)
+            self._facilities.written()
+
+
+def _without_vector(live: LiveRoot, store: Store) -> tuple[list[str], int]:
+    """Keys of living chunk texts that have no vector, and the number of all. Blocks: there may be 100,000."""
+    keys = {key: None for content in live.living_contents() for key in content.text_keys}
+    return [key for key in keys if key not in store.embedded], len(keys)
 
 
 def _is_file(state: os.stat_result) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from lancedb.query import MatchQuery
@@ -41,8 +41,15 @@ _MOST_QUERY_WORDS = 64
 _DEPTH = 5
 """Each list is read this many times deeper than what is asked for, so that they can agree."""
 
+_FILTERED_KEYS = 2_000
+"""The store holds all roots. Of a root with no more contents (or chunks, for vectors) than these, rows are
+asked for by key, which took 16 ms for full text and 60 ms for vectors in a store of 20,000 contents; a larger
+root has its share of any list."""
+
 _GROWTH = 8
-"""The store holds all roots: when another root fills a list, it is read this many times deeper."""
+_GROWTHS = 2
+"""When other roots fill the list of a larger one, it is read deeper, so many times; what is behind is as good
+as not found."""
 
 _COLUMNS = ["key", "text_key", "start_line", "end_line", "symbol", "text"]
 
@@ -129,17 +136,25 @@ class Searcher:
         if not asked:
             return []
 
+        only = _only("key", files.paths_by_key)
+
         def read(limit: int) -> Read:
             query = self._store.chunks.search(_full_text(asked), query_type="fts")
+            if only:
+                query = query.where(only, prefilter=True)
             rows = query.select([*_COLUMNS, "_score"]).limit(limit).to_list()
             return [_row(row) for row in rows], len(rows) < limit
 
         return _living(files, read, depth)
 
     def _by_vector(self, files: LiveFiles, vector: list[float], depth: int) -> list[Hit]:
+        only = _only("text_key", files.text_keys(_FILTERED_KEYS + 1))
+
         def read(limit: int) -> Read:
             nearest: Any = self._store.vectors.search(vector, vector_column_name="vector")
             nearest = nearest.distance_type("cosine")
+            if only:
+                nearest = nearest.where(only, prefilter=True)
             order = [
                 row["text_key"] for row in nearest.select(["text_key", "_distance"]).limit(limit).to_list()
             ]
@@ -153,6 +168,11 @@ class Searcher:
         return _living(files, read, depth)
 
 
+def _only(column: str, keys: Collection[str]) -> str:
+    """The condition for rows of these keys; empty for more than can be named."""
+    return f"{column} IN ({quoted(keys)})" if 0 < len(keys) <= _FILTERED_KEYS else ""
+
+
 def _full_text(asked: str) -> Any:
     match: Any = MatchQuery  # its generated signature hides the defaults from type checkers
     return match(asked, "tokens")
@@ -160,13 +180,13 @@ def _full_text(asked: str) -> Any:
 
 def _living(files: LiveFiles, read: Callable[[int], Read], depth: int) -> list[Hit]:
     """The first `depth` rows whose content this root has, reading deeper where other roots fill the list."""
-    limit = 2 * depth
-    while True:
-        rows, exhausted = read(limit)
+    hits: list[Hit] = []
+    for growth in range(_GROWTHS + 1):
+        rows, exhausted = read(2 * depth * _GROWTH**growth)
         hits = [hit for hit in (_hit(files, row) for row in rows) if hit is not None]
         if len(hits) >= depth or exhausted:
-            return hits[:depth]
-        limit *= _GROWTH
+            break
+    return hits[:depth]
 
 
 def _row(row: dict[str, Any]) -> ChunkRow:

@@ -1,14 +1,14 @@
 """The store: facts by content, manifests by root, vectors by chunk text, in one LanceDB folder.
 
-Every method blocks and belongs on a worker thread; writes are serialized here. Readers see whole contents
-only:
-a content's row in `files` is written after everything else about it, and leftovers of a write that was cut
-short
-are removed when the store is opened and before the next write after a failure.
+Every method blocks and belongs on a worker thread; writes are serialized here, and a lock in the folder keeps
+every other process out. Readers see whole contents only: a content's row in `files` is written after
+everything else about it, and leftovers of a write that was cut short are removed when the store is opened and
+before the next write after a failure.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -20,8 +20,9 @@ from typing import Any
 import msgspec
 
 from indexer.batches import batched
-from indexer.contents import ManifestEntry, StoredContent, by_place
+from indexer.contents import ManifestEntry, StoredContent, StoreError, by_place
 from indexer.facts import FileFacts
+from indexer.launch import try_lock
 from indexer.tags import Tag
 
 os.environ.setdefault("LANCEDB_LOG", "error")  # read at import; else a warning for every flat query
@@ -39,6 +40,11 @@ KEYS_PER_FILTER = 500
 
 _SCAN_ABOVE_KEYS = 4_000
 """From here on one scan of the whole column beats many filtered queries."""
+
+
+WRITER_LOCK = "writer.lock"
+"""In the folder of a generation, held by the one process that has opened it. The service's own lock is of one
+runtime folder: a container or another machine with the same cache folder has another."""
 
 
 class ChunkRow(msgspec.Struct, frozen=True):
@@ -68,18 +74,28 @@ class Store:
         """Since the last maintenance; each leaves a version and small files behind."""
         self._lock = threading.RLock()
         self._torn = True  # until proven otherwise: the last process may have been killed while writing
-        database = lancedb.connect(folder)
-        self.files = database.create_table("files", schema=schema.FILES, exist_ok=True)
-        self.definitions = database.create_table("definitions", schema=schema.DEFINITIONS, exist_ok=True)
-        self.references = database.create_table("references", schema=schema.REFERENCES, exist_ok=True)
-        self.chunks = database.create_table("chunks", schema=schema.CHUNKS, exist_ok=True)
-        self.manifest_table = database.create_table("manifest", schema=schema.MANIFEST, exist_ok=True)
-        self.vectors = database.create_table(
-            f"vectors-{embedder_fingerprint}", schema=schema.VECTORS, exist_ok=True
-        )
-        self.known: set[str] = set(self._column(self.files, "key"))
-        self.embedded: set[str] = set(self._column(self.vectors, "text_key"))
-        self._repair()
+        self._claim: int | None = _claim(folder)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
+            database = lancedb.connect(folder)
+            self.files = database.create_table("files", schema=schema.FILES, exist_ok=True)
+            self.definitions = database.create_table("definitions", schema=schema.DEFINITIONS, exist_ok=True)
+            self.references = database.create_table("references", schema=schema.REFERENCES, exist_ok=True)
+            self.chunks = database.create_table("chunks", schema=schema.CHUNKS, exist_ok=True)
+            self.manifest_table = database.create_table("manifest", schema=schema.MANIFEST, exist_ok=True)
+            self.vectors = database.create_table(
+                f"vectors-{embedder_fingerprint}", schema=schema.VECTORS, exist_ok=True
+            )
+            self.known: set[str] = set(self._column(self.files, "key"))
+            self.embedded: set[str] = set(self._column(self.vectors, "text_key"))
+            self._repair()
+            undo.pop_all()
+
+    def close(self) -> None:
+        """Lets another process write; nothing may be written here any longer."""
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            os.close(claim)
 
     @property
     def lock(self) -> threading.RLock:
@@ -212,6 +228,16 @@ class Store:
 
     def _column(self, table: Any, name: str) -> list[str]:
         return _compute.unique(table.search().select([name]).limit(None).to_arrow()[name]).to_pylist()
+
+
+def _claim(folder: Path) -> int:
+    claim = try_lock(folder / WRITER_LOCK)
+    if claim is None:
+        raise StoreError(
+            "another index service (of a container, another machine or another runtime folder) writes to this "
+            f"store: end it, or set XDG_CACHE_HOME to a folder of its own for one of them. Store: {folder}"
+        )
+    return claim
 
 
 def _stored(facts: FileFacts) -> StoredContent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import time
 from datetime import timedelta
@@ -13,7 +14,8 @@ from lancedb.index import FTS, IvfFlat
 
 from indexer.batches import batched
 from indexer.contents import STORE_ERRORS
-from indexer.store import KEYS_PER_FILTER, Store, quoted
+from indexer.launch import try_lock
+from indexer.store import KEYS_PER_FILTER, WRITER_LOCK, Store, quoted
 
 _log = logging.getLogger(__name__)
 
@@ -120,7 +122,14 @@ def _delete(store: Store, table: Any, column: str, values: list[str]) -> None:
 
 def _forget_generations(current: Path) -> None:
     for sibling in current.parent.iterdir():
-        if sibling != current and sibling.is_dir() and time.time() - sibling.stat().st_mtime > _KEEP_UNUSED_S:
-            shutil.rmtree(
-                sibling, ignore_errors=True
-            )  # what cannot be removed now is tried at the next start
+        if sibling == current or not sibling.is_dir() or not _unused(sibling):
+            continue
+        claim = try_lock(sibling / WRITER_LOCK)
+        if claim is not None:  # else a service of another version has been running for weeks
+            # what cannot be removed now is tried at the next start
+            shutil.rmtree(sibling, ignore_errors=True)
+            os.close(claim)
+
+
+def _unused(generation: Path) -> bool:
+    return time.time() - generation.stat().st_mtime > _KEEP_UNUSED_S

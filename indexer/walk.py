@@ -56,9 +56,11 @@ def walk(root: Path, exclusions: Exclusions, max_files: int) -> Iterator[tuple[s
 
 
 def _rules_of(file: Path, base: str) -> tuple[_Rules, ...]:
+    if not file.is_file():  # most folders have none, and reading a pipe would never end
+        return ()
     try:
         lines = file.read_text("utf-8", "replace").splitlines()
-    except OSError:  # most folders have none; one that cannot be read cannot be obeyed either
+    except OSError:  # one that cannot be read cannot be obeyed either
         return ()
     return (_Rules(base, pathspec.GitIgnoreSpec.from_lines(lines)),)
 

@@ -12,7 +12,7 @@ import itertools
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -37,8 +37,10 @@ MOST_PATHS = 2_000
 """A batch of more is a checkout: comparing with the listing is then cheaper than path by path."""
 
 _RESCAN_NAMES = frozenset({".gitignore", ".forewordignore"})
-_GIT_NAMES = frozenset({"HEAD", "index"})
-"""What git replaces when it switches branches or starts to track a file."""
+_GIT_PATHS = frozenset({"HEAD", "index", "info", "info/exclude"})
+"""What git replaces when it switches branches or starts to track a file; and `exclude`, which people
+write."""
+_GIT_NAMES = frozenset(path.rpartition("/")[2] for path in _GIT_PATHS)
 
 
 class Changes(msgspec.Struct):
@@ -114,7 +116,7 @@ class ObserverWatch:
         self._batcher = batcher
         self._observer = Observer()
 
-    def update(self, folders: set[str], git_folder: Path | None) -> bool:
+    def update(self, folders: set[str], git_folders: Sequence[Path]) -> bool:
         """Starts once; folders are told apart when events come. Raises OSError."""
         if not self._observer.is_alive():
             kinds: list[type[FileSystemEvent]] = [
@@ -145,7 +147,7 @@ class _Handler(FileSystemEventHandler):
                 continue
             relative = path.relative_to(self._root).as_posix()
             if relative.startswith(".git/"):
-                if relative.removeprefix(".git/") in _GIT_NAMES:
+                if relative.removeprefix(".git/") in _GIT_PATHS:
                     self._batcher.add(None)
             else:
                 self._batcher.add(None if path.name in _RESCAN_NAMES else relative)
@@ -177,7 +179,7 @@ if sys.platform == "linux":
 
     _ids = itertools.count(1)
     _GIT = "\0git"
-    """Stands for git's own folder, which may lie outside of the root."""
+    """Begins the names of git's own folders, which may lie outside of the root."""
 
     class InotifyWatch:
         """One inotify watch for each folder, in the queue that all roots of this process share."""
@@ -190,12 +192,11 @@ if sys.platform == "linux":
             self._lock = threading.Lock()
             self._folders: dict[WatchDescriptor, str] = {}
 
-        def update(self, folders: set[str], git_folder: Path | None) -> bool:
+        def update(self, folders: set[str], git_folders: Sequence[Path]) -> bool:
             """Watches exactly these folders; whether any of them is new. Raises OSError at a limit of the
             system."""
             wanted: dict[str, Path] = {folder: self._root / folder for folder in folders}
-            if git_folder is not None:
-                wanted[_GIT] = git_folder
+            wanted.update((f"{_GIT}{folder}", folder) for folder in git_folders)
             with self._lock:
                 have = {folder: descriptor for descriptor, folder in self._folders.items()}
             gone = [descriptor for folder, descriptor in have.items() if folder not in wanted]
@@ -228,7 +229,7 @@ if sys.platform == "linux":
             if folder is None:
                 return
             name = os.fsdecode(event.name)
-            if folder == _GIT:
+            if folder.startswith(_GIT):
                 if name in _GIT_NAMES:
                     self._batcher.add(None)
             elif event.is_directory and name != ".git":

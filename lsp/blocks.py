@@ -7,8 +7,12 @@ cursor stands at a place for a block at all is decided by `indexer.syntax`.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from lsp.near import Near
 
 TAB_COLUMNS = 4
 """Only compared within one file, so any width does that keeps a tab wider than a blank."""
@@ -91,42 +95,41 @@ class Body(msgspec.Struct, frozen=True):
         return self.outer == TOP and is_blank(kept[-1]) and (deeper or begins_definition(line))
 
 
-def body_at(before: str, after: str, first: str) -> Body:
-    """The block at a cursor between `before` and `after`, where the text to insert begins with the line
-    `first`."""
-    above, _, cursor_line = before.rpartition("\n")
-    if cursor_line.strip():
-        return _body(cursor_line, indent_width(cursor_line), TOP, "", after)
+def body_at(near: Near, first: str) -> Body:
+    """The block at a cursor, where the text to insert begins with the line `first`."""
+    cursor_line = near.line_before
+    if not is_blank(cursor_line):
+        return _body(cursor_line, indent_width(cursor_line), TOP, "", near)
     whole = cursor_line + first
     inner = indent_width(whole)
-    lines = [line for line in above.split("\n") if not is_blank(line)]
-    if lines and _opens(lines[-1]) and indent_width(lines[-1]) <= inner:
-        return _body(lines[-1], indent_width(lines[-1]), inner, whole, after)
-    opener = next((line for line in reversed(lines) if indent_width(line) < inner), None)
+    above = near.above[0] if near.above else ""
+    if above and _opens(above) and indent_width(above) <= inner:
+        return _body(above, indent_width(above), inner, whole, near)
+    opener = next((line for line in near.above if indent_width(line) < inner), None) if inner else None
     if opener is None:
-        return _body("", TOP, inner, whole, after)
-    return _body(opener, indent_width(opener), inner, whole, after)
+        return _body("", TOP, inner, whole, near)
+    return _body(opener, indent_width(opener), inner, whole, near)
 
 
 def _opens(line: str) -> bool:
     return bool(_OPENS.search(line)) and not _COMMENT.match(line.strip())
 
 
-def _body(opener: str, outer: int, inner: int, first: str, after: str) -> Body:
+def _body(opener: str, outer: int, inner: int, first: str, near: Near) -> Body:
     return Body(
         outer=outer,
         inner=inner,
         outer_indent=opener[: len(opener) - len(opener.lstrip(" \t"))],
         one_definition=inner > TOP and begins_definition(first),
-        closed_below=_closed_below(after, outer),
+        closed_below=_closed_below(near, outer),
     )
 
 
-def _closed_below(after: str, outer: int) -> bool:
-    rest, _, below = after.partition("\n")
-    if rest.strip():
-        return bool(_CLOSER.match(rest.strip()))
-    line = next(
-        (line for line in below.split("\n") if not is_blank(line) and indent_width(line) <= outer), None
-    )
+def _closed_below(near: Near, outer: int) -> bool:
+    rest = near.line_after.strip()
+    if rest:
+        return bool(_CLOSER.match(rest))
+    if outer == TOP:
+        return False  # nothing stands outside of it
+    line = next((line for line in near.below if indent_width(line) <= outer), None)
     return line is not None and indent_width(line) == outer and bool(_CLOSER.match(line.strip()))

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from lsp.terminal import parse_place
+from lsp.terminal import absolute, parse_place
 
 app = typer.Typer(
     name="foreword",
@@ -73,7 +73,7 @@ def index(
     """Index a repository now and print what was found."""
     from lsp.commands.repository import run_index
 
-    run_index(folder.absolute(), wait_vectors=vectors, as_json=as_json)
+    run_index(absolute(folder), wait_vectors=vectors, as_json=as_json)
 
 
 @app.command()
@@ -88,7 +88,7 @@ def search(
     """Search a repository by words, symbols and meaning."""
     from lsp.commands.repository import run_search
 
-    run_search(query, folder.absolute(), limit=limit, as_json=as_json)
+    run_search(query, absolute(folder), limit=limit, as_json=as_json)
 
 
 @app.command()

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from lsp.engines import Engine, NoEngine, choose_profile, configured, embedded
 from lsp.settings import Settings
@@ -23,6 +25,10 @@ RETRY_AFTER_S = 15.0
 """A failed start is tried again by the first request after this, not by every keystroke."""
 
 
+RESTARTING = "the engine is being set up anew"
+ENDING = "the server is ending"
+
+
 class EngineLink:
     def __init__(self, bar: Callable[[str], Bar], warn: Callable[[str], None]) -> None:
         self.engine: Engine | None = None
@@ -32,12 +38,15 @@ class EngineLink:
         self._warn = warn
         self._settings = Settings()
         self._starting: asyncio.Task[None] | None = None
+        self._progress: dict[str, Any] | None = None
         self._failed_at = 0.0
+        self._using: dict[asyncio.Task[Any], Engine] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._one_at_a_time = asyncio.Lock()
 
     def start(self, settings: Settings) -> None:
         """Begins to make the engine of these settings ready."""
-        self._settings = settings
+        self._settings, self._progress = settings, None
         if settings.engine.kind == "none":
             self.state, self.reason = "off", "completions are switched off (foreword.engine.kind is none)"
             return
@@ -46,18 +55,45 @@ class EngineLink:
         self._starting.add_done_callback(self._started)
 
     async def restart(self, settings: Settings) -> None:
-        await self.close()
-        self.start(settings)
+        """Lets go of one engine before another is started, also when settings change twice in a moment."""
+        async with self._one_at_a_time:
+            await self._close(RESTARTING)
+            self.start(settings)
 
     async def close(self) -> None:
+        async with self._one_at_a_time:
+            await self._close(ENDING)
+
+    async def _close(self, why: str) -> None:
+        engine, self.engine = self.engine, None
+        self.state, self.reason = "off", why
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
-        engine, self.engine = self.engine, None
+        for task in self._using:
+            task.cancel()
         if engine is not None:
-            await engine.endpoint.close()
+            await self._let_go(engine)
         if self._closing:
             await asyncio.gather(*self._closing, return_exceptions=True)
+
+    @contextmanager
+    def using(self, engine: Engine) -> Generator[None]:
+        """The running task talks to this engine: its connections stay open until the task is done with it."""
+        task = asyncio.current_task()
+        assert task is not None, "an engine is used by tasks"
+        self._using[task] = engine
+        try:
+            yield
+        finally:
+            del self._using[task]
+
+    async def _let_go(self, engine: Engine) -> None:
+        """Closes the engine's connections when nothing uses them any more."""
+        users = [task for task, used in self._using.items() if used is engine]
+        if users:
+            await asyncio.wait(users)
+        await engine.endpoint.close()
 
     def wake(self) -> None:
         """A completion was asked for while there is no engine: tries again when the last failure is long
@@ -71,7 +107,7 @@ class EngineLink:
         if self.engine is not engine:
             return  # another request noticed first
         self.engine = None
-        task = asyncio.create_task(engine.endpoint.close(), name="engine close")
+        task = asyncio.create_task(self._let_go(engine), name="engine close")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
         self._warn(why)
@@ -85,15 +121,18 @@ class EngineLink:
             "kind": self._settings.engine.kind,
             "reason": self.reason,
         }
+        if self.state == "starting" and self._progress is not None:
+            told["progress"] = self._progress
         if engine is None:
             return told
+        embedded = self._settings.engine.kind == "embedded"
         return {
             **told,
-            "model": engine.profile.name
-            if self._settings.engine.kind == "embedded"
-            else self._model_there(engine),
+            "model": engine.profile.name if embedded else self._model_there(engine),
             "reason": engine.why,
             "device": engine.device,
+            "url": _without_credentials(engine.url),
+            **({"pid": engine.pid} if engine.pid is not None else {}),
             "endpoint": engine.endpoint.name,
             "contextTokens": engine.endpoint.context_tokens,
             "budgetTokens": self._settings.budget_tokens or engine.budget_tokens,
@@ -106,26 +145,13 @@ class EngineLink:
     # ------------------------------------------------------------ starting
 
     async def _start(self, settings: Settings) -> None:
-        from engine.launcher import EngineError
-        from engine.paths import EnginePathError
-        from engine.profiles import ProfileError
-        from engine.tokens import TokenizerError
-        from engine.weights import WeightsError
-
+        kind = settings.engine.kind
         try:
-            if settings.engine.kind == "embedded":
+            if kind == "embedded":
                 self.engine = await self._embedded(settings)
             else:
                 self.engine = await asyncio.to_thread(configured, settings.engine)
-        except (
-            NoEngine,
-            EngineError,
-            EnginePathError,
-            ProfileError,
-            TokenizerError,
-            WeightsError,
-            OSError,
-        ) as failed:
+        except _expected(embedded=kind == "embedded") as failed:
             self._fail(str(failed))
             return
         self.state, self.reason = "ready", ""
@@ -144,6 +170,7 @@ class EngineLink:
 
         def on_progress(info: EngineInfo) -> None:
             self.reason = f"the model is {info.state}" + (f": {info.stage}" if info.stage else "")
+            self._progress = {"stage": info.stage or info.state, "done": info.done, "total": info.total}
             bar.report(info.stage or info.state, info.done, info.total)
 
         try:
@@ -152,3 +179,25 @@ class EngineLink:
             return engine
         finally:
             bar.end("not ready")
+
+
+def _expected(*, embedded: bool) -> tuple[type[Exception], ...]:
+    """What can keep an engine from starting outside Foreword. The launcher is imported only where a host is
+    started: it needs file locks that not every system has."""
+    from engine.paths import EnginePathError
+    from engine.profiles import ProfileError
+    from engine.tokens import TokenizerError
+    from engine.weights import WeightsError
+
+    common = (NoEngine, EnginePathError, ProfileError, TokenizerError, WeightsError, OSError)
+    if not embedded:
+        return common
+    from engine.launcher import EngineError
+
+    return (*common, EngineError)
+
+
+def _without_credentials(url: str) -> str:
+    """`url` as it may be shown: `http://name:password@host` loses what stands before the host."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

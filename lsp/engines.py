@@ -40,6 +40,9 @@ class Engine(msgspec.Struct, frozen=True):
     budget_tokens: int
     why: str
     """Why this model."""
+    url: str = ""
+    pid: int | None = None
+    """The host's process, for the embedded engine."""
 
 
 class NoEngine(Exception):
@@ -83,7 +86,7 @@ def _at_host(choice: Choice, info: EngineInfo) -> Engine:
     )
     tokenizer = ModelTokenizer.from_file(ensure_tokenizer(profile))
     budget = DEFAULT_BUDGET_TOKENS if info.device == "cpu" else profile.default_budget
-    return Engine(endpoint, tokenizer, profile, info.device, budget, choice.reason)
+    return Engine(endpoint, tokenizer, profile, info.device, budget, choice.reason, info.url, info.pid)
 
 
 def configured(settings: EngineSettings) -> Engine:
@@ -118,7 +121,7 @@ def _openai(settings: EngineSettings, profile: Profile, known: bool) -> Engine:
     if not exact:
         endpoint.limits.append(f"{ESTIMATE_LIMIT}: {missing}" if missing else FOREIGN_COUNT_LIMIT)
     budget = int(FOREIGN_BUDGET_TOKENS * share)
-    return Engine(endpoint, tokenizer, profile, "remote", budget, f"configured: {settings.url}")
+    return Engine(endpoint, tokenizer, profile, "remote", budget, f"configured: {settings.url}", settings.url)
 
 
 def _sglang(settings: EngineSettings, profile: Profile, known: bool) -> Engine:
@@ -140,4 +143,4 @@ def _sglang(settings: EngineSettings, profile: Profile, known: bool) -> Engine:
     if missing:
         endpoint.limits.append(f"{ESTIMATE_LIMIT}: {missing}")
     budget = int(FOREIGN_BUDGET_TOKENS * share)
-    return Engine(endpoint, tokenizer, profile, "remote", budget, f"configured: {settings.url}")
+    return Engine(endpoint, tokenizer, profile, "remote", budget, f"configured: {settings.url}", settings.url)

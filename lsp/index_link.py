@@ -7,6 +7,7 @@ this side's to remember: the service forgets them with the connection."""
 from __future__ import annotations
 
 import asyncio
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -112,6 +113,7 @@ class IndexLink:
             attempt = 0
             self.client, self.reason = client, ""
             self._laid_over.clear()
+            self._failures.clear()  # another service may do what the last one could not
             for root in self._roots:
                 self._spawn(self._open(client, root), f"open {root}")
             self._touch(*self._documents)
@@ -212,13 +214,15 @@ class IndexLink:
 
 
 def _unsaved(text: str, path: Path, root: Path) -> str | None:
-    """`text` when it differs from the file and the file may be read at all, else None."""
+    """`text` when it differs from the file and the file may be read at all, else None. Most clients leave a
+    file's byte order mark out of the text: that alone is no difference."""
     from indexer.exclusions import why_file_excluded
 
     data = text.encode()
     if len(data) > MAX_OVERLAY_BYTES or why_file_excluded(path, root) is not None:
         return None
     try:
-        return None if path.read_bytes() == data else text
+        stored = path.read_bytes()
     except OSError:
         return text  # not on disk yet, or not readable: what the editor has is all there is
+    return None if stored.removeprefix(BOM_UTF8) == data.removeprefix(BOM_UTF8) else text

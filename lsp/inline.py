@@ -22,9 +22,12 @@ from lsp.workspace import Workspace
 if TYPE_CHECKING:
     from indexer.client import IndexClient
 
-GONE_FAULTS = ("unreachable", "refused", "dropped")
-"""Faults of a request after which the embedded engine is looked for anew: its host has left or was
-replaced."""
+GONE_FAULTS = ("unreachable", "refused", "dropped", "draining")
+"""Faults of a request after which the embedded engine is looked for anew: its host has left, is leaving or
+was replaced."""
+
+REPLACED = "a newer request took its place"
+CLOSED = "the document was closed"
 
 
 class SelectedItem(msgspec.Struct, frozen=True):
@@ -46,8 +49,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class _Running(msgspec.Struct):
-    task: asyncio.Task[Completion]
-    replaced: bool = False
+    task: asyncio.Task[Completion | str]
+    ended_because: str = ""
 
 
 class InlineCompletions:
@@ -81,7 +84,6 @@ class InlineCompletions:
         if snapshot is None:
             return Completion(text="", reason="the document is not open")
         key = key_of(snapshot.uri)
-        self._replace(key)
         said = await self._ask(key, snapshot, offset, with_context=with_context, on_text=on_text)
         completion = Completion(text="", reason=said) if isinstance(said, str) else said
         if not completion.text:
@@ -91,19 +93,20 @@ class InlineCompletions:
     def forget(self, uri: str) -> None:
         """The document was closed."""
         self._suggestions.pop(key_of(uri), None)
-        self._replace(key_of(uri))
+        self._end(key_of(uri), CLOSED)
 
-    def _replace(self, key: str) -> None:
+    def _end(self, key: str, why: str) -> None:
+        """Cancels what runs for this document, if anything does."""
         older = self._running.pop(key, None)
         if older is not None:
-            older.replaced = True
+            older.ended_because = why
             older.task.cancel()
 
     async def _answer(self, snapshot: Snapshot | None, offset: int, selected: SelectedItem | None) -> Outcome:
         if snapshot is None:
             return Outcome(reason="the document is not open")
         key = key_of(snapshot.uri)
-        self._replace(key)
+        self._end(key, REPLACED)
         asked, start, end = snapshot, offset, offset
         if selected is not None:
             taken = accepted(snapshot, offset, selected.start, selected.end, selected.text)
@@ -113,9 +116,11 @@ class InlineCompletions:
         said = await self._suggest(key, asked, offset)
         if isinstance(said, str):
             return Outcome(reason=said)
-        self._suggestions[key] = said
         now = self._documents.get(snapshot.uri)
-        if now is None or now.version != snapshot.version or now.text != snapshot.text:
+        if now is None:
+            return Outcome(reason=CLOSED)
+        self._suggestions[key] = said
+        if now.version != snapshot.version or now.text != snapshot.text:
             return Outcome(reason="the document has changed since")
         text = said.text if selected is None else selected.text + said.text
         return Outcome(text, start, end + said.replaced)
@@ -139,39 +144,52 @@ class InlineCompletions:
         with_context: bool = True,
         on_text: Callable[[str], None] | None = None,
     ) -> Completion | str:
-        """A completion of the model's, or why it was not asked or did not answer."""
+        """A completion of the model's, or why there is none. Nothing is awaited before the work is known to
+        whoever asks next, so that of two requests one always ends the other."""
+        self._end(key, REPLACED)
+        work = asyncio.create_task(
+            self._work(snapshot, offset, with_context, on_text), name=f"complete {snapshot.uri}"
+        )
+        running = self._running[key] = _Running(work)
+        try:
+            said = await work
+        except asyncio.CancelledError:
+            if _being_cancelled():
+                raise
+            return running.ended_because or self._engine.reason  # else the engine was closed under it
+        finally:
+            if self._running.get(key) is running:
+                del self._running[key]
+        if isinstance(said, Completion):
+            self.last = said
+        return said
+
+    async def _work(
+        self,
+        snapshot: Snapshot,
+        offset: int,
+        with_context: bool,
+        on_text: Callable[[str], None] | None,
+    ) -> Completion | str:
         from engine.sse import EngineRequestError
 
         root = self._documents.root_of(snapshot.path)
         if snapshot.path is not None:
             why = await asyncio.to_thread(_why_excluded, snapshot.path, root)
             if why is not None:
-                return f"excluded file: {why}"
+                return why
         engine = self._engine.engine
         if engine is None:
             self._engine.wake()
             return self._engine.reason
         index, why_not = self._index_for(root) if with_context else (None, "")
-        work = asyncio.create_task(
-            self._complete(engine, index, why_not, snapshot, offset, root, on_text),
-            name=f"complete {snapshot.uri}",
-        )
-        running = _Running(work)
-        self._running[key] = running
         try:
-            self.last = await work
-        except asyncio.CancelledError:
-            if running.replaced and not _being_cancelled():
-                return "a newer request took its place"
-            raise
+            with self._engine.using(engine):
+                return await self._complete(engine, index, why_not, snapshot, offset, root, on_text)
         except EngineRequestError as failed:
             if failed.fault in GONE_FAULTS:
                 self._engine.lost(engine, str(failed))
             return str(failed)
-        finally:
-            if self._running.get(key) is running:
-                del self._running[key]
-        return self.last
 
     def _index_for(self, root: str | None) -> tuple[IndexClient | None, str]:
         """The index to ask, or None and why there is none."""
@@ -216,6 +234,11 @@ def _being_cancelled() -> bool:
 
 
 def _why_excluded(path: str, root: str | None) -> str | None:
+    """Why this file is not completed; None when it may be."""
     from indexer.exclusions import why_file_excluded
 
-    return why_file_excluded(Path(path), Path(root) if root else Path(path).parent)
+    try:
+        why = why_file_excluded(Path(path), Path(root) if root else Path(path).parent)
+    except OSError as failed:
+        return f"whether this file may be read cannot be told: {failed}"
+    return None if why is None else f"excluded file: {why}"

@@ -96,8 +96,12 @@ class ForewordServer(LanguageServer):
         await asyncio.gather(self.index.close(), self.engine.close(), return_exceptions=True)
 
     async def _watch_parent(self, pid: int) -> None:
+        """Only where the editor's process can be seen: in a container its number means nothing, and the end of
+        stdin has to do."""
         import psutil
 
+        if not psutil.pid_exists(pid):
+            return
         while psutil.pid_exists(pid):  # noqa: ASYNC110 — no event tells of another process' end
             await asyncio.sleep(PARENT_WATCH_S)
         self.stop(1)
@@ -181,7 +185,7 @@ class ForewordServer(LanguageServer):
             for item in cells.structure.did_open or []:
                 self.documents.open(item.uri, item.language_id, item.version, item.text)
             for closed in cells.structure.did_close or []:
-                self.documents.close(closed.uri)
+                self._closed(closed.uri)
         for content in cells.text_content or []:
             changes = [change_of(change) for change in content.changes]
             self.documents.change(content.document.uri, changes, content.document.version)
@@ -189,7 +193,7 @@ class ForewordServer(LanguageServer):
     def notebook_did_close(self, params: types.DidCloseNotebookDocumentParams) -> None:
         self.documents.close_notebook(params.notebook_document.uri)
         for cell in params.cell_text_documents:
-            self.documents.close(cell.uri)
+            self._closed(cell.uri)
 
     def folders_changed(self, event: types.WorkspaceFoldersChangeEvent) -> None:
         for folder in event.removed:

@@ -6,10 +6,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from lsp.completion import Completion
 from lsp.index_link import IndexLink
+from lsp.wire import on_wire
 
 if TYPE_CHECKING:
     from lsp.session import ForewordServer
@@ -41,7 +40,7 @@ async def index_status(link: IndexLink) -> dict[str, Any]:
         told = await link.client.status()
     except IndexServiceError as failed:
         return {"state": "unavailable", "reason": str(failed)}
-    return {"state": "connected", **msgspec.to_builtins(told)}
+    return {"state": "connected", **on_wire(told)}
 
 
 def completion_status(completion: Completion | None) -> dict[str, Any] | None:

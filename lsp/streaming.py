@@ -8,7 +8,9 @@ import msgspec
 from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
+from lsp.completion import Completion
 from lsp.documents import offset_at
+from lsp.wire import on_wire
 
 if TYPE_CHECKING:
     from lsp.session import ForewordServer
@@ -54,14 +56,20 @@ async def streamed_completion(server: ForewordServer, params: object) -> dict[st
     completion = await server.completions.stream(
         snapshot, offset, told, with_context=request.repository_context
     )
-    answer: dict[str, Any] = msgspec.to_builtins(completion)
-    for segment in answer["segments"]:
-        del segment["text"], segment["ids"]
-    del answer["replaced"], answer["block"]
+    answer = _told(completion)
     if snapshot is not None and completion.text:
         end = offset + completion.replaced
         where = server.range_of(snapshot, offset, end)
         answer["range"] = {name: _plain(edge) for name, edge in (("start", where.start), ("end", where.end))}
+    return answer
+
+
+def _told(completion: Completion) -> dict[str, Any]:
+    """All but what the client has already (texts) or cannot use (token ids)."""
+    answer: dict[str, Any] = on_wire(completion)
+    for segment in answer["segments"]:
+        del segment["text"], segment["ids"]
+    del answer["replaced"], answer["block"]
     return answer
 
 

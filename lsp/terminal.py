@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
@@ -12,14 +13,17 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 EXIT_FAILED = 1
 """Something did not work; stderr says what and what to do."""
-EXIT_USAGE = 2
-"""The command was called wrongly (typer's own code)."""
 EXIT_EMPTY = 3
 """It worked and there is nothing to show; stderr says why."""
+EXIT_INTERRUPTED = 130
+"""As a shell reports SIGINT."""
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+STEP = 1024
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -41,7 +45,12 @@ def parse_place(text: str) -> Place:
     file, _, line = file.rpartition(":")
     if not (file and line.isdecimal() and rest.isdecimal() and int(line) > 0 and int(rest) > 0):
         raise typer.BadParameter(f"{text!r} is not FILE:LINE:COL with LINE and COL counted from 1")
-    return Place(Path(file).absolute(), int(line) - 1, int(rest) - 1)
+    return Place(absolute(file), int(line) - 1, int(rest) - 1)
+
+
+def absolute(path: str | Path) -> Path:
+    """The path from the root, without `..`; links stay as the user wrote them."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 — pathlib would follow links or keep `..`
 
 
 def root_of(file: Path) -> Path:
@@ -52,6 +61,15 @@ def root_of(file: Path) -> Path:
             return folder
     here = Path.cwd()
     return here if file.is_relative_to(here) else file.parent
+
+
+def size(count: float) -> str:
+    """Bytes as a person reads them: `1.4 GiB`."""
+    for unit in UNITS[:-1]:
+        if count < STEP:
+            return f"{count:.0f} {unit}" if unit == UNITS[0] else f"{count:.1f} {unit}"
+        count /= STEP
+    return f"{count:.1f} {UNITS[-1]}"
 
 
 def print_json(value: object) -> None:
@@ -76,7 +94,8 @@ def run(work: Coroutine[Any, Any, T], expected: tuple[type[Exception], ...]) -> 
     except expected as error:
         fail(str(error))
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None  # as a shell reports SIGINT
+        err.print("[dim]interrupted[/]")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 class Report(Protocol):
@@ -99,13 +118,22 @@ def progress(enabled: bool = True) -> Generator[Report]:
 
         yield report_line
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err) as bars:
-        rows: dict[str, Any] = {}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bars:
+        rows: dict[str, TaskID] = {}
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in rows:
-                rows[stage] = bars.add_task(stage, total=total)
-            bars.update(rows[stage], completed=done, total=total or None)
+                for row in rows.values():
+                    bars.stop_task(row)
+                    bars.update(row, total=1, completed=1)  # a later stage: the ones before are over
+                rows[stage] = bars.add_task(stage, total=None, amount="")
+            amount = f"{done:,} of {total:,}" if total else ""
+            bars.update(rows[stage], completed=done, total=total or None, amount=amount)
 
         yield report

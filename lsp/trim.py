@@ -7,10 +7,14 @@ done, so nothing here waits for that.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import msgspec
 
 from lsp.blocks import Body, body_at, indent_width, is_blank
 from lsp.model_noise import Cleaned, cleaned
+from lsp.near import Near, near
 from lsp.overlap import fit
 
 MAX_LINE_CHARS = 500
@@ -77,13 +81,40 @@ class Decision(msgspec.Struct, frozen=True):
     why: str = ""
 
 
+class Site(msgspec.Struct, frozen=True):
+    """A place as the trimmer looks at it at every token: read from the document once."""
+
+    near: Near
+    block: bool
+    on_line_below_code: bool
+    language: str | None
+    max_lines: int
+
+    @property
+    def line_before(self) -> str:
+        return self.near.line_before
+
+    @property
+    def line_after(self) -> str:
+        return self.near.line_after
+
+
+def site_of(place: Place) -> Site:
+    return Site(
+        near(place.before.replace("\r\n", "\n"), place.after.replace("\r\n", "\n")),
+        place.block,
+        place.on_line_below_code,
+        place.language,
+        place.max_lines,
+    )
+
+
 class Trimmer:
     """Follows one stream of text at one place."""
 
     def __init__(self, place: Place) -> None:
-        self._place = msgspec.structs.replace(
-            place, before=place.before.replace("\r\n", "\n"), after=place.after.replace("\r\n", "\n")
-        )
+        self._site = site_of(place)
+        self._body = functools.lru_cache(maxsize=1)(functools.partial(body_at, self._site.near))
 
     def feed(self, written: str) -> Decision:
         """`written` is the whole text so far; its last line may still grow."""
@@ -98,27 +129,27 @@ class Trimmer:
         return msgspec.structs.replace(decision, done=True, why=why)
 
     def _decide(self, written: str, *, ended: bool) -> Decision:
-        noise = cleaned(written, self._place.language, ended=ended)
+        noise = cleaned(written, self._site.language, ended=ended)
         if noise.waiting:
             return Decision("", False)
         if noise.why:
             return Decision("", True, why=noise.why)
-        noise = _joined(self._place, noise)
+        noise = _joined(self._site, noise)
         if noise.why:
             return Decision("", True, why=noise.why)
-        return _block(self._place, noise) if self._place.block else _line(self._place, noise)
+        return _block(self._site, noise, self._body) if self._site.block else _line(self._site, noise)
 
 
-def _joined(place: Place, noise: Cleaned) -> Cleaned:
+def _joined(site: Site, noise: Cleaned) -> Cleaned:
     """The text as it continues the document: blanks that stand before the cursor already are taken off
     again."""
-    text, before = noise.text, place.line_before
+    text, before = noise.text, site.line_before
     if before.strip():
         text = _without_echoed_prefix(text, before)
         blanks = before[len(before.rstrip(" \t")) :]
         return msgspec.structs.replace(noise, text=text[_common(text, blanks) :])
-    if place.on_line_below_code:
-        text = _below_first_line(text, place.line_before)
+    if site.on_line_below_code:
+        text = _below_first_line(text, site.line_before)
     while "\n" in text and is_blank(text.partition("\n")[0]):
         text = text.partition("\n")[2]
     lead = text[: len(text) - len(text.lstrip(" \t"))]
@@ -157,17 +188,17 @@ def _common(text: str, blanks: str) -> int:
 # ---------------------------------------------------------------- one line
 
 
-def _line(place: Place, noise: Cleaned) -> Decision:
+def _line(site: Site, noise: Cleaned) -> Decision:
     line, newline, _ = noise.text.partition("\n")
     if len(line) > MAX_LINE_CHARS or circles(line):
         return Decision("", True, why="the model repeats itself")
     if not newline and not noise.ended:
         return Decision("", False)
-    text, replaced = fit(line, place.line_after)
+    text, replaced = fit(line, site.line_after)
     if is_blank(text):
         return Decision("", True, why="the line is complete")
-    following = _next_line(place.after)
-    if not place.line_after.strip() and (place.line_before + text).strip() == following.strip() != "":
+    following = site.near.next_line
+    if not site.line_after.strip() and (site.line_before + text).strip() == following.strip() != "":
         return Decision("", True, why="the model repeats the line below")
     return Decision(text, True, replaced)
 
@@ -185,38 +216,38 @@ def circles(line: str) -> bool:
 # ---------------------------------------------------------------- a block
 
 
-def _block(place: Place, noise: Cleaned) -> Decision:
+def _block(site: Site, noise: Cleaned, body_for: Callable[[str], Body]) -> Decision:
     lines = noise.text.split("\n")
     growing = None if noise.ended else lines.pop()
-    body = body_at(place.before, place.after, (lines or [growing or ""])[0])
+    body = body_for((lines or [growing or ""])[0])
     kept: list[str] = []
     for index, line in enumerate(lines):
-        why = _end_before(place, body, kept, index, line)
+        why = _end_before(site, body, kept, index, line)
         if why is None:
             kept.append(line)
-            why = _end_after(place, body, kept, index)
+            why = _end_after(site, body, kept, index)
         if why is not None:
-            return _decision(place, body, kept, why)
-    if len(kept) >= place.max_lines:
-        return _decision(place, body, kept, "the block is longer than allowed")
+            return _decision(site, body, kept, why)
+    if len(kept) >= site.max_lines:
+        return _decision(site, body, kept, "the block is longer than allowed")
     if growing is not None and kept and body.left_by(growing, False) and not body.may_close(growing):
-        return _decision(place, body, kept, "the model would end this block here")
+        return _decision(site, body, kept, "the model would end this block here")
     if growing is not None and (len(growing) > MAX_LINE_CHARS or circles(growing)):
-        return _decision(place, body, kept, "the model repeats itself")
-    return _finished(place, body, kept, done=noise.ended)
+        return _decision(site, body, kept, "the model repeats itself")
+    return _finished(site, body, kept, done=noise.ended)
 
 
-def _is_first(place: Place, index: int) -> bool:
+def _is_first(site: Site, index: int) -> bool:
     """Whether this line stands on the cursor's own line, behind code: it has no indentation of its own."""
-    return index == 0 and bool(place.line_before.strip())
+    return index == 0 and bool(site.line_before.strip())
 
 
-def _end_before(place: Place, body: Body, kept: list[str], index: int, line: str) -> str | None:
+def _end_before(site: Site, body: Body, kept: list[str], index: int, line: str) -> str | None:
     """Why the completion ends before `line`; None when it goes on."""
-    if _is_first(place, index) or is_blank(line):
+    if _is_first(site, index) or is_blank(line):
         return None
-    whole = place.line_before + line if index == 0 else line
-    if _is_below(place, whole):
+    whole = site.line_before + line if index == 0 else line
+    if _is_below(site, whole):
         return "the model repeats the line below"
     if index and body.left_by(whole, False) and not (body.closes(whole) and not body.closed_below):
         return "the model would end this block here"
@@ -227,19 +258,19 @@ def _end_before(place: Place, body: Body, kept: list[str], index: int, line: str
     return None
 
 
-def _end_after(place: Place, body: Body, kept: list[str], index: int) -> str | None:
+def _end_after(site: Site, body: Body, kept: list[str], index: int) -> str | None:
     """Why the completion ends with the line just kept, or at an earlier one; shortens `kept` in that case."""
     line = kept[-1]
     if index and body.left_by(line, False) and body.closes(line):
         return "the block is closed"
-    if _echoes(place, kept):
+    if _echoes(site, kept):
         kept.clear()
         return "the model repeats the text above"
     for period in range(1, MAX_PERIOD_LINES + 1):
-        if _loops([place.line_before + kept[0], *kept[1:]], period):
+        if _loops([site.line_before + kept[0], *kept[1:]], period):
             del kept[len(kept) - (REPEATS_OF_A_LOOP - 1) * period :]
             return "the model repeats itself"
-    if len(kept) >= place.max_lines:
+    if len(kept) >= site.max_lines:
         return "the block is longer than allowed"
     return None
 
@@ -253,35 +284,30 @@ def _loops(lines: list[str], period: int) -> bool:
     return lines[-period * REPEATS_OF_A_LOOP :] == unit * REPEATS_OF_A_LOOP
 
 
-def _echoes(place: Place, kept: list[str]) -> bool:
-    if len(kept) != ECHO_LINES or place.line_before.strip() or not all(line.strip() for line in kept):
+def _echoes(site: Site, kept: list[str]) -> bool:
+    if len(kept) != ECHO_LINES or site.line_before.strip() or not all(line.strip() for line in kept):
         return False
-    above = [line for line in place.before.split("\n")[:-1] if line.strip()][-ECHO_LINES:]
-    return above == [place.line_before + kept[0], *kept[1:]]
+    above = site.near.above[:ECHO_LINES]
+    return [*reversed(above)] == [site.line_before + kept[0], *kept[1:]]
 
 
-def _is_below(place: Place, whole: str) -> bool:
+def _is_below(site: Site, whole: str) -> bool:
     """Whether the line is the next one after the cursor, at the same depth."""
-    below = _next_line(place.after)
+    below = site.near.next_line
     return whole.strip() == below.strip() != "" and indent_width(whole) == indent_width(below)
 
 
-def _next_line(after: str) -> str:
-    """The first line below the cursor's own that is not blank."""
-    return next((line for line in after.split("\n")[1:] if not is_blank(line)), "")
-
-
-def _decision(place: Place, body: Body, kept: list[str], why: str) -> Decision:
-    decision = _finished(place, body, kept, done=True)
+def _decision(site: Site, body: Body, kept: list[str], why: str) -> Decision:
+    decision = _finished(site, body, kept, done=True)
     return decision if decision.text else msgspec.structs.replace(decision, why=why)
 
 
-def _finished(place: Place, body: Body, kept: list[str], *, done: bool) -> Decision:
+def _finished(site: Site, body: Body, kept: list[str], *, done: bool) -> Decision:
     while kept and is_blank(kept[-1]):
         kept = kept[:-1]
-    rest = place.line_after.strip()
+    rest = site.line_after.strip()
     if len(kept) == 1 and rest:
-        text, replaced = fit(kept[0], place.line_after)
+        text, replaced = fit(kept[0], site.line_after)
         return Decision(text, done, replaced)
     text = "\n".join(kept).rstrip()
     if not text.strip():

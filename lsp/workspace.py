@@ -59,11 +59,6 @@ class Workspace:
         earlier = self._earlier_cells(uri)
         return msgspec.structs.replace(snapshot, preamble=earlier) if earlier else snapshot
 
-    def documents(self) -> list[Snapshot]:
-        """All documents that are files of their own (no notebook cells)."""
-        cells = {cell.uri for cells in self._notebooks.values() for cell in cells}
-        return [document for document in self._documents.values() if document.uri not in cells]
-
     def _known(self, uri: str) -> Snapshot:
         snapshot = self._documents.get(key_of(uri))
         if snapshot is None:

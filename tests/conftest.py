@@ -20,6 +20,14 @@ def engine_home(tmp_path_factory):
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield os.environ["XDG_RUNTIME_DIR"]
+        asyncio.run(_stop_engines())
+
+
+async def _stop_engines() -> None:
+    """Hosts outlive those who asked for them, but not this run."""
+    from engine.launcher import list_engines, stop_engine
+
+    await asyncio.gather(*(stop_engine(model, timeout_s=10) for model in {i.model for i in list_engines()}))
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,7 @@ class Editor:
             )
         )
 
-    def ask(self, uri: str, line: int, character: int) -> Asked:
+    async def ask(self, uri: str, line: int, character: int) -> Asked:
         """An inline completion request, sent at once."""
         request_id = str(uuid.uuid4())
         params = types.InlineCompletionParams(
@@ -100,13 +100,15 @@ class Editor:
             text_document=types.TextDocumentIdentifier(uri),
             position=types.Position(line, character),
         )
-        answer = self.client.protocol.send_request_async(
+        sending = self.client.protocol.send_request_async(
             types.TEXT_DOCUMENT_INLINE_COMPLETION, params, request_id
         )
+        answer = asyncio.ensure_future(sending)
+        await asyncio.sleep(0)  # the message goes out with the task's first step
         return Asked(self.client, request_id, answer)
 
     async def completion(self, uri: str, line: int, character: int) -> types.InlineCompletionItem | None:
-        answer = await self.ask(uri, line, character).answer
+        answer = await (await self.ask(uri, line, character)).answer
         return answer.items[0] if answer.items else None
 
     async def request(self, method: str, params: Any = None) -> Any:

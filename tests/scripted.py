@@ -33,6 +33,7 @@ class ScriptedEndpoint:
         self.prompts: list[Prompt] = []
         self.written = 0
         self.closed_early = 0
+        self.closed = 0
         self._text, self._piece, self._delay_s, self._ends = text, piece, delay_s, ends
         self._tick, self._error = tick, error
 
@@ -59,4 +60,4 @@ class ScriptedEndpoint:
         return {}
 
     async def close(self) -> None:
-        pass
+        self.closed += 1

@@ -11,7 +11,7 @@ import pytest
 from scripted import ScriptedEndpoint
 
 from engine.profiles import QWEN_SMALL
-from engine.sse import EngineRequestError
+from engine.sse import EngineRequestError, Fault
 from engine.tokens import EstimateTokenizer
 from lsp.completion import Completion, complete
 from lsp.documents import Snapshot
@@ -19,7 +19,7 @@ from lsp.engine_link import EngineLink
 from lsp.engines import Engine
 from lsp.index_link import IndexLink
 from lsp.inline import InlineCompletions, Outcome, SelectedItem
-from lsp.settings import Settings
+from lsp.settings import EngineSettings, Settings
 from lsp.workspace import Workspace
 
 CURSOR = "▮"
@@ -136,6 +136,48 @@ async def test_a_newer_request_ends_the_older_one_in_the_engine() -> None:
     assert endpoint.closed_early == 2  # the older one, and the newer one at the end of its line
 
 
+async def test_of_two_requests_at_once_one_ends_the_other(tmp_path: Path) -> None:
+    """A file on disk is first looked at in a thread: the older request must be known by then."""
+    endpoint = ScriptedEndpoint("a + b\n", delay_s=0.02, piece=1)
+    session = Session(endpoint)
+    session.documents.add_root(tmp_path.as_uri())
+    uri = (tmp_path / "a.py").as_uri()
+    document = session.open("x = ▮\n", uri)
+    outcomes = await asyncio.gather(*(session.completions.answer(*document) for _ in range(3)))
+    assert [each.reason for each in outcomes] == ["a newer request took its place"] * 2 + [""]
+    assert outcomes[-1].text == "a + b"
+    assert len(endpoint.prompts) == 1
+    assert session.completions._running == {}
+
+
+async def test_a_streamed_completion_is_cancelled_and_replaced_like_any_other() -> None:
+    endpoint = ScriptedEndpoint("a + b\n", delay_s=0.05, piece=1)
+    session = Session(endpoint)
+    document = session.open("x = ▮\n")
+    for _ in range(2):
+        asked = asyncio.create_task(session.completions.stream(*document, lambda _: None, with_context=True))
+        await asyncio.sleep(0.08)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+    assert endpoint.closed_early == 2
+    asked = asyncio.create_task(session.completions.stream(*document, lambda _: None, with_context=True))
+    await asyncio.sleep(0.08)
+    assert (await session.completions.answer(*document)).text == "a + b"
+    assert (await asked).reason == "a newer request took its place"
+
+
+async def test_a_closed_document_ends_its_request_and_leaves_nothing() -> None:
+    endpoint = ScriptedEndpoint("a + b\n", delay_s=0.05, piece=1)
+    session = Session(endpoint)
+    asked = asyncio.create_task(session.ask("x = ▮\n"))
+    await asyncio.sleep(0.08)
+    session.completions.forget("untitled:1")
+    assert (await asked).reason == "the document was closed"
+    assert endpoint.closed_early == 1
+    assert session.completions._suggestions == {}
+
+
 async def test_documents_do_not_disturb_each_other() -> None:
     session = Session(ScriptedEndpoint("a + b\n", delay_s=0.01))
     both = await asyncio.gather(session.ask("x = ▮\n", "untitled:1"), session.ask("y = ▮\n", "untitled:2"))
@@ -190,6 +232,15 @@ async def test_a_selected_item_that_cannot_be_extended(selected: SelectedItem) -
     assert "selected item" in outcome.reason
 
 
+async def test_a_file_that_cannot_be_judged_gets_a_reason(tmp_path: Path) -> None:
+    (tmp_path / ".forewordignore").mkdir()  # cannot be read, not even by root
+    session = Session(ScriptedEndpoint("1\n"))
+    session.documents.add_root(tmp_path.as_uri())
+    outcome = await session.ask("x = ▮\n", (tmp_path / "a.py").as_uri())
+    assert outcome.text == ""
+    assert ".forewordignore" in outcome.reason
+
+
 @pytest.mark.parametrize("name", [".env", "server.pem", "id_rsa"])
 async def test_secrets_get_nothing(tmp_path: Path, name: str) -> None:
     endpoint = ScriptedEndpoint("secret\n")
@@ -214,8 +265,9 @@ async def test_an_engine_that_fails_gives_the_reason() -> None:
     assert session.link.engine is not None
 
 
-async def test_an_engine_that_has_gone_is_looked_for_anew() -> None:
-    error = EngineRequestError("unreachable", "the server is gone")
+@pytest.mark.parametrize("fault", ["unreachable", "draining"])
+async def test_an_engine_that_has_gone_is_looked_for_anew(fault: Fault) -> None:
+    error = EngineRequestError(fault, "the server is gone")
     session = Session(ScriptedEndpoint("1\n", error=error))
     session.link._settings = msgspec.convert(  # no model: only the attempt counts
         {"engine": {"kind": "none"}}, Settings
@@ -231,3 +283,65 @@ async def test_an_untitled_document_is_completed_without_context() -> None:
     assert (await session.ask("x = ▮\n")).text == "1"
     assert session.completions.last is not None
     assert session.completions.last.notes == ["the file is in no folder of the workspace"]
+
+
+# ---------------------------------------------------------------- engines that come and go
+
+NO_ENGINE = msgspec.convert({"engine": {"kind": "none"}}, Settings)
+NOBODY = msgspec.convert({"engine": {"kind": "openai", "url": "http://127.0.0.1:9", "model": "m"}}, Settings)
+
+
+async def test_an_engine_that_is_set_up_anew_ends_what_runs_with_a_reason() -> None:
+    endpoint = ScriptedEndpoint("a + b\n", delay_s=0.05, piece=1)
+    session = Session(endpoint)
+    asked = asyncio.create_task(session.ask("x = ▮\n"))
+    await asyncio.sleep(0.08)
+    await session.link.restart(NO_ENGINE)
+    assert (endpoint.closed, endpoint.closed_early) == (1, 1)
+    assert (await asked).reason
+    assert "engine.kind is none" in session.link.reason
+
+
+async def test_a_lost_engine_is_closed_when_the_last_request_is_done_with_it() -> None:
+    endpoint = ScriptedEndpoint("a + b\n", delay_s=0.02, piece=1)
+    session = Session(endpoint)
+    session.link._settings = NO_ENGINE
+    asked = asyncio.create_task(session.ask("x = ▮\n"))
+    await asyncio.sleep(0.03)
+    assert session.link.engine is not None
+    session.link.lost(session.link.engine, "it is draining")
+    await asyncio.sleep(0)
+    assert endpoint.closed == 0
+    assert (await asked).text == "a + b"
+    await session.link.close()
+    assert endpoint.closed == 1
+    assert session.link.reason == "the server is ending"
+
+
+async def test_settings_that_change_twice_in_a_moment_leave_one_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[ScriptedEndpoint] = []
+
+    def configured(settings: EngineSettings) -> Engine:
+        made.append(ScriptedEndpoint("1\n"))
+        return Engine(made[-1], EstimateTokenizer(), QWEN_SMALL, "cpu", 1536, "a test", settings.url)
+
+    monkeypatch.setattr("lsp.engine_link.configured", configured)
+    link = EngineLink(NoBar, lambda _: None)
+    link.start(NOBODY)
+    await asyncio.sleep(0.1)
+    restarts = asyncio.gather(link.restart(NOBODY), link.restart(NOBODY), link.restart(NOBODY))
+    await asyncio.sleep(0)
+    assert link.reason
+    await restarts
+    for _ in range(50):
+        if link.state == "ready":
+            break
+        await asyncio.sleep(0.02)
+    told = await link.describe()
+    assert (told["state"], told["url"], "pid" in told) == ("ready", "http://127.0.0.1:9", False)
+    await link.close()
+    assert made[0].closed == 1
+    assert made[-1].closed == 1
+    assert link.engine is None

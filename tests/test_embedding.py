@@ -10,10 +10,16 @@ import zipfile
 
 import psutil
 import pytest
-from index_service import client, isolate, repository, stop_service
+from index_service import client, isolate, repository, stop_service, until, write
 
 from indexer import embedder_weights
-from indexer.embedding import Embedding, EmbeddingUnavailable
+from indexer.embedding import DIMENSIONS, Embedding, EmbeddingUnavailable
+from indexer.live import TextCache
+from indexer.root import Facilities, Root
+from indexer.store import Store
+from indexer.upkeep import index_text
+from indexer.watch import Changes
+from indexer.workers import Workers
 
 
 @pytest.fixture
@@ -55,6 +61,56 @@ async def test_switched_off_it_says_so(monkeypatch):
     assert embedding.state == "none: switched off by FOREWORD_EMBEDDER=none"
     with pytest.raises(EmbeddingUnavailable, match="switched off"):
         await embedding.question("x", wait_s=1, start=True)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("sentence_transformers") is None, reason="needs the extra foreword[embed]"
+)
+async def test_a_failure_is_not_for_ever(wheels, monkeypatch):
+    _wheel(wheels, monkeypatch).write_bytes(b"something else")
+    embedding = Embedding()
+    assert embedding.available
+    with pytest.raises(EmbeddingUnavailable, match="not the model that was asked for"):
+        await embedding.question("x", wait_s=5, start=True)
+    assert not embedding.available and "not the model" in embedding.state
+    monkeypatch.setattr("indexer.embedding._RETRY_S", 0.0)
+    assert embedding.available and embedding.problem == ""
+    embedding.stop()
+
+
+async def test_vectors_settle_when_no_chunk_is_without_one(monkeypatch, tmp_path):
+    """In this process, with an embedder that takes its time while files keep changing."""
+    written = []
+
+    class Slow(Embedding):
+        available = True
+
+        async def fill(self, store, text_keys, report):
+            written.append(len(text_keys))
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(store.write_vectors, {key: [1.0] * DIMENSIONS for key in text_keys})
+
+    store = Store(tmp_path / "store", "test")
+
+    async def opened() -> Store:
+        return store
+
+    folder = repository(tmp_path / "work", {"a.py": "def a():\n    pass\n"})
+    workers = Workers()
+    facilities = Facilities(opened, index_text, lambda: None, workers, Slow(), TextCache())
+    root = Root(folder, facilities)
+    running = asyncio.create_task(root.run())
+    for number in range(3):
+        await until(lambda number=number: len(written) > number)
+        write(folder / f"b{number}.py", f"def b{number}():\n    return {number}\n")
+        root.changed(Changes(rescan=True))
+        assert not root._vectors_settled.is_set()
+    await root.settled(vectors=True)
+    status = root.status(store)
+    assert (status.chunks, status.vectors, status.files) == (4, 4, 4)
+    running.cancel()
+    workers.stop()
+    store.close()
 
 
 @pytest.mark.slow

@@ -165,7 +165,7 @@ async def test_cancel_reaches_the_scheduler(engine_home, engine_host, tmp_path, 
         await one.until(lambda status: status["engine"]["state"] == "ready")
         uri = one.open(tmp_path / "long.py", text)
         before = await steps_when(model, lambda now: now["running"] == 0)
-        asked = one.ask(uri, *end_of(text))
+        asked = await one.ask(uri, *end_of(text))
         if moment == "prefill":
             await steps_when(model, lambda now: now["steps"] >= before["steps"] + PREFILL_CHUNKS)
         elif moment == "decode":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import gc
 import socket
 import time
 from contextlib import aclosing
@@ -13,6 +15,7 @@ import pytest
 from misbehaving import EVENTS, Exchange, served
 
 from engine.client import EngineRequestError, Sampling, SGLangEndpoint, Timeouts, collect
+from engine.openai import OpenAIEndpoint
 from engine.prompts import Prompt
 
 PROMPT = Prompt(
@@ -258,13 +261,67 @@ async def test_cancel_closes_the_connection_and_aborts(moment, way):
     assert (len(aborts) > 1) == (moment == "before headers"), "an abort that came too early is sent again"
 
 
-async def test_proxies_of_the_environment_are_not_for_this_machine(monkeypatch):
+@pytest.mark.parametrize(("knows", "told"), [("/foreword/host", "ours"), ("/model_info", "any")])
+async def test_status_of_our_host_and_of_any_other(monkeypatch, knows, told):
+    """Also: proxies of the environment are not for this machine."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    async with served(status(200, b'{"model_path": "here"}')) as (url, _):
+
+    async def behave(exchange: Exchange):
+        if exchange.path == knows:
+            await exchange.answer(200, b'{"model": "%s"}' % told.encode())
+        else:
+            await exchange.answer(404, b'{"detail": "Not Found"}')
+
+    async with served(behave) as (url, _):
         engine = endpoint(url)
-        assert await engine.status() == {"model_path": "here"}
+        assert await engine.status() == {"model": told}
         await engine.close()
+
+
+async def test_a_closed_endpoint_says_so():
+    async with served(status(200, b"{}")) as (url, exchanges):
+        engine = endpoint(url)
+        await engine.close()
+        for asked in (collect(engine, PROMPT, Sampling(8)), engine.status()):
+            with pytest.raises(EngineRequestError, match="was closed on this side") as caught:
+                await asked
+            assert caught.value.fault == "unreachable"
+    assert exchanges == []
+
+
+async def test_closing_while_an_answer_runs():
+    """Nothing is left behind, not even a task whose error nobody fetches."""
+    lost: list[dict] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
+    async with served(hang_in_the_middle) as (url, _):
+        engine = endpoint(url, timeouts=Timeouts())
+        stream = engine.generate(PROMPT, Sampling(8))
+        await anext(stream)
+        await engine.close()
+        await stream.aclose()
+        await asyncio.sleep(0.05)
+        gc.collect()
+    assert lost == []
+
+
+@pytest.mark.parametrize(
+    "make",
+    [endpoint, lambda url: OpenAIEndpoint(f"{url}/v1", "", "m", context_tokens=8192)],
+    ids=["sglang", "openai"],
+)
+async def test_credentials_in_the_address_are_sent_and_never_shown(make, caplog):
+    caplog.set_level("DEBUG")
+    async with served(status(500, b"broken")) as (url, exchanges):
+        engine = make(url.replace("http://", "http://user:pa%40ss@"))
+        with pytest.raises(EngineRequestError) as caught:
+            await engine.status()
+        await engine.close()
+    scheme, _, credentials = exchanges[0].headers["authorization"].partition(" ")
+    assert scheme == "Basic" and base64.b64decode(credentials) == b"user:pa@ss"
+    assert url in engine.name
+    for seen in (engine.name, str(caught.value), caplog.text):
+        assert "user" not in seen and "pa%40ss" not in seen and credentials not in seen
 
 
 # ---------------------------------------------------------------- the real thing

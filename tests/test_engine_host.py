@@ -19,11 +19,14 @@ import httpx
 import psutil
 import pytest
 
+from engine.client import EngineRequestError, Sampling, SGLangEndpoint, collect
 from engine.host import EXIT_LOCK_HELD
 from engine.hostfile import json_path
 from engine.launch import CHUNK_TOKENS_CPU
 from engine.launcher import EngineError, ensure_engine, list_engines, read_engine, stop_engine
+from engine.paths import models_folder
 from engine.profiles import find
+from engine.prompts import Prompt
 
 pytestmark = pytest.mark.engine
 
@@ -256,6 +259,26 @@ async def test_closing_the_stream_cancels_too(engine_host):
     assert after["kv_free_tokens"] == before["kv_free_tokens"]
 
 
+async def test_status_tells_memory_cache_and_requests(engine_host):
+    endpoint = SGLangEndpoint(engine_host.url, engine_host.key, model=MODEL, context_tokens=8192)
+    async with connect(engine_host) as client:
+        await steps_when(client, lambda now: now["running"] == 0)
+        before = await endpoint.status()
+        cold = await generate(client, [*range(5000, 5600)])
+        warm = await generate(client, [*range(5000, 5600)])
+        assert (cold["meta_info"]["cached_tokens"], warm["meta_info"]["cached_tokens"]) == (0, 599)
+        after = await endpoint.status()
+        counted = await steps(client)
+    await endpoint.close()
+    assert after["model"] == MODEL and after["requests"] == before["requests"] + 2
+    assert (after["running"], after["waiting"]) == (0, 0)
+    assert after["kv_free_tokens"] == after["kv_total_tokens"] > 0
+    assert after["cache_hit_rate"] == pytest.approx(counted["cached_tokens"] / counted["prompt_tokens"])
+    assert 0 < after["cache_hit_rate"] < 1 and after["uptime_s"] > before["uptime_s"] > 0
+    everyone = sum(process.memory_info().rss for process in processes(engine_host))
+    assert after["rss_bytes"] == pytest.approx(everyone, rel=0.1)
+
+
 @pytest.mark.slow
 async def test_asleep_when_idle(engine_host):
     async with connect(engine_host) as client:
@@ -311,7 +334,7 @@ async def test_dies_wholly_and_comes_back(other_home):
 
 
 @pytest.mark.slow
-async def test_another_version_lets_it_finish(other_home, monkeypatch):
+async def test_a_newer_version_lets_it_finish(other_home):
     profile = find(MODEL)
     info = await ensure_engine(profile, timeout_s=120, host_arguments=("--idle-exit-s", "3"))
     family = processes(info)
@@ -319,12 +342,18 @@ async def test_another_version_lets_it_finish(other_home, monkeypatch):
     async with connect(info) as client:
         running = asyncio.create_task(generate(client, [7, 8, 9], 150, seen=seen))
         await until(lambda: seen)
-        monkeypatch.setattr("engine.launcher.foreword_version", lambda: "0.0.0")
-        from engine.launcher import _replace_other_versions
+        from engine.launcher import _replace_older_versions
 
-        await _replace_other_versions(MODEL, "0.0.0")
+        await _replace_older_versions(MODEL, "0.0.0")
+        assert [engine.state for engine in list_engines()] == ["ready"], "an older version sends nobody away"
+        await _replace_older_versions(MODEL, "999.0")
         refused = await client.post("/generate", json={"input_ids": [1]})
         assert (refused.status_code, refused.json()["error"]) == (503, "draining")
+        endpoint = SGLangEndpoint(info.url, info.key, model=MODEL, context_tokens=info.context_tokens)
+        with pytest.raises(EngineRequestError) as caught:
+            await collect(endpoint, Prompt([1], "", "", "", "", 0, 1), Sampling(1))
+        assert caught.value.fault == "draining", "so that the caller looks for a successor at once"
+        await endpoint.close()
         assert [engine.state for engine in list_engines()] == ["draining"]
         assert (await running)["meta_info"]["completion_tokens"] == 150
     await until(lambda: not any(alive(process) for process in family), 20)
@@ -340,6 +369,29 @@ async def test_leaves_when_nobody_asks(other_home):
         await generate(client, [7, 8, 9], 100)
     await until(lambda: not any(alive(process) for process in family), 30)
     assert not json_path(MODEL, info.version).exists()
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+async def test_a_host_that_prepares_weights_takes_its_children_along(other_home, tmp_path, monkeypatch, end):
+    """The model file is here, its conversion is what runs; a download runs in the same kind of child."""
+    weights = find(MODEL).weights
+    file = models_folder() / "gguf" / weights.file
+    if not file.exists():
+        pytest.skip("needs the model file, as it was downloaded")
+    (tmp_path / "models" / "gguf").mkdir(parents=True)
+    (tmp_path / "models" / "gguf" / weights.file).symlink_to(file)
+    monkeypatch.setenv("FOREWORD_MODELS", str(tmp_path / "models"))
+    preparing = asyncio.create_task(ensure_engine(find(MODEL), timeout_s=120))
+    young = await until(lambda: read_engine(MODEL), 60)
+    converting = await until(lambda: psutil.Process(young.pid).children(), 60)
+    await until(lambda: "engine.convert" in converting[0].cmdline())
+    if end == "kill":
+        os.kill(young.pid, signal.SIGKILL)
+    else:
+        assert await stop_engine(MODEL, timeout_s=20)
+    with pytest.raises(EngineError, match="killed by SIGKILL" if end == "kill" else "stopped before it was"):
+        await preparing
+    await until(lambda: not any(alive(process) for process in converting), 5)
 
 
 async def test_failure_is_told_to_all_who_wait(other_home, tmp_path, monkeypatch):

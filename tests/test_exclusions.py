@@ -1,5 +1,6 @@
 """What is never indexed, and what `.forewordignore` may change about it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,21 @@ KEY_LINE = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
         (".docker/config.json", 10, "key or credentials"),
         ("home/.ssh/config", 10, "key or credentials"),
         (".vault-token", 10, "key or credentials"),
+        (".env~", 10, "environment"),
+        (".env.swp", 10, "environment"),
+        ("..env.swp", 10, "environment"),
+        ("secrets.yaml~", 10, "key or credentials"),
+        ("id_rsa~", 10, "key or credentials"),
+        ("id_rsa.bak", 10, "key or credentials"),
+        (".id_rsa.swo", 10, "key or credentials"),
+        ("server.key.old.bak", 10, "key or credentials"),
+        ("server.pem.orig", 10, "key or credentials"),
+        ("terraform.tfstate.backup", 10, "key or credentials"),
+        ("prod.auto.tfvars.json", 10, "key or credentials"),
+        ("home/.docker/config.json.bak", 10, "key or credentials"),
+        ("main.py.bak", 10, None),
+        ("docs/backup.md~", 10, None),
+        ("my.docker/config.json", 10, None),
         ("terraform.tfstate", 10, "key or credentials"),
         ("web/jquery.min.js", 10, "minified"),
         ("a/logo.PNG", 10, "binary"),
@@ -117,3 +133,61 @@ def test_one_file_on_disk(tmp_path: Path) -> None:
     assert why_file_excluded(tmp_path.parent / "b.py", tmp_path)
     (tmp_path / ".forewordignore").write_text("a.py\n")
     assert why_file_excluded(tmp_path / "a.py", tmp_path) == "named in .forewordignore"
+
+
+SECRETS_AT_HOME = [".aws/config", ".aws/credentials", ".kube/config", ".docker/config.json"]
+SECRETS_AT_HOME += [".ssh/config", ".gnupg/deep/notes.txt", ".config/gh/hosts.yml"]
+
+
+@pytest.mark.parametrize("path", SECRETS_AT_HOME)
+def test_a_secret_folder_as_root_is_no_way_in(tmp_path: Path, path: str) -> None:
+    file = tmp_path / path
+    file.parent.mkdir(parents=True)
+    file.write_text("x")
+    assert why_file_excluded(file, file.parent)
+    assert Exclusions.load(file.parent).why_excluded(file.name, 1)
+    (tmp_path / "link").symlink_to(file.parent)
+    assert why_file_excluded(tmp_path / "link" / file.name, tmp_path / "link")
+    assert why_file_excluded(tmp_path / "link" / file.name, tmp_path)
+    assert why_file_excluded(tmp_path / "work" / ".." / path, tmp_path / "work")
+
+
+def test_the_folder_docker_is_secret_as_a_root_and_not_in_a_project(tmp_path: Path) -> None:
+    assert why_file_excluded(tmp_path / ".docker/token.txt", tmp_path / ".docker")
+    assert why_file_excluded(tmp_path / ".docker/Dockerfile", tmp_path) is None
+
+
+def test_other_folders_above_a_root_exclude_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "node_modules" / "mine"
+    root.mkdir(parents=True)
+    assert why_file_excluded(root / "a.js", root) is None
+
+
+def test_a_link_is_judged_by_where_it_leads(tmp_path: Path) -> None:
+    root = tmp_path / "work"
+    root.mkdir()
+    (tmp_path / "home/.aws").mkdir(parents=True)
+    (root / ".forewordignore").write_text("hidden.txt\n!taken-back.txt\n")
+    for name, target in {
+        "notes.txt": ".env",
+        "config.txt": "../home/.aws/config",
+        "other.txt": "hidden.txt",
+        "taken-back.txt": "../home/.aws/config",
+        "harmless.txt": "../elsewhere/a.txt",
+    }.items():
+        (root / name).symlink_to(target)
+    excluded = {link.name for link in root.iterdir() if why_file_excluded(link, root)}
+    assert excluded == {"notes.txt", "config.txt", "other.txt", "taken-back.txt"}
+
+
+def test_rules_that_cannot_be_read_are_a_reason(tmp_path: Path) -> None:
+    (tmp_path / ".forewordignore").mkdir()
+    assert "cannot be read" in (why_file_excluded(tmp_path / "a.py", tmp_path) or "")
+    (tmp_path / ".forewordignore").rmdir()
+    os.mkfifo(tmp_path / ".forewordignore")
+    assert "not a regular file" in (why_file_excluded(tmp_path / "a.py", tmp_path) or "")
+    (tmp_path / ".forewordignore").unlink()
+    (tmp_path / ".forewordignore").write_text("")
+    (tmp_path / ".forewordignore").chmod(0)
+    if os.getuid() != 0:  # root reads everything
+        assert "cannot be read" in (why_file_excluded(tmp_path / "b.py", tmp_path) or "")

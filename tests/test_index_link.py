@@ -13,7 +13,7 @@ import pytest
 from raw_client import INDEX_ONLY, server
 
 from lsp.documents import opened
-from lsp.index_link import IndexLink
+from lsp.index_link import IndexLink, _unsaved
 
 LIMIT_S = 30.0
 
@@ -98,6 +98,24 @@ async def test_unsaved_text_and_a_service_that_is_killed(link: tuple[IndexLink, 
     assert not await defined(index, root, "fresh")
     assert [kind for kind, _ in bars.shown if kind != "report"] == ["begin", "end", "begin", "end"]
     assert "1 files" in next(text for kind, text in bars.shown if kind == "end")
+
+
+@pytest.mark.parametrize(
+    ("stored", "text", "unsaved"),
+    [
+        (b"\xef\xbb\xbfa\n", "a\n", False),
+        (b"\xef\xbb\xbfa\n", "\ufeffa\n", False),
+        (b"a\n", "\ufeffa\n", False),
+        (b"\xef\xbb\xbfa\n", "b\n", True),
+        (b"a\r\n", "a\n", True),
+        (None, "a\n", True),
+    ],
+)
+def test_what_counts_as_unsaved(tmp_path: Path, stored: bytes | None, text: str, unsaved: bool) -> None:
+    file = tmp_path / "a.py"
+    if stored is not None:
+        file.write_bytes(stored)
+    assert _unsaved(text, file, tmp_path) == (text if unsaved else None)
 
 
 async def test_why_there_is_no_context(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from index_service import client, gone, isolate, kill, repository, stop_service, until, until_symbol, write
 
-from indexer import launch, paths
+from indexer import launch, paths, schema
 from indexer.client import IndexClient, IndexServiceError, IndexUnavailable
 from indexer.messages import (
     Call,
@@ -29,6 +29,7 @@ from indexer.messages import (
     frame,
     read_frame,
 )
+from indexer.store import Store
 
 FILES = {
     "shapes/area.py": 'def area_of_circle(radius):\n    """The area."""\n    return 3.14 * radius**2\n',
@@ -88,13 +89,13 @@ async def test_unsaved_text_stands_at_once_and_dies_with_its_connection(tmp_path
     async with client() as connected, client() as other:
         await connected.open_root(str(root), wait=True)
         await other.open_root(str(root), wait=True)
-        await connected.overlay(str(path), "def area_of_square(side):\n    return side**2\n", 2)
-        await connected.overlay(str(path), "def too_late():\n    pass\n", 1)
+        await connected.overlay(str(path), "def before_it_was_opened_anew():\n    pass\n", 7)
+        await connected.overlay(str(path), "def area_of_square(side):\n    return side**2\n", 1)
         await connected.overlay(str(root / "new.py"), "def not_saved_yet():\n    pass\n", 1)
         await connected.overlay(str(root / ".env"), "def leaked():\n    pass\n", 1)
         assert (await connected.symbols(str(root), name="area_of_square")).definitions
         assert (await connected.symbols(str(root), name="not_saved_yet")).definitions
-        for name in ("area_of_circle", "too_late", "leaked"):
+        for name in ("area_of_circle", "before_it_was_opened_anew", "leaked"):
             assert not (await connected.symbols(str(root), name=name)).definitions, name
         hits = (await connected.search(str(root), "area_of_circle")).hits
         assert "shapes/area.py" not in [hit.path for hit in hits]
@@ -358,6 +359,60 @@ async def test_a_disk_that_takes_no_more_is_said_and_survived(tmp_path):
         again = await connected.open_root(str(root), wait=True)
         assert (again.state, again.files, again.symbols) == ("ready", 100, 5000)
         assert len((await connected.symbols(str(root), name="f7")).definitions) == 50
+
+
+async def test_a_store_that_another_service_writes_is_said_and_survived(tmp_path):
+    root = repository(tmp_path / "work", FILES)
+    other = Store(paths.store_folder() / schema.generation(), "test")
+    async with client() as connected:
+        status = await connected.open_root(str(root), wait=True)
+        assert status.state == "failed" and "another index service" in status.error
+        other.close()
+        assert (await connected.open_root(str(root), wait=True)).state == "ready"
+
+
+async def test_a_repository_that_git_refuses_is_noted_and_indexed(tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("only root can give a folder to another user")
+    root = repository(tmp_path / "work", FILES)
+    for path in [root, *root.rglob("*")]:
+        os.chown(path, 12345, 12345)
+    async with client() as connected:
+        for opened in (root, root / "shapes"):
+            status = await connected.open_root(str(opened), wait=True)
+            assert (status.state, status.error) == ("ready", "")
+            assert "belongs to another user" in status.note and "safe.directory" in status.note
+        write(tmp_path / "plain/a.py", "x = 1\n")
+        assert (await connected.open_root(str(tmp_path / "plain"), wait=True)).note == ""
+
+
+async def test_while_the_first_pass_runs_no_ignored_document_is_shown(tmp_path):
+    root = repository(tmp_path / "work", {f"m{n}.py": f"def f{n}():\n    pass\n" * 99 for n in range(400)})
+    write(root / ".gitignore", "local.py\n")
+    write(root / "local.py", "x = 1\n")
+    async with client() as connected:
+        await connected.open_root(str(root))
+        await connected.overlay(str(root / "local.py"), "def leaked():\n    pass\n")
+        await connected.overlay(str(root / "fresh.py"), "def not_on_disk():\n    pass\n")
+        assert not (await connected.symbols(str(root), name="leaked")).definitions
+        assert (await connected.symbols(str(root), name="not_on_disk")).definitions
+        assert (await connected.status(str(root))).roots[0].state in ("listing", "indexing"), (
+            "too late to tell"
+        )
+        await connected.open_root(str(root), wait=True)
+        assert not (await connected.symbols(str(root), name="leaked")).definitions
+
+
+@pytest.mark.parametrize("in_the_way", ["a folder for all", "a folder that is a lock"])
+async def test_a_service_that_cannot_be_started_is_unavailable(in_the_way):
+    folder = paths.runtime_folder()
+    if in_the_way == "a folder for all":
+        folder.chmod(0o755)
+    else:
+        (folder / "index-start.lock").mkdir()
+    with pytest.raises(IndexUnavailable, match=r"chmod 700|cannot be started.*index-start\.lock"):
+        await IndexClient.connect(timeout_s=5)
+    folder.chmod(0o700)
 
 
 async def test_the_workspace_is_never_imported(tmp_path):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from indexer.exclusions import Exclusions
+from indexer.folders import folders_to_watch, repository_name
 from indexer.listing import list_files
 
 ANOTHER_USER = 12345
@@ -69,23 +71,12 @@ def test_git_and_walk_agree(root: Path) -> None:
     assert (listing.how, listing.note) == ("git", "")
 
 
-def test_blob_ids_only_where_they_are_certain(root: Path) -> None:
-    write(root, {"same.py": "s\n", "changed.py": "c\n", "gone.py": "g\n", "new.py": "n\n"})
+def test_tracked_files_that_are_gone_from_the_disk(root: Path) -> None:
+    write(root, {"same.py": "s\n", "gone.py": "g\n", "new.py": "n\n"})
     git(root, "init")
-    git(root, "add", "same.py", "changed.py", "gone.py")
-    (root / "changed.py").write_text("changed\n")
+    git(root, "add", "same.py", "gone.py")
     (root / "gone.py").unlink()
-    blobs = {file.path: file.blob for file in list_files(root).files}
-    expected = subprocess.run(
-        ["git", "hash-object", "--no-filters", "same.py"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    assert blobs == {"same.py": expected, "changed.py": None, "new.py": None}
-    write(root, {".gitattributes": "* text=auto\n"})
-    assert {file.blob for file in list_files(root).files} == {None}
+    assert paths(root) == ["new.py", "same.py"]
 
 
 def test_a_folder_below_the_repository(root: Path) -> None:
@@ -196,18 +187,60 @@ def test_a_broken_repository(root: Path) -> None:
     assert "git gave no list" in listing.note
 
 
-def test_the_workspace_cannot_make_git_run_a_program(root: Path) -> None:
+@pytest.fixture
+def trap(root: Path) -> Path:
+    """A program that leaves the file `ran` in the root, which is a repository."""
     write(root, {"a.py": "a"})
     git(root, "init")
     git(root, "add", ".")
     program = root / "program.sh"
-    program.write_text(f"#!/bin/sh\ntouch {root}/ran\n")
+    program.write_text(f"#!/bin/sh\ntouch '{root}/ran'\n")
     program.chmod(0o755)
-    git(root, "config", "core.fsmonitor", str(program))
-    git(root, "config", "filter.evil.clean", str(program))
-    write(root, {".gitattributes": "* filter=evil\n"})
+    return program
+
+
+def ask_git_everything(root: Path) -> list[str]:
+    found = paths(root)
+    folders_to_watch(root, Exclusions())
+    repository_name(root)
+    return found
+
+
+@pytest.mark.parametrize("attributes", [".gitattributes", ".git/info/attributes", "attr.tree", "hidden"])
+def test_the_workspace_cannot_make_git_run_a_filter(root: Path, trap: Path, attributes: str) -> None:
+    write(root, {".gitattributes" if "/" not in attributes else attributes: "*.py filter=evil\n"})
+    if attributes == "hidden":  # an attributes file that is ignored itself
+        write(root, {".git/info/exclude": ".gitattributes\n"})
+    if attributes == "attr.tree":
+        git(root, "add", ".gitattributes")
+        git(root, "commit", "-m", "attributes", "--", ".gitattributes")
+        (root / ".gitattributes").unlink()
+        git(root, "config", "attr.tree", "HEAD")
+    for name in ("filter.evil.clean", "filter.evil.smudge", "filter.evil.process", "core.fsmonitor"):
+        git(root, "config", name, str(trap))
     os.utime(root / "a.py")
-    assert "a.py" in paths(root)
+    assert "a.py" in ask_git_everything(root)
+    assert not (root / "ran").exists()
+
+
+def test_the_workspace_cannot_make_git_fetch_what_a_partial_clone_lacks(root: Path, trap: Path) -> None:
+    write(root, {".gitignore": "*.log\n"})
+    git(root, "add", ".gitignore")
+    git(root, "update-index", "--skip-worktree", ".gitignore")  # so git reads it from its objects …
+    blob = subprocess.run(
+        ["git", "rev-parse", ":.gitignore"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    (root / ".gitignore").unlink()
+    (root / f".git/objects/{blob[:2]}/{blob[2:]}").unlink()  # … where it is not
+    for name, value in {
+        "core.repositoryformatversion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": f"ext::{trap}",
+        "protocol.ext.allow": "always",
+    }.items():
+        git(root, "config", name, value)
+    assert "a.py" in ask_git_everything(root)
     assert not (root / "ran").exists()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.launch import kv_tokens
 from engine.machine import MIB, cgroup_limits, measure, nvidia_gpus, parse_nvidia_smi
 from engine.profiles import GIB, PROFILES, Gpu, Machine, ProfileError, choose, find
 
@@ -23,13 +24,13 @@ def machine(free_gib: float, *gpus: Gpu, total_gib: float = 64) -> Machine:
             machine(18.2),
             "qwen2.5-coder-0.5b",
             "cpu",
-            "no GPU found; 18.2 GiB of memory free, the model needs 5.0 GiB",
+            "no GPU found; 18.2 GiB of memory free, the model needs 4.8 GiB",
         ),
         (
             machine(4.5),
             "smollm2-135m",
             "cpu",
-            "no GPU found; 4.5 GiB of memory free, the model needs 4.2 GiB",
+            "no GPU found; 4.5 GiB of memory free, the model needs 3.9 GiB",
         ),
         (machine(32, H100), "qwen3-coder-30b", "cuda", "H100 80GB HBM3 (79.6 GiB); 32.0 GiB"),
         (machine(32, A10), "qwen2.5-coder-0.5b", "cuda", "A10G (22.5 GiB)"),
@@ -41,6 +42,13 @@ def test_choice(here: Machine, short: str, device: str, said: str):
     assert (choice.profile.short, choice.device) == (short, device)
     assert said in choice.reason
     assert choice.reason.endswith(choice.profile.name.rpartition("/")[2])
+
+
+@pytest.mark.parametrize(("free_gib", "windows"), [(4.8, 1.0), (8.0, 2.4), (24.0, 4.0), (2.0, 0.7)])
+def test_the_kv_pool_leaves_room_for_the_processes(free_gib: float, windows: float):
+    """At least the window that `needed_bytes` counts on, and more where there is more."""
+    profile = find("qwen2.5-coder-0.5b")
+    assert kv_tokens(profile, machine(free_gib)) / profile.context_native == pytest.approx(windows, abs=0.05)
 
 
 def test_no_model_fits():
@@ -63,7 +71,7 @@ def test_the_model_asked_for_wins():
         (
             machine(2, total_gib=2),
             "qwen2.5-coder-0.5b",
-            r"needs 5\.0 GiB of memory, and this machine may use 2\.0 GiB",
+            r"needs 4\.8 GiB of memory, and this machine may use 2\.0 GiB",
         ),
     ],
 )

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from indexer import search
 from indexer.contents import ManifestEntry
 from indexer.embedding import EmbeddingUnavailable
 from indexer.facts import facts_of
@@ -67,7 +68,7 @@ class _Root:
         self.live = LiveRoot(manifest, {content.key: content for content in contents})
 
     def files(self, overlays=None) -> LiveFiles:
-        documents = {path: OverlayDocument(path, text, 1) for path, text in (overlays or {}).items()}
+        documents = {path: OverlayDocument(path, text) for path, text in (overlays or {}).items()}
         return LiveFiles(self.folder, self.live, documents, TextCache(), self.stale.append)
 
     async def search(self, query, limit=5, overlays=None, vector=None):
@@ -143,6 +144,27 @@ async def test_other_roots_in_the_store_do_not_crowd_this_one_out(root):
     assert "guide.md" in [hit.path for hit in (await root.search("archive", limit=1)).hits]
 
 
+async def test_a_root_too_large_to_be_named_reads_only_so_deep(root, monkeypatch):
+    monkeypatch.setattr(search, "_FILTERED_KEYS", 0)
+    for first in range(0, 3_000, 500):
+        texts = [f"def archive_{number}():\n    archive()\n" for number in range(first, first + 500)]
+        root.store.write([facts_of(text.encode(), "python") for text in texts])
+    index_text(root.store)
+    assert not (await root.search("archive", limit=1)).hits  # 3,000 better rows stand before it
+    monkeypatch.undo()
+    assert [hit.path for hit in (await root.search("archive", limit=1)).hits] == ["guide.md"]
+
+
+async def test_vectors_of_other_roots_do_not_crowd_this_one_out(root):
+    root.embed({"cache.py": 0})
+    near = [0.999, *_direction(0)[1:]]
+    other = [facts_of(f"def other_{number}():\n    pass\n".encode(), "python") for number in range(300)]
+    root.store.write(other)
+    root.store.write_vectors({key: near for facts in other for key in facts.text_keys})
+    hits = (await root.search("something else", vector=near, limit=1)).hits
+    assert [hit.path for hit in hits] == ["cache.py"]
+
+
 async def test_one_content_at_two_paths_is_one_hit(root):
     key = root.facts["path.py"].key
     root.live.update({"copy.py": ManifestEntry(key, 1, 1)}, [], [])
@@ -157,3 +179,16 @@ def test_text_that_changed_behind_the_index_is_not_shown(root):
     (root.folder / "guide.md").unlink()
     assert root.files().text("guide.md") is None
     assert root.stale == ["path.py", "guide.md"]
+
+
+def test_the_paths_of_a_root_are_indexed_once(root):
+    first = root.files().files()
+    assert set(first) == set(SOURCES)
+    assert root.files({"cache.py": "x = 1\n"}).files() is first
+    root.live.update({"cache.py": ManifestEntry(root.facts["path.py"].key, 1, 1)}, [], [])
+    assert root.files().files() is first, "another content at the same path changes no path"
+    with_new = root.files({"new.py": "x = 1\n"}).files()
+    assert set(with_new) == {*SOURCES, "new.py"}
+    assert root.files({"new.py": "x = 2\n"}).files() is with_new
+    root.live.update({}, ["cache.py"], [])
+    assert set(root.files().files()) == SOURCES.keys() - {"cache.py"}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from misbehaving import Exchange, served
 from raw_client import NO_INDEX, RawClient, at, server
 
 FORBIDDEN = ("torch", "sglang", "lancedb", "transformers", "pandas", "sentence_transformers")
@@ -133,6 +134,65 @@ async def test_notebook_cells_are_documents(client: RawClient) -> None:
     assert "not open" in (await client.status())["lastEmptyReason"]
 
 
+async def engine_ready(client: RawClient) -> None:
+    async with asyncio.timeout(20):
+        while (await client.status())["engine"]["state"] != "ready":
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("method", ["textDocument/inlineCompletion", "foreword/completion"])
+@pytest.mark.parametrize("how", ["cancel", "newer", "close", "cell closed"])
+async def test_what_nobody_waits_for_is_ended_at_the_model(client: RawClient, method: str, how: str) -> None:
+    hung_up = asyncio.Event()
+
+    async def never(exchange: Exchange) -> None:
+        await exchange.until_closed()
+        hung_up.set()
+
+    async with served(never) as (url, exchanges):
+        engine = {"kind": "openai", "url": url, "model": "m"}
+        await client.initialize({"index": False, "engine": engine})
+        await engine_ready(client)
+        uri = "untitled:1"
+        client.open(uri, "x = ")
+        request_id, answer = client.start(method, at(uri, 0, 4))
+        async with asyncio.timeout(20):
+            while not exchanges:
+                await asyncio.sleep(0.02)
+        if how == "cancel":
+            client.notify("$/cancelRequest", {"id": request_id})
+        elif how == "newer":
+            client.start(method, at(uri, 0, 3))
+        elif how == "close":
+            client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
+        else:
+            notebook = {"notebookDocument": {"uri": "file:///n.ipynb"}, "cellTextDocuments": [{"uri": uri}]}
+            client.notify("notebookDocument/didClose", notebook)
+        said = await asyncio.wait_for(answer, 20)
+        await asyncio.wait_for(hung_up.wait(), 20)
+    if how == "cancel":
+        assert said["error"]["code"] == -32800
+    else:
+        assert not said["result"].get("items") and not said["result"].get("text")
+
+
+async def test_keys_of_our_own_answers_are_camel_case(client: RawClient) -> None:
+    await client.initialize()
+    client.open("untitled:1", "x = ")
+    answer = await client.result("foreword/completion", at("untitled:1", 0, 4))
+    assert set(answer) == {
+        *("text", "reason", "completionTokens", "promptTokens", "cachedTokens", "ttftS", "totalS"),
+        *("segments", "notes"),
+    }
+    assert not [
+        key
+        for part in (await client.status()).values()
+        if isinstance(part, dict)
+        for key in part
+        if "_" in key
+    ]
+
+
 async def test_folders_come_and_go(client: RawClient, tmp_path: Path) -> None:
     await client.initialize(root=tmp_path)
     other = tmp_path / "other"
@@ -171,6 +231,7 @@ async def test_the_server_loads_no_model_runtime_and_no_store(client: RawClient,
     assert "127.0.0.1:9" in (await client.status())["lastEmptyReason"]
     modules = await client.result("foreword/loadedModules")
     assert "engine.openai" in modules
+    assert "engine.launcher" not in modules  # nothing of a host of our own, which needs fcntl
     loaded = {module.partition(".")[0] for module in modules}
     assert loaded.isdisjoint(FORBIDDEN), loaded.intersection(FORBIDDEN)
 
@@ -305,6 +366,18 @@ async def test_the_death_of_its_editor_ends_it(client: RawClient) -> None:
         editor.kill()
         editor.wait()
     assert await client.ended() == 1
+
+
+async def test_an_editor_that_cannot_be_seen_is_not_watched(client: RawClient) -> None:
+    """As under `docker exec`: its number belongs to another system. The end of input is enough."""
+    gone = subprocess.Popen([sys.executable, "-I", "-c", ""])  # noqa: ASYNC220
+    gone.wait()
+    await client.result(
+        "initialize", {"processId": gone.pid, "capabilities": {}, "initializationOptions": NO_INDEX}
+    )
+    client.notify("initialized")
+    await asyncio.sleep(0.5)
+    assert (await client.status())["server"]["pid"] == client.process.pid
 
 
 async def test_an_interrupt_ends_it(client: RawClient) -> None:

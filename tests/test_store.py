@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from indexer import schema, upkeep
-from indexer.contents import STORE_ERRORS, ManifestEntry
+from indexer.contents import STORE_ERRORS, ManifestEntry, StoreError
 from indexer.facts import FileFacts, content_key, facts_of
 from indexer.store import Store
 
+_opened: dict[Path, Store] = {}
+
 
 def _open(tmp_path) -> Store:
-    return Store(tmp_path / "store", "test")
+    """As the next process would; the one before it is gone then."""
+    if tmp_path in _opened:
+        _opened.pop(tmp_path).close()
+    _opened[tmp_path] = Store(tmp_path / "store", "test")
+    return _opened[tmp_path]
 
 
 def _facts(number: int) -> FileFacts:
@@ -91,6 +99,32 @@ def test_a_folder_that_cannot_be_made_raises_what_callers_expect(tmp_path):
     (tmp_path / "store").write_text("in the way")
     with pytest.raises(STORE_ERRORS):
         _open(tmp_path)
+
+
+def test_one_store_has_one_writer(tmp_path):
+    store = _open(tmp_path)
+    with pytest.raises(StoreError, match="another index service"):
+        Store(tmp_path / "store", "test")
+    store.close()
+    _open(tmp_path)
+
+
+def test_a_store_that_could_not_be_opened_is_not_held(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/files.lance").write_text("in the way")
+    with pytest.raises(STORE_ERRORS):
+        Store(tmp_path / "store", "test")
+    (tmp_path / "store/files.lance").unlink()
+    _open(tmp_path)
+
+
+def test_a_generation_in_use_is_not_forgotten_however_old(tmp_path):
+    old = [Store(tmp_path / name, "test") for name in ("in-use", "left")]
+    for generation in old:
+        os.utime(generation.folder, (1, 1))
+    old[1].close()
+    upkeep.forget(_open(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in-use", "store"]
 
 
 def test_tidying_keeps_the_answers_and_takes_back_the_disk(tmp_path):

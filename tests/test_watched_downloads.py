@@ -2,9 +2,13 @@
 
 import errno
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.sources import SourceError, run_watched
@@ -43,6 +47,31 @@ def test_a_child_that_stalls_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
         run_watched(
             child("print('found', flush=True); import time; time.sleep(60)"), tmp_path, lambda _: None
         )
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_ends_with_its_starter(tmp_path: Path, number: int):
+    """A slow download, under a starter that ends as a host does: killed, or told to."""
+    download = child("import os,time; open('pid','w').write(str(os.getpid())); time.sleep(60)")
+    starter = f"""
+import pathlib, signal
+from engine.host import end_early
+from engine.sources import run_watched
+signal.signal(signal.SIGTERM, end_early)
+run_watched({download!r}, pathlib.Path({str(tmp_path)!r}), print)
+"""
+    with subprocess.Popen(child(starter), stderr=subprocess.DEVNULL) as started:
+        pid = int(wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
+        started.send_signal(number)
+    wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+def wait_for(condition, timeout_s: float = 20.0):
+    deadline = time.monotonic() + timeout_s
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout_s} s"
+        time.sleep(0.02)
+    return result
 
 
 def test_a_child_on_a_full_disk(tmp_path: Path):

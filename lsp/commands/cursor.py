@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 from rich.live import Live
@@ -22,7 +23,7 @@ from indexer.exclusions import why_file_excluded
 from indexer.messages import Pack, PackRequest, TokenizerRef
 from lsp.commands.repository import open_root
 from lsp.completion import Completion, complete
-from lsp.documents import Snapshot
+from lsp.documents import Snapshot, offset_at, position_at
 from lsp.engines import Engine, NoEngine, choose_profile, configured, embedded
 from lsp.settings import EngineSettings, Settings
 from lsp.terminal import EXIT_EMPTY, Place, Report, err, fail, out, print_json, progress, root_of, run
@@ -48,29 +49,39 @@ def snapshot_of(place: Place) -> tuple[Snapshot, int]:
     from indexer.syntax import language_of
 
     try:
-        text = place.file.read_bytes().decode("utf-8")
+        text = place.file.read_bytes().decode("utf-8-sig")  # a byte order mark is no character of the text
     except FileNotFoundError:
         fail(f"{place.file} does not exist")
     except UnicodeDecodeError:
         fail(f"{place.file} is not UTF-8")
     except OSError as error:
         fail(f"{place.file} cannot be read: {error.strerror}")
-    why = why_file_excluded(place.file, root_of(place.file))
+    try:
+        why = why_file_excluded(place.file, root_of(place.file))
+    except OSError as error:
+        fail(f"whether {place.file} may be read cannot be told: {error}")
     if why is not None:
         fail(f"{place.file} is never shown to a model: {why}", EXIT_EMPTY)
-    lines = text.splitlines(keepends=True) or [""]
-    if text.endswith("\n"):
-        lines.append("")
-    if place.line >= len(lines) or place.character > len(lines[place.line].rstrip("\r\n")):
-        where = f"{place.line + 1}:{place.character + 1}"
-        fail(f"{place.file} has no position {where}; it has {len(lines)} lines")
-    offset = sum(map(len, lines[: place.line])) + place.character
+    offset = offset_at(text, place.line, place.character, "utf-32")
+    if position_at(text, offset, "utf-32") != (place.line, place.character):
+        _refuse(place, text)
     path = str(place.file)
     return Snapshot(place.file.as_uri(), path, language_of(path), 1, text), offset
 
 
+def _refuse(place: Place, text: str) -> NoReturn:
+    """Says where the file ends, or the line."""
+    lines = position_at(text, len(text), "utf-32")[0] + 1
+    asked = f"{place.file} has no position {place.line + 1}:{place.character + 1}"
+    if place.line >= lines:
+        fail(f"{asked}: it has {lines} lines")
+    longest = position_at(text, offset_at(text, place.line, len(text), "utf-32"), "utf-32")[1]
+    fail(f"{asked}: the last column of line {place.line + 1} is {longest + 1}")
+
+
 def run_context(place: Place, *, budget: int | None, model: str | None, as_json: bool) -> None:
-    document, _ = snapshot_of(place)
+    document, offset = snapshot_of(place)
+    line, character = position_at(document.text, offset, "utf-32")
 
     async def ask() -> Pack:
         with progress(not as_json) as report:
@@ -81,8 +92,8 @@ def run_context(place: Place, *, budget: int | None, model: str | None, as_json:
             request = PackRequest(
                 path=str(place.file),
                 text=document.text,
-                line=place.line,
-                character=place.character,
+                line=line,
+                character=character,
                 budget=profile.default_budget if budget is None else budget,
                 tokenizer=TokenizerRef(str(tokenizer)),
                 root=str(root_of(place.file)),
@@ -150,19 +161,19 @@ def run_complete(
         settings = msgspec.structs.replace(settings, engine=foreign)
 
     async def write() -> Completion:
-        with progress(not as_json) as report:
-            engine = await _engine(settings, report)
-            client = None
-            if with_context:
-                client, _ = await open_root(root_of(place.file), report)
-        try:
+        async with AsyncExitStack() as held:
+            with progress(not as_json) as report:
+                engine = await _engine(settings, report)
+                held.push_async_callback(engine.endpoint.close)
+                client = None
+                if with_context:
+                    client, _ = await open_root(root_of(place.file), report)
+                    held.push_async_callback(client.close)
             return await _streamed(document, offset, client, engine, settings, shown=not as_json)
-        finally:
-            await engine.endpoint.close()
-            if client is not None:
-                await client.close()
 
     completion = run(write(), EXPECTED)
+    for note in completion.notes:
+        err.print(f"[yellow]{escape(note)}[/]")
     if as_json:
         names = ("text", "completion_tokens", "prompt_tokens", "cached_tokens", "ttft_s", "total_s", "reason")
         print_json({name: getattr(completion, name) for name in names})

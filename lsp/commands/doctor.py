@@ -50,9 +50,13 @@ def git() -> Finding:
     if path is None:
         remedy = "install git: ignore rules are then git's own, not an imitation"
         return Finding("git", "warning", "not found", remedy)
-    done = subprocess.run(
-        [path, "--version"], capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        remedy = "mend or reinstall git: until then ignore rules are an imitation of its own"
+        return Finding("git", "warning", f"{path} does not work: {error}", remedy)
     return Finding("git", "ok", done.stdout.strip())
 
 
@@ -124,7 +128,12 @@ def model() -> Finding:
 
 
 def engines() -> Finding:
-    running = list_engines()
+    try:
+        running = list_engines()
+    except EnginePathError:
+        return Finding(
+            "engine host", "error", "cannot be looked for", "mend the runtime folder first, see above"
+        )
     failed = [engine for engine in running if engine.state == "failed"]
     if failed:
         return Finding("engine host", "error", failed[0].reason, "mend it, then: foreword engine start")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -11,12 +13,21 @@ from rich.table import Table
 
 from engine.client import EngineRequestError, SGLangEndpoint
 from engine.launcher import EngineError, EngineInfo, ensure_engine, list_engines, stop_engine
+from engine.paths import EnginePathError
 from engine.profiles import Choice, ProfileError, choose, find, measure
-from lsp.terminal import EXIT_EMPTY, err, fail, out, print_json, progress, run
+from lsp.terminal import EXIT_EMPTY, err, fail, out, print_json, progress, run, size
 
 START_TIMEOUT_S = 3600.0
 """The first start downloads half a gigabyte; the bar shows that it moves."""
 STOP_TIMEOUT_S = 30.0
+
+NOT_FOR_PEOPLE = ("server", "model_hash", "done", "total")
+"""Of a host's file: what the server tells has rows of its own, the rest is for programs (`--json`)."""
+LABELS = {"rss_bytes": "memory", "uptime_s": "uptime"}
+NOTHING: tuple[object, ...] = ("", None, [], {})
+
+EXPECTED = (EngineError, EnginePathError, ProfileError)
+"""What can go wrong outside Foreword; each message is for a person."""
 
 
 def chosen(model: str | None) -> Choice:
@@ -38,7 +49,7 @@ def run_start(model: str | None, *, as_json: bool) -> None:
 
             return await ensure_engine(choice.profile, on_progress=on_progress, timeout_s=START_TIMEOUT_S)
 
-    info = run(start(), (EngineError,))
+    info = run(start(), EXPECTED)
     if as_json:
         print_json(_public(info))
         return
@@ -47,12 +58,12 @@ def run_start(model: str | None, *, as_json: bool) -> None:
 
 
 def run_stop(model: str | None, *, as_json: bool) -> None:
-    names = [find(model).short] if model else [info.model for info in list_engines()]
-
     async def stop() -> dict[str, bool]:
-        return {name: await stop_engine(name, timeout_s=STOP_TIMEOUT_S) for name in names}
+        # A set: `stop_engine` ends a model's hosts of every version at once.
+        names = {find(model).short} if model else {info.model for info in list_engines()}
+        return {name: await stop_engine(name, timeout_s=STOP_TIMEOUT_S) for name in sorted(names)}
 
-    stopped = run(stop(), (EngineError,))
+    stopped = run(stop(), EXPECTED)
     if as_json:
         print_json(stopped)
         return
@@ -80,7 +91,7 @@ def run_status(*, as_json: bool) -> None:
     async def status() -> list[dict[str, Any]]:
         return [await _describe(info) for info in list_engines()]
 
-    engines = run(status(), (EngineError,))
+    engines = run(status(), EXPECTED)
     if as_json:
         print_json({"engines": engines, "would_choose": chosen(None).reason})
         return
@@ -90,13 +101,41 @@ def run_status(*, as_json: bool) -> None:
         return
     for engine in engines:
         table = Table(box=None, show_header=False, pad_edge=False)
-        for name, value in engine.items():
-            if isinstance(value, dict):
-                for inner, detail in value.items():
-                    table.add_row(inner, escape(str(detail)))
-            else:
-                table.add_row(name, escape(str(value)))
+        for name, value in _rows(engine):
+            table.add_row(LABELS.get(name, name.replace("_", " ")), escape(_shown(name, value)))
         out.print(table)
+
+
+def _rows(engine: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """What there is to say of one host: what its file says, then what its server tells beyond that."""
+    told: dict[str, Any] = engine.get("server", {})
+    for name, value in engine.items():
+        if name not in NOT_FOR_PEOPLE and value not in NOTHING:
+            yield name, value
+    for name, value in told.items():
+        if engine.get(name) != value and value not in NOTHING:
+            yield name, value
+
+
+def _shown(name: str, value: object) -> str:
+    """A value as a person reads it; its name says of what it is."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        if name.endswith("_bytes"):
+            return size(value)
+        if name.endswith(("_rate", "_usage")):
+            return f"{value:.1%}"
+        if name == "uptime_s":
+            return str(timedelta(seconds=round(value)))
+        if name == "started_at":
+            return datetime.fromtimestamp(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        if name == "pid":
+            return str(value)
+        return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}"
+    if isinstance(value, list | dict):
+        return msgspec.json.encode(value).decode()
+    return str(value)
 
 
 def _public(info: EngineInfo) -> dict[str, Any]:
