@@ -91,7 +91,8 @@ async def complete(
     root: str | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Completion:
-    """What belongs at `offset` of `snapshot`. `on_text` gets the text so far each time it has grown.
+    """What belongs at `offset` of `snapshot`. `on_text` gets the text so far each time it has
+    changed, the line under way included; what is still growing may be taken back.
 
     Raises EngineRequestError when the engine fails. Trouble with the index costs the context, not the
     completion. Cancelling this ends the request in the engine.
@@ -245,8 +246,9 @@ async def _write(
                 answer.decision = trimmer.feed(chunk.text)
             else:
                 answer.decision = trimmer.finish(chunk.text, cut=chunk.finished == "length")
-            if on_text is not None and answer.decision.text != shown:
-                shown = answer.decision.text
+            now = answer.decision.text if answer.decision.done else answer.decision.shown
+            if on_text is not None and now != shown:
+                shown = now
                 on_text(shown)
             late = clock() - answer.first_at > settings.wait_s
             if answer.decision.done or (late and answer.decision.text):

@@ -79,6 +79,8 @@ class Decision(msgspec.Struct, frozen=True):
     done: bool
     replaced: int = 0
     why: str = ""
+    shown: str = ""
+    """`text` and the line under way, for a reader who watches; what is still growing may be taken back."""
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -124,7 +126,7 @@ class Trimmer:
         """The stream is over; with `cut` it was ended by a limit, so that the last line is not whole."""
         decision = self._decide(written, ended=not cut)
         if decision.text or decision.why:
-            return msgspec.structs.replace(decision, done=True)
+            return msgspec.structs.replace(decision, done=True, shown="")
         why = "the model wrote no whole line within its limit" if cut else "the model had nothing to add"
         return msgspec.structs.replace(decision, done=True, why=why)
 
@@ -193,7 +195,7 @@ def _line(site: Site, noise: Cleaned) -> Decision:
     if len(line) > MAX_LINE_CHARS or circles(line):
         return Decision("", True, why="the model repeats itself")
     if not newline and not noise.ended:
-        return Decision("", False)
+        return Decision("", False, shown=fit(line, site.line_after)[0])
     text, replaced = fit(line, site.line_after)
     if is_blank(text):
         return Decision("", True, why="the line is complete")
@@ -234,7 +236,8 @@ def _block(site: Site, noise: Cleaned, body_for: Callable[[str], Body]) -> Decis
         return _decision(site, body, kept, "the model would end this block here")
     if growing is not None and (len(growing) > MAX_LINE_CHARS or circles(growing)):
         return _decision(site, body, kept, "the model repeats itself")
-    return _finished(site, body, kept, done=noise.ended)
+    decision = _finished(site, body, kept, done=noise.ended)
+    return msgspec.structs.replace(decision, shown="\n".join(kept if growing is None else [*kept, growing]))
 
 
 def _is_first(site: Site, index: int) -> bool:

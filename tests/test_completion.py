@@ -69,7 +69,9 @@ async def test_a_block_that_takes_too_long_is_what_is_whole_by_then() -> None:
 async def test_text_grows_as_it_is_told() -> None:
     told: list[str] = []
     await run("def f(a):\n    ▮\n", ScriptedEndpoint(BODY), on_text=told.append)
-    assert told == ["b = a", "b = a\n    return b"]
+    assert len(told) > 2
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(told))
+    assert told[-1] == "b = a\n    return b"
 
 
 async def test_a_cut_stream_without_a_line_says_why() -> None:
