@@ -237,7 +237,9 @@ def _block(site: Site, noise: Cleaned, body_for: Callable[[str], Body]) -> Decis
     if growing is not None and (len(growing) > MAX_LINE_CHARS or circles(growing)):
         return _decision(site, body, kept, "the model repeats itself")
     decision = _finished(site, body, kept, done=noise.ended)
-    return msgspec.structs.replace(decision, shown="\n".join(kept if growing is None else [*kept, growing]))
+    belongs = growing and not is_blank(growing) and not (kept and body.left_by(growing, False))
+    shown = "\n".join([*kept, growing]) if growing and belongs else decision.text
+    return msgspec.structs.replace(decision, shown=shown)
 
 
 def _is_first(site: Site, index: int) -> bool:
