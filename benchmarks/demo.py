@@ -24,7 +24,7 @@ from platformdirs import user_cache_path
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 PACKAGE, VERSION = "httpx", "0.28.1"
@@ -105,7 +105,7 @@ class Bars:
 
     def __init__(self) -> None:
         columns = (TextColumn("  {task.description}"), BarColumn(), TextColumn("{task.fields[message]}"))
-        self.bars = Progress(*columns, TimeElapsedColumn(), console=console)
+        self.bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self._tasks: dict[str | int, TaskID] = {}
         self._titles: dict[str | int, str] = {}
         self.partial: dict[str | int, Any] = {}
@@ -236,6 +236,9 @@ def main() -> None:
         texts = {place: cut(repository, place) for place in PLACES}
         done = asyncio.run(drive(repository, texts))
     console.print(f"[dim]{time.perf_counter() - began:.0f} s in all[/]")
+    console.print(
+        "[dim]The engine stays for half an hour after its last request: .venv/bin/foreword engine stop[/]"
+    )
     raise SystemExit(0 if done else 1)
 
 

@@ -89,11 +89,10 @@ async def idle(seconds: float) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def _ready(status: dict[str, Any]) -> bool:
+    """Whether all work is done: the engine answers and every chunk has its vector."""
     roots = status["index"].get("roots") or []
-    vectors = all(root["vectors"] >= root["chunks"] for root in roots) or "sentence" not in str(
-        status["index"]
-    )
-    return status["engine"]["state"] == "ready" and bool(roots) and vectors
+    whole = all(root["state"] == "ready" and root["vectors"] >= root["chunks"] for root in roots)
+    return status["engine"]["state"] == "ready" and bool(roots) and whole
 
 
 def main() -> None:
