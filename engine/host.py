@@ -82,11 +82,13 @@ class Record:
         self._write()
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Note progress; fast repetitions of one stage are left out."""
+        """Note progress with the weights; fast repetitions of one stage are left out."""
         since_s = time.monotonic() - self._written_s
         if stage == self.info.stage and done < total and since_s < PROGRESS_INTERVAL_S:
             return
-        self.info = msgspec.structs.replace(self.info, stage=stage, done=done, total=total)
+        self.info = msgspec.structs.replace(
+            self.info, state="downloading", stage=stage, done=done, total=total
+        )
         self._write()
 
     def address(self, url: str, device: str, context_tokens: int) -> None:
@@ -125,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
                 model=profile.short,
                 model_hash=profile.weights.sha256 if profile.weights else "",
                 device=options.device or "",
-                state="downloading",
+                state="loading",  # until there is something to fetch: see `Record.progress`
             ),
             lock,
         )

@@ -189,18 +189,16 @@ def _spawn(model_short: str, host_arguments: tuple[str, ...]) -> _Child:
 
 
 def _why_it_ended(model_short: str, child: _Child, code: int) -> str:
-    child.output.seek(0)
-    said = child.output.read().decode(errors="replace").splitlines()
+    """The host's own reason; where it gave none, what it said last."""
+    first, log = f"The engine for {model_short} did not start.", f"Its log: {_log(model_short)}"
     failed = read_file(json_path(model_short, foreword_version()))
     if failed is not None and failed.pid == child.process.pid and failed.state == "failed":
-        reason = failed.reason
-    elif code < 0:
-        reason = f"It was killed by {signal.Signals(-code).name}."
-    else:
-        reason = f"It ended with code {code}."
+        return f"{first} {failed.reason}\n{log}"
+    end = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    child.output.seek(0)
+    said = child.output.read().decode(errors="replace").splitlines()
     lines = said or _last_lines(_log(model_short))
-    first = f"The engine for {model_short} did not start. {reason}"
-    return "\n".join([first, *lines[-LOG_LINES:], f"Its log: {_log(model_short)}"])
+    return "\n".join([f"{first} It {end}.", *lines[-LOG_LINES:], log])
 
 
 def _log(model_short: str) -> Path:

@@ -55,7 +55,7 @@ class OpenAIEndpoint:
         out by its own template (context segments are then left out); else the prompt's raw text goes as it
         is."""
         base = url.rstrip("/").removesuffix("/v1")
-        self.name = f"the server with {model} at {shown(base)}"
+        self.name = f"the server with {model} at {shown(base)}" if model else f"the server at {shown(base)}"
         self.context_tokens = context_tokens
         self.limits = [*LIMITS]
         if takes_suffix:

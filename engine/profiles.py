@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -34,6 +36,9 @@ GPU_STATIC_SHARE = 0.85
 """Share of a GPU's memory for weights and KV cache; the rest is for activations and CUDA graphs."""
 GPU_MIN_KV_TOKENS = 32_768
 """A GPU that holds the weights but less context than this is no better than the small model."""
+
+
+NONE_RUNS: Mapping[str, Device] = MappingProxyType({})
 
 
 class FimTokens(msgspec.Struct, frozen=True):
@@ -211,11 +216,20 @@ def find(name: str) -> Profile:
     )
 
 
-def choose(machine: Machine, wanted: Profile | None = None) -> Choice:
-    """The best model for the machine, or `wanted` where it can run at all. Raises ProfileError."""
+def choose(
+    machine: Machine, wanted: Profile | None = None, running: Mapping[str, Device] = NONE_RUNS
+) -> Choice:
+    """The best model for the machine, or `wanted` where it can run at all. Raises ProfileError.
+
+    `running` has the device of each model, by short name, that a host of this user runs already: it needs no
+    further memory, and the free memory does not tell that it fits.
+    """
     if wanted is not None:
         return _asked_for(machine, wanted)
     for profile in PROFILES.values():
+        if profile.short in running:
+            why = f"{_title(profile)} runs here already, one host for all editors of this user"
+            return Choice(profile, why, running[profile.short])
         device = _device(machine, profile)
         if device is not None:
             return Choice(profile, f"{_found(machine)}, {_needs(profile, device)}: {_title(profile)}", device)

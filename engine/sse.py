@@ -54,8 +54,9 @@ class Timeouts(msgspec.Struct, frozen=True):
 def http_client(url: str, key: str, timeouts: Timeouts) -> httpx.AsyncClient:
     """A client for one endpoint. Proxies of the environment are for other machines, never for this one.
     Connections are not limited: a prefill that waits must not hold back the request that cancels it.
-    A user and password in `url` are sent, and shown nowhere: httpx logs the addresses that it is given."""
-    address = httpx.URL(url)
+    A user and password in `url` are sent, and shown nowhere: httpx logs the addresses that it is given.
+    Raises EngineRequestError where `url` is none."""
+    address = _address(url)
     return httpx.AsyncClient(
         base_url=address.copy_with(userinfo=b""),
         auth=(address.username, address.password) if address.userinfo else None,
@@ -67,8 +68,23 @@ def http_client(url: str, key: str, timeouts: Timeouts) -> httpx.AsyncClient:
 
 
 def shown(url: str) -> str:
-    """The address as people, logs and status may see it: without what only the server should know."""
-    return str(httpx.URL(url).copy_with(userinfo=b"", query=None, fragment=None))
+    """The address as people, logs and status may see it: without what only the server should know. Raises
+    EngineRequestError where `url` is none."""
+    return str(_address(url).copy_with(userinfo=b"", query=None, fragment=None))
+
+
+def _address(url: str) -> httpx.URL:
+    """httpx itself takes what has no scheme, and fails at the first request as if the server had."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL()
+    if address.scheme in ("http", "https") and address.host:
+        return address
+    bare = url.rpartition("@")[2].partition("?")[0]
+    raise EngineRequestError(
+        "request", f"{bare!r} is no address of a server; it has to be a URL such as http://127.0.0.1:8000"
+    )
 
 
 async def get_json(http: httpx.AsyncClient, path: str, name: str) -> JsonObject:
@@ -214,9 +230,7 @@ def transport_error(name: str, error: httpx.HTTPError, *, started: bool) -> Engi
     """What a failed connection means for the person who reads it."""
     what = _brief(str(error) or type(error).__name__)
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
-        return EngineRequestError(
-            "unreachable", f"{name} cannot be reached ({what}); is it running? `foreword engine status` tells"
-        )
+        return EngineRequestError("unreachable", f"{name} cannot be reached ({what}); is it running?")
     if isinstance(error, httpx.TimeoutException):
         return EngineRequestError(
             "timeout", f"{name} did not answer in time ({what}); it may be overloaded or stuck"

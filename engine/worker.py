@@ -43,7 +43,7 @@ class StepRecorder:
     def after_step(self, _: None, scheduler: Any, batch: Any, __: Any) -> None:
         if batch.forward_mode.is_extend():
             self._count_prompts(batch)
-        self._write(scheduler)
+        self._write(scheduler, batch)
 
     def _count_prompts(self, batch: Any) -> None:
         """Each prompt once: at its last chunk, and not again when it had to make room and was read anew."""
@@ -53,10 +53,16 @@ class StepRecorder:
                 self._prompt_tokens += len(request.origin_input_ids)
                 self._cached_tokens += int(request.cached_tokens)
 
-    def _write(self, scheduler: Any) -> None:
-        chunked = scheduler.chunked_req is not None
-        waiting = len(scheduler.waiting_queue)
-        running = len(scheduler.running_batch.reqs) + waiting + chunked
+    def _write(self, scheduler: Any, step: Any = None) -> None:
+        """After a prefill its requests are in no other batch than that of the `step`, until the next one begins."""
+        batches = [
+            batch for batch in (scheduler.running_batch, scheduler.last_batch, step) if batch is not None
+        ]
+        held = {each.rid for batch in batches for each in batch.reqs if not each.finished()}
+        held |= {each.rid for each in scheduler.waiting_queue}
+        if scheduler.chunked_req is not None:
+            held.add(scheduler.chunked_req.rid)
+        waiting, running = len(scheduler.waiting_queue), len(held)
         free = scheduler.token_to_kv_pool_allocator.available_size() + scheduler.tree_cache.evictable_size()
         self._page.write(
             Steps(

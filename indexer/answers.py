@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
 import psutil
 
 from indexer import launch
 from indexer.connection import Connection
-from indexer.contents import STORE_ERRORS
+from indexer.contents import STORE_ERRORS, explain
 from indexer.embedding import Embedding, EmbeddingUnavailable
 from indexer.indexing import Report
 from indexer.live import TextCache
@@ -119,14 +120,19 @@ class Answers:
 
     async def _open(self, request: OpenRoot, connection: Connection, report: Report) -> RootStatus:
         root = self._roots.hold(request.root, connection)
-        root.retry()
+        root.retry(request.wait_vectors)
         if request.wait or request.wait_vectors:
             root.listeners.add(report)
             try:
                 await root.settled(request.wait_vectors)
             finally:
                 root.listeners.discard(report)
-        return await self._root_status(root)
+        status = await self._root_status(root)
+        if request.wait_vectors and root.no_vectors:
+            return msgspec.structs.replace(
+                status, note="; ".join(filter(None, (status.note, root.no_vectors)))
+            )
+        return status
 
     async def _root_status(self, root: Root) -> RootStatus:
         try:
@@ -246,7 +252,7 @@ class Answers:
             store = await self._store()
             folder, size = str(store.folder), await asyncio.to_thread(_size_of, store.folder)
         except STORE_ERRORS as failed:
-            folder, size = f"cannot be opened: {failed}", 0
+            folder, size = f"cannot be opened: {explain(failed)}", 0
         return ServiceStatus(
             version=launch.own_version(),
             pid=os.getpid(),

@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from collections.abc import Iterable
 
 import msgspec
 
+from indexer import paths
 from indexer.imports import Import
 from indexer.tags import Tag
 
 STORE_ERRORS = (RuntimeError, OSError, ValueError)
 """What LanceDB raises for a full, read-only or damaged disk."""
 
+_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+"""What LanceDB's errors hold of the system's own, which has no number there."""
+
+_SOURCE_PLACE = re.compile(r",? \S+\.rs:\d+.*")
+"""Where in its own source a store's error comes from."""
+
+_ERROR_CHARACTERS = 300
+"""The store's errors go on with its own call stack."""
+
 _imports = msgspec.msgpack.Decoder(list[Import])
 
 
 class StoreError(RuntimeError):
     """The store cannot be used; the message says why and what to do."""
+
+
+def explain(failed: Exception) -> str:
+    """One of STORE_ERRORS in a sentence for a person."""
+    said = str(failed)
+    if any(full in said for full in _FULL):
+        return (
+            f"the disk of {paths.store_folder()} is full: free some space, or set XDG_CACHE_HOME to a folder on "
+            "a larger disk"
+        )
+    return _SOURCE_PLACE.sub("", (said or type(failed).__name__).splitlines()[0])[:_ERROR_CHARACTERS]
 
 
 class ManifestEntry(msgspec.Struct, frozen=True, gc=False):

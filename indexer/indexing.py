@@ -127,15 +127,27 @@ class Pass:
                 whole.append((file.path, file.facts, file.mtime_ns))
         if not whole:
             return
-        stored = await asyncio.to_thread(self._store.write, [facts for _, facts, _ in whole])
         upserts = {path: ManifestEntry(facts.key, facts.size, mtime) for path, facts, mtime in whole}
-        await self._commit(upserts, stored, [])
+
+        def write() -> list[StoredContent]:
+            # on one thread, which goes on when this pass is cancelled: no content is left that no manifest names
+            stored = self._store.write([facts for _, facts, _ in whole])
+            self._store.write_manifest(self._root, upserts, [])
+            return stored
+
+        self._committed(upserts, await asyncio.to_thread(write), [])
 
     async def _commit(
         self, upserts: dict[str, ManifestEntry], contents: Sequence[StoredContent], gone: Sequence[str]
     ) -> None:
         if upserts or gone:
             await asyncio.to_thread(self._store.write_manifest, self._root, upserts, gone)
+        self._committed(upserts, contents, gone)
+
+    def _committed(
+        self, upserts: dict[str, ManifestEntry], contents: Sequence[StoredContent], gone: Sequence[str]
+    ) -> None:
+        if upserts or gone:
             self._live.update(upserts, gone, contents)
             self.changed += len(upserts) + len(gone)
         self._done += len(upserts)

@@ -52,7 +52,7 @@ def _admitted(root: Root, overlays: Mapping[str, OverlayDocument]) -> dict[str, 
 
 def _notes(root: Root) -> list[str]:
     if root.error:
-        return [root.error]
+        return [f"{root.path} is not indexed: {root.error}"]
     if not root.ready:
         done, total = root.progress
         return [f"the index is being built: {done} of {total} files are read"]

@@ -3,6 +3,7 @@ cursor?"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from indexer.view import IndexView
 
 SEARCH_HITS = 20
 """More hits than this are further from the cursor than they are worth."""
+
+SEARCH_TIMEOUT_S = 0.5
+"""What imports and names lead to is worth more than what a search adds: a slow one must not cost the pack."""
 
 SEARCH_SHARE = 0.875
 """Search fills the budget up to here; the rest waits for what a moving cursor adds at the end of a kept
@@ -126,7 +130,11 @@ async def _search(
         return []
     if not view.ready:
         return ["the index is still being built: search was not asked"]
-    for candidate in from_search(await view.search(around.query, SEARCH_HITS), own_path):
+    try:
+        hits = await asyncio.wait_for(view.search(around.query, SEARCH_HITS), SEARCH_TIMEOUT_S)
+    except TimeoutError:
+        return [f"the search took longer than {SEARCH_TIMEOUT_S} s and was left out"]
+    for candidate in from_search(hits, own_path):
         selection.take(candidate, limit)
     return []
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from indexer.contents import STORE_ERRORS
+from indexer.contents import STORE_ERRORS, explain
 from indexer.embedding import Embedding, EmbeddingUnavailable
 from indexer.exclusions import Exclusions
 from indexer.folders import folders_to_watch, git_folders, repository_name
@@ -37,9 +37,6 @@ _LISTINGS_PER_UPDATE = 3
 events."""
 
 _SKIPPED_EXAMPLES = 20
-
-_ERROR_CHARACTERS = 300
-"""The store's errors go on with its own call stack."""
 
 _SPARE_CONTENTS = 1_000
 """Contents of other branches and earlier saves stay in memory, so that coming back to them costs nothing."""
@@ -68,6 +65,8 @@ class Root:
         self.ready = False
         """Whether a whole pass has succeeded since this root was opened."""
         self.error = ""
+        self.no_vectors = ""
+        """Why the last attempt at vectors made none."""
         self._notes: dict[Literal["watching", "listing", "vectors"], str] = {}
         self.listeners: set[Report] = set()
         self._facilities = facilities
@@ -100,14 +99,14 @@ class Root:
         """Whoever read this path found it other than indexed; from any thread."""
         self._batcher.add(path)
 
-    def retry(self) -> None:
-        """Tries again after a failure."""
-        if self._state == "failed":
+    def retry(self, vectors: bool = False) -> None:
+        """Tries again after a failure; with `vectors`, also after one to make them."""
+        if self._state == "failed" or (vectors and self.no_vectors):
             self.changed(Changes(rescan=True))
 
     def broken(self, why: str) -> None:
         """No longer kept in step, through a fault of ours."""
-        self._state, self.error = "failed", f"{self.path} is not indexed: {why}"
+        self._state, self.error = "failed", why
         self._settled.set()
         self._vectors_settled.set()
 
@@ -198,12 +197,7 @@ class Root:
     def _fail(self, failed: Exception) -> None:
         _log.warning("indexing failed", exc_info=failed)
         self._state = "failed"
-        what = (
-            "the folder is gone"
-            if not self.path.is_dir()
-            else (str(failed) or type(failed).__name__).splitlines()[0][:_ERROR_CHARACTERS]
-        )
-        self.error = f"{self.path} is not indexed: {what}"
+        self.error = explain(failed) if self.path.is_dir() else "the folder is gone"
         self._vectors_settled.set()
 
     async def _load(self, store: Store) -> None:
@@ -307,25 +301,29 @@ class Root:
     async def _embed(self, store: Store) -> None:
         """Until no chunk of a living file is without its vector; then, or when that cannot be, `vectors`
         settle, unless a pass is under way: its end starts this again."""
-        self._notes["vectors"] = ""
+        self._notes["vectors"] = self.no_vectors = ""
         try:
             while self._vectors_wanted:
                 self._vectors_wanted = False
                 await self._fill(store)
         except EmbeddingUnavailable as unavailable:
             _log.warning("no vectors: %s", unavailable)
+            self.no_vectors = f"no vectors: {unavailable}"
         except STORE_ERRORS as failed:
             _log.warning("vectors are not stored", exc_info=failed)
-            self._notes["vectors"] = f"vectors cannot be stored: {failed}"
+            self._notes["vectors"] = f"vectors cannot be stored: {explain(failed)}"
         if self._settled.is_set():
             self._vectors_settled.set()
 
     async def _fill(self, store: Store) -> None:
         before = -1
-        while self._facilities.embedding.available:
+        embedding = self._facilities.embedding
+        while True:
             missing, total = await asyncio.to_thread(_without_vector, self.live, store)
             if not missing or len(missing) == before:
                 return
+            if not embedding.available:
+                raise EmbeddingUnavailable(embedding.problem)
             before = len(missing)
             have = total - len(missing)
             self._report("embedding", have, total)
@@ -333,7 +331,7 @@ class Root:
             def advance(done: int, have: int = have, total: int = total) -> None:
                 self._report("embedding", have + done, total)
 
-            await self._facilities.embedding.fill(store, missing, advance)
+            await embedding.fill(store, missing, advance)
             self._facilities.written()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import tempfile
 from pathlib import Path
 
 from indexer.root import Facilities, Root
@@ -13,6 +14,12 @@ _log = logging.getLogger(__name__)
 
 GRACE_S = 30.0
 """An editor that restarts finds its roots still watched."""
+
+_SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")
+"""Views of the running system, not files; with everything below."""
+
+_MEMORY_FOLDER = "/dev/shm"
+"""Where Linux keeps files in memory: a second temp folder, so projects may lie below it."""
 
 Holder = object
 
@@ -101,4 +108,28 @@ def _folder(root: str) -> Path:
         raise NoRoot(f"{root} is no folder that can be opened")
     if not os.access(path, os.R_OK | os.X_OK):
         raise NoRoot(f"{root} may not be read by this user")
+    why_not = why_no_project(path)
+    if why_not:
+        raise NoRoot(f"{root} is not opened: {why_not}; open the project's own folder")
     return path
+
+
+def why_no_project(path: Path) -> str:
+    """Why a folder without links in its path is too wide to be one project, else empty."""
+    if path == Path(path.anchor):
+        return "it holds the whole system"
+    if path in map(_resolved, (tempfile.gettempdir(), _MEMORY_FOLDER)):
+        return "it is the folder of everybody's temporary files"
+    if not path.is_relative_to(_MEMORY_FOLDER) and any(map(path.is_relative_to, _SYSTEM_FOLDERS)):
+        return "it shows the running system and holds no project"
+    try:
+        home = _resolved(Path.home())
+    except RuntimeError:  # this user has none
+        return ""
+    if path == home:
+        return "it is the home folder, with much more in it than one project"
+    return "it holds the home folder" if home.is_relative_to(path) else ""
+
+
+def _resolved(path: str | Path) -> Path:
+    return Path(os.path.realpath(path))

@@ -36,7 +36,8 @@ Where = Annotated[
 ]
 Folder = Annotated[Path, typer.Argument(help="The repository.", exists=True, file_okay=False)]
 Budget = Annotated[
-    int | None, typer.Option(min=0, help="Tokens of repository context; without it the profile's own.")
+    int | None,
+    typer.Option(min=0, help="Tokens of repository context; without it what a completion here would take."),
 ]
 
 
@@ -105,7 +106,9 @@ def complete(
     no_context: Annotated[
         bool, typer.Option("--no-context", help="Read nothing but the file itself.")
     ] = False,
-    budget: Budget = None,
+    prompt_tokens: Annotated[
+        int | None, typer.Option(min=256, help="Tokens of the whole prompt; without it the engine decides.")
+    ] = None,
     model: Model = None,
     url: Annotated[
         str | None, typer.Option(help="An OpenAI-compatible server instead of the embedded engine.")
@@ -116,9 +119,14 @@ def complete(
     """One completion at this cursor, streamed as it is written."""
     from lsp.commands.cursor import run_complete
 
-    place = parse_place(where)
     run_complete(
-        place, with_context=not no_context, budget=budget, model=model, url=url, key=key, as_json=as_json
+        parse_place(where),
+        with_context=not no_context,
+        prompt_tokens=prompt_tokens,
+        model=model,
+        url=url,
+        key=key,
+        as_json=as_json,
     )
 
 
@@ -155,5 +163,22 @@ def engine_status(as_json: Json = False) -> None:
 
 
 def main() -> None:
-    """The console script."""
-    app()
+    """The console script. What stdout does not take, a full disk or a closed pipe, ends it with status 1."""
+    import errno
+    import os
+    import sys
+
+    try:
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except OSError as error:
+        full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+        if error.filename is not None or error.errno not in (errno.EPIPE, *full):
+            raise
+        if error.errno != errno.EPIPE:
+            print(f"foreword: the output could not be written: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more on its way out
+        raise SystemExit(1) from None

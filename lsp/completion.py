@@ -122,6 +122,15 @@ async def complete(
     )
 
 
+def context_share(
+    snapshot: Snapshot, offset: int, settings: Settings, window: int, tokenizer: Tokenizer
+) -> int:
+    """Tokens of repository context that `complete` would ask for at this place; `window` is the model's."""
+    document = _with_preamble(snapshot)
+    place = place_at(document, offset + len(snapshot.preamble), settings.max_lines)
+    return _shares(place, settings.budget_tokens or DEFAULT_BUDGET_TOKENS, window, tokenizer).context
+
+
 def place_at(document: Snapshot, offset: int, max_lines: int) -> Place:
     """The place of a completion, and whether it is one for a block: never where code follows on the line."""
     from indexer.syntax import at_block_start, language_of  # parsers: only where something is completed

@@ -110,15 +110,23 @@ def offset_at(text: str, line: int, character: int, encoding: Encoding) -> int:
     end; inside one character it is that character's start."""
     if line < 0:
         return 0
+    start = line_start(text, line)
+    if start is None:
+        return len(text)
+    ending = _LINE_END.search(text, start)
+    end = len(text) if ending is None else ending.start()
+    return start + _points(text[start:end], max(0, character), encoding)
+
+
+def line_start(text: str, line: int) -> int | None:
+    """Where a line begins; None when the text has no such line."""
     start = 0
     for _ in range(line):
         ending = _LINE_END.search(text, start)
         if ending is None:
-            return len(text)
+            return None
         start = ending.end()
-    ending = _LINE_END.search(text, start)
-    end = len(text) if ending is None else ending.start()
-    return start + _points(text[start:end], max(0, character), encoding)
+    return start
 
 
 def position_at(text: str, offset: int, encoding: Encoding) -> tuple[int, int]:

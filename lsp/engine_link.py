@@ -186,10 +186,14 @@ def _expected(*, embedded: bool) -> tuple[type[Exception], ...]:
     started: it needs file locks that not every system has."""
     from engine.paths import EnginePathError
     from engine.profiles import ProfileError
+    from engine.sse import EngineRequestError
     from engine.tokens import TokenizerError
     from engine.weights import WeightsError
 
-    common = (NoEngine, EnginePathError, ProfileError, TokenizerError, WeightsError, OSError)
+    common = (
+        *(NoEngine, EnginePathError, EngineRequestError, ProfileError, TokenizerError, WeightsError),
+        OSError,
+    )
     if not embedded:
         return common
     from engine.launcher import EngineError

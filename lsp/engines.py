@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -15,7 +15,7 @@ from lsp.settings import EngineSettings
 if TYPE_CHECKING:
     from engine.endpoint import Endpoint
     from engine.hostfile import EngineInfo
-    from engine.profiles import Choice, Profile
+    from engine.profiles import Choice, Device, Profile
 
 START_TIMEOUT_S = 3600.0
 """The first start fetches half a gigabyte of weights; on a slow line that takes most of an hour."""
@@ -52,9 +52,23 @@ class NoEngine(Exception):
 def choose_profile(model: str) -> Choice:
     """The model asked for by name, or what fits this machine for `auto` or nothing. Blocks while the machine is
     measured. Raises ProfileError."""
+    from engine.hostfile import foreword_version, living_infos
     from engine.profiles import choose, find, measure
 
-    return choose(measure(), None if model in ("", "auto") else find(model))
+    if model not in ("", "auto"):
+        return choose(measure(), find(model))
+    version = foreword_version()
+    running: dict[str, Device] = {
+        info.model: cast("Device", info.device)
+        for info in living_infos()
+        if info.version == version and info.state in ("downloading", "loading", "ready")
+    }
+    return choose(measure(), running=running)
+
+
+def prompt_budget(profile: Profile, device: str) -> int:
+    """Tokens of a whole prompt where no setting says otherwise."""
+    return DEFAULT_BUDGET_TOKENS if device == "cpu" else profile.default_budget
 
 
 async def embedded(choice: Choice, on_progress: Callable[[EngineInfo], None]) -> Engine:
@@ -85,7 +99,7 @@ def _at_host(choice: Choice, info: EngineInfo) -> Engine:
         stop_ids=profile.stop_ids,
     )
     tokenizer = ModelTokenizer.from_file(ensure_tokenizer(profile))
-    budget = DEFAULT_BUDGET_TOKENS if info.device == "cpu" else profile.default_budget
+    budget = prompt_budget(profile, info.device)
     return Engine(endpoint, tokenizer, profile, info.device, budget, choice.reason, info.url, info.pid)
 
 

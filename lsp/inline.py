@@ -28,6 +28,7 @@ was replaced."""
 
 REPLACED = "a newer request took its place"
 CLOSED = "the document was closed"
+NO_SUCH_LINE = "there is no such line"
 
 
 class SelectedItem(msgspec.Struct, frozen=True):
@@ -69,22 +70,32 @@ class InlineCompletions:
         self._suggestions: dict[str, Suggestion] = {}
 
     async def answer(
-        self, snapshot: Snapshot | None, offset: int, selected: SelectedItem | None = None
+        self, snapshot: Snapshot | None, offset: int | None, selected: SelectedItem | None = None
     ) -> Outcome:
-        """Cancelling this, or asking again for the same document, ends the request in the engine."""
+        """Cancelling this, or asking again for the same document, ends the request in the engine. `offset` is
+        None where the document has no such line."""
         outcome = await self._answer(snapshot, offset, selected)
         if not outcome.text:
             self.last_empty_reason = outcome.reason
         return outcome
 
     async def stream(
-        self, snapshot: Snapshot | None, offset: int, on_text: Callable[[str], None], *, with_context: bool
+        self,
+        snapshot: Snapshot | None,
+        offset: int | None,
+        on_text: Callable[[str], None],
+        *,
+        with_context: bool,
     ) -> Completion:
         """One completion of the model's, told while it grows; nothing remembered answers in its place."""
         if snapshot is None:
             return Completion(text="", reason="the document is not open")
         key = key_of(snapshot.uri)
-        said = await self._ask(key, snapshot, offset, with_context=with_context, on_text=on_text)
+        if offset is None:
+            self._end(key, REPLACED)
+            said = NO_SUCH_LINE
+        else:
+            said = await self._ask(key, snapshot, offset, with_context=with_context, on_text=on_text)
         completion = Completion(text="", reason=said) if isinstance(said, str) else said
         if not completion.text:
             self.last_empty_reason = completion.reason
@@ -102,11 +113,15 @@ class InlineCompletions:
             older.ended_because = why
             older.task.cancel()
 
-    async def _answer(self, snapshot: Snapshot | None, offset: int, selected: SelectedItem | None) -> Outcome:
+    async def _answer(
+        self, snapshot: Snapshot | None, offset: int | None, selected: SelectedItem | None
+    ) -> Outcome:
         if snapshot is None:
             return Outcome(reason="the document is not open")
         key = key_of(snapshot.uri)
         self._end(key, REPLACED)
+        if offset is None:
+            return Outcome(reason=NO_SUCH_LINE)
         asked, start, end = snapshot, offset, offset
         if selected is not None:
             taken = accepted(snapshot, offset, selected.start, selected.end, selected.text)
@@ -187,9 +202,12 @@ class InlineCompletions:
             with self._engine.using(engine):
                 return await self._complete(engine, index, why_not, snapshot, offset, root, on_text)
         except EngineRequestError as failed:
+            why = str(failed)
+            if failed.fault == "unreachable" and engine.pid is not None:
+                why += " `foreword engine status` tells"
             if failed.fault in GONE_FAULTS:
-                self._engine.lost(engine, str(failed))
-            return str(failed)
+                self._engine.lost(engine, why)
+            return why
 
     def _index_for(self, root: str | None) -> tuple[IndexClient | None, str]:
         """The index to ask, or None and why there is none."""

@@ -8,11 +8,16 @@ from importlib.metadata import version
 from typing import Any, cast
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException
+from pygls.exceptions import (
+    JsonRpcException,
+    JsonRpcInvalidParams,
+    JsonRpcInvalidRequest,
+    JsonRpcMethodNotFound,
+)
 from pygls.lsp.server import LanguageServer
 from pygls.uris import from_fs_path
 
-from lsp.documents import Change, Snapshot, offset_at, position_at
+from lsp.documents import Change, Snapshot, line_start, offset_at, position_at
 from lsp.engine_link import EngineLink
 from lsp.index_link import IndexLink
 from lsp.inline import InlineCompletions, Outcome, SelectedItem
@@ -23,6 +28,8 @@ from lsp.workspace import CODE_CELL, Cell, NotOpen, Workspace
 
 PARENT_WATCH_S = 3.0
 """How often the editor's process is looked for; normally the end of stdin tells sooner."""
+
+CLIENTS_MISTAKES = (JsonRpcInvalidParams, JsonRpcInvalidRequest, JsonRpcMethodNotFound)
 
 NOTEBOOKS = types.NotebookDocumentSyncOptions(
     notebook_selector=[types.NotebookDocumentFilterWithNotebook(notebook="*")], save=False
@@ -218,11 +225,19 @@ class ForewordServer(LanguageServer):
             outcome = await self.completions.answer(None, 0)
         else:
             item = None if selected is None else self._selected(snapshot, selected)
-            outcome = await self.completions.answer(snapshot, self._offset(snapshot, position), item)
+            offset = self.cursor(snapshot, position.line, position.character)
+            outcome = await self.completions.answer(snapshot, offset, item)
         if not outcome.text and outcome.reason != self._last_logged_reason:
             self.log_info(f"No completion: {outcome.reason}")
         self._last_logged_reason = outcome.reason
         return outcome
+
+    def cursor(self, snapshot: Snapshot, line: int, character: int) -> int | None:
+        """The offset of a client position, None when there is no such line. Beyond the line's end it is that
+        end, as the protocol asks."""
+        if line_start(snapshot.text, line) is None:
+            return None
+        return offset_at(snapshot.text, line, character, self.documents.encoding)
 
     def range_of(self, snapshot: Snapshot, start: int, end: int) -> types.Range:
         return types.Range(self._position(snapshot, start), self._position(snapshot, end))
@@ -251,7 +266,11 @@ class ForewordServer(LanguageServer):
             self.window_log_message(types.LogMessageParams(type=kind, message=message))
 
     def report_server_error(self, error: Exception, source: Any) -> None:
-        """An error of our own, told in the client's log and on stderr; pygls would pop it up at the user."""
+        """An error of our own, told in the client's log and on stderr; pygls would pop it up at the user. A
+        request that was wrong has been answered as such: a word in the log is enough."""
+        if isinstance(error, CLIENTS_MISTAKES):
+            self.log_warning(f"Refused a request: {error}")
+            return
         log.error("an error of the server itself", exc_info=error)
         self._log(types.MessageType.Error, f"An error of the server itself: {type(error).__name__}: {error}")
 

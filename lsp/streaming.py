@@ -9,7 +9,6 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
 from lsp.completion import Completion
-from lsp.documents import offset_at
 from lsp.wire import on_wire
 
 if TYPE_CHECKING:
@@ -49,18 +48,16 @@ async def streamed_completion(server: ForewordServer, params: object) -> dict[st
         if token is not None:
             server.progress(types.ProgressParams(token=token, value={"text": text}))
 
-    offset = 0
-    if snapshot is not None:
-        where = request.position
-        offset = offset_at(snapshot.text, where.line, where.character, server.documents.encoding)
+    where = request.position
+    offset = None if snapshot is None else server.cursor(snapshot, where.line, where.character)
     completion = await server.completions.stream(
         snapshot, offset, told, with_context=request.repository_context
     )
     answer = _told(completion)
-    if snapshot is not None and completion.text:
+    if snapshot is not None and offset is not None and completion.text:
         end = offset + completion.replaced
-        where = server.range_of(snapshot, offset, end)
-        answer["range"] = {name: _plain(edge) for name, edge in (("start", where.start), ("end", where.end))}
+        span = server.range_of(snapshot, offset, end)
+        answer["range"] = {name: _plain(edge) for name, edge in (("start", span.start), ("end", span.end))}
     return answer
 
 

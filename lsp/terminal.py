@@ -53,14 +53,19 @@ def absolute(path: str | Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 — pathlib would follow links or keep `..`
 
 
+REPOSITORY_MARKS = (".git", ".hg")
+PROJECT_MARKS = ("pyproject.toml", "package.json", "go.mod", "Cargo.toml", "pom.xml", "CMakeLists.txt")
+
+
 def root_of(file: Path) -> Path:
-    """The folder that counts as the file's repository: the nearest one above it with a `.git`, else the current
-    folder when the file lies below it, else the file's own folder."""
-    for folder in file.parents:
-        if (folder / ".git").exists():
-            return folder
-    here = Path.cwd()
-    return here if file.is_relative_to(here) else file.parent
+    """The folder that counts as the file's repository: the nearest one above it that is a repository, else the
+    nearest with a project's file, else its own folder. Never a folder merely because one stands in it: that may
+    be a home folder with everything below."""
+    for marks in (REPOSITORY_MARKS, PROJECT_MARKS):
+        for folder in file.parents:
+            if any((folder / mark).exists() for mark in marks):
+                return folder
+    return file.parent
 
 
 def size(count: float) -> str:

@@ -122,6 +122,11 @@ class RawClient:
         messages = [each for each in self.notifications if each["method"] == "window/logMessage"]
         return "\n".join(each["params"]["message"] for each in messages)
 
+    def logged_as(self, kind: int) -> list[str]:
+        """Messages of one type of the protocol: 1 is an error, 2 a warning."""
+        told = [each["params"] for each in self.notifications if each["method"] == "window/logMessage"]
+        return [each["message"] for each in told if each["type"] == kind]
+
     async def _read(self) -> None:
         assert self.process.stdout is not None
         while header := await self.process.stdout.readline():

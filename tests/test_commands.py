@@ -15,7 +15,7 @@ from misbehaving import Exchange, served
 
 from lsp.commands.cursor import snapshot_of
 from lsp.commands.engine import _shown
-from lsp.terminal import parse_place, size
+from lsp.terminal import parse_place, root_of, size
 
 FOREWORD = Path(sys.executable).with_name("foreword")
 TIMEOUT_S = 60
@@ -96,6 +96,38 @@ def test_errors_are_one_sentence(
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("command", [("--version",), ("doctor", "--json"), ("doctor",)])
+def test_output_that_cannot_be_written(home: dict[str, str], command: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [FOREWORD, *command],
+            env=home,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == "foreword: the output could not be written: No space left on device\n"
+
+
+def test_a_pipe_that_nobody_reads(home: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [FOREWORD, "doctor", "--json"],
+        env=home,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
 @pytest.mark.parametrize("command", [("engine", "status"), ("engine", "stop"), ("engine", "start")])
 def test_a_runtime_folder_that_is_open_to_others(home: dict[str, str], command: tuple[str, ...]) -> None:
     folder = Path(home["XDG_RUNTIME_DIR"]) / "foreword"
@@ -156,3 +188,19 @@ def test_what_a_host_tells_is_shown_for_people(name: str, value: object, shown: 
 @pytest.mark.parametrize(("count", "shown"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB")])
 def test_sizes(count: int, shown: str) -> None:
     assert size(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("marks", "file", "root"),
+    [
+        (["repo/.git/HEAD"], "repo/a/b.py", "repo"),
+        (["repo/.git/HEAD", "repo/web/package.json"], "repo/web/src/b.ts", "repo"),
+        (["web/package.json"], "web/src/b.ts", "web"),
+        ([], "somewhere/b.py", "somewhere"),
+    ],
+)
+def test_root_of_a_file(tmp_path: Path, marks: list[str], file: str, root: str) -> None:
+    for mark in marks:
+        (tmp_path / mark).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / mark).touch()
+    assert root_of(tmp_path / file) == tmp_path / root

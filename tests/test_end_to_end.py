@@ -16,6 +16,8 @@ from engine.launcher import read_engine
 pytestmark = pytest.mark.engine
 
 DEFAULT_MODEL = "qwen2.5-coder-0.5b"
+DEFAULT = {"model": DEFAULT_MODEL}
+"""Named, since what else runs on the machine must not decide which model a test is about."""
 SMALL = {"model": "smollm2-135m"}
 HEAVY_MODULES = {"torch", "sglang", "lancedb", "pyarrow", "transformers", "pandas", "sentence_transformers"}
 """What must never be in the server's process: it starts in a fraction of a second and holds little memory."""
@@ -59,7 +61,7 @@ def end_of(text: str) -> tuple[int, int]:
 
 
 async def test_completion_uses_a_symbol_of_another_file(engine_home, shop):
-    async with editor(shop) as one:
+    async with editor(shop, DEFAULT) as one:
         await one.ready()
         uri = one.open(shop / "shop" / "order.py")
         item = await one.completion(uri, *end_of(ORDER))
@@ -67,7 +69,7 @@ async def test_completion_uses_a_symbol_of_another_file(engine_home, shop):
         assert item.insert_text.startswith("net_price_for_customer(gross, customer_group")
         told = await one.status()
         assert "shop/pricing.py" in [segment["path"] for segment in told["lastCompletion"]["segments"]]
-    async with editor(shop, {"index": False}) as blind:
+    async with editor(shop, {**DEFAULT, "index": False}) as blind:
         await blind.until(lambda status: status["engine"]["state"] == "ready")
         uri = blind.open(shop / "shop" / "order.py")
         item = await blind.completion(uri, *end_of(ORDER))
@@ -76,7 +78,7 @@ async def test_completion_uses_a_symbol_of_another_file(engine_home, shop):
 
 async def test_unsaved_text_of_another_file_counts(engine_home, shop):
     """The model reads the living copy: a helper that was renamed a moment ago and not saved yet."""
-    async with editor(shop) as one:
+    async with editor(shop, DEFAULT) as one:
         await one.ready()
         one.open(shop / "shop" / "pricing.py", PRICING.replace("net_price_for_customer", "amount_due"))
         uri = one.open(shop / "shop" / "order.py")
@@ -87,7 +89,7 @@ async def test_unsaved_text_of_another_file_counts(engine_home, shop):
 
 async def test_streams_and_tells_what_was_read(engine_home, shop):
     """`foreword/completion`: partial results grow into the answer, which says what the model read."""
-    async with editor(shop) as one:
+    async with editor(shop, DEFAULT) as one:
         await one.ready()
         uri = one.open(shop / "shop" / "order.py")
         line, character = end_of(ORDER)
@@ -155,11 +157,9 @@ async def test_cancel_reaches_the_scheduler(engine_home, engine_host, tmp_path, 
     """Idle within one scheduler step of the abort's arrival, and the KV pool as free as before."""
     model = SMALL["model"]
     lines = 40 if moment == "decode" else 700
-    text = (
-        f"# {moment} {how}\n"
-        + "".join(f"value_{n} = compute({n * 7919})\n" for n in range(lines))
-        + "def run():\n"
-    )
+    # A body that goes on as it began: the model writes line after line of it, so that there is time to cancel.
+    body = "".join(f"    value_{n} = compute({n * 7919})\n" for n in range(lines))
+    text = f"# {moment} {how}\ndef run():\n{body}    "
     options = {**SMALL, "budgetTokens": 6000, "index": False}
     async with editor(tmp_path, options) as one:
         await one.until(lambda status: status["engine"]["state"] == "ready")
@@ -179,9 +179,14 @@ async def test_cancel_reaches_the_scheduler(engine_home, engine_host, tmp_path, 
             newer = await one.completion(uri, 1, 0)
             assert newer is None or newer.insert_text
             assert not (await asked.answer).items
-        after = await steps_when(model, lambda now: now["running"] == 0)
-        if moment != "before":
-            assert after["aborts"] > before["aborts"]
+        if moment == "before":  # nothing may have reached the engine, then there is nothing to abort
+            after = await steps_when(model, lambda now: now["running"] == 0)
+        else:
+
+            def aborted_and_idle(now: dict[str, int]) -> bool:
+                return now["aborts"] > before["aborts"] and now["idle_step"] >= 0 and now["running"] == 0
+
+            after = await steps_when(model, aborted_and_idle)
         if how == "cancel" and moment != "before":
             assert after["idle_step"] - after["last_abort_arrival_step"] <= 1
         assert after["kv_free_tokens"] == before["kv_free_tokens"]
@@ -190,7 +195,7 @@ async def test_cancel_reaches_the_scheduler(engine_home, engine_host, tmp_path, 
 
 
 async def test_modules_of_the_working_server(engine_home, shop):
-    async with editor(shop) as one:
+    async with editor(shop, DEFAULT) as one:
         await one.ready()
         uri = one.open(shop / "shop" / "order.py")
         assert await one.completion(uri, *end_of(ORDER)) is not None
@@ -213,7 +218,7 @@ def test_context_command(engine_home, shop):
 
     line, column = end_of(ORDER)
     where = f"{shop / 'shop' / 'order.py'}:{line + 1}:{column + 1}"
-    pack = json.loads(foreword("context", where, "--budget", "4096", "--json"))
+    pack = json.loads(foreword("context", where, "--model", DEFAULT_MODEL, "--budget", "4096", "--json"))
     assert pack["budget"] == 4096
     assert 0 < pack["tokens"] <= 4096
     tokenizer = ModelTokenizer.from_file(ensure_tokenizer(find(DEFAULT_MODEL)))
@@ -226,14 +231,30 @@ def test_context_command(engine_home, shop):
     assert [token for part in parts for token in tokenizer.encode(part)] == whole
     assert sum(segment["tokens"] for segment in pack["segments"]) == pack["tokens"]
     assert len(whole) + len(pack["segments"]) == pack["tokens"]
-    assert json.loads(foreword("context", where, "--budget", "10", "--json"))["tokens"] <= 10
+    nothing = foreword("context", where, "--model", DEFAULT_MODEL, "--budget", "10", "--json", code=3)
+    assert json.loads(nothing)["tokens"] == 0
+
+
+async def test_context_is_what_a_completion_reads(engine_home, shop):
+    """Without --budget, `context` takes what a completion takes at the same place."""
+    line, column = end_of(ORDER)
+    where = f"{shop / 'shop' / 'order.py'}:{line + 1}:{column + 1}"
+    pack = json.loads(foreword("context", where, "--model", DEFAULT_MODEL, "--json"))
+    async with editor(shop, DEFAULT) as one:
+        await one.ready()
+        uri = one.open(shop / "shop" / "order.py")
+        place = {"textDocument": {"uri": uri}, "position": {"line": line, "character": column}}
+        answer = await one.request("foreword/completion", place)
+    read = [(each["path"], each["startLine"] + 1, each["endLine"]) for each in answer["segments"]]
+    assert read == [(each["path"], each["start_line"], each["end_line"]) for each in pack["segments"]]
+    assert read
 
 
 def test_complete_command_reads_the_cache(engine_home, shop):
     line, column = end_of(ORDER)
     where = f"{shop / 'shop' / 'order.py'}:{line + 1}:{column + 1}"
-    first = json.loads(foreword("complete", where, "--json"))
-    second = json.loads(foreword("complete", where, "--json"))
+    first = json.loads(foreword("complete", where, "--model", DEFAULT_MODEL, "--json"))
+    second = json.loads(foreword("complete", where, "--model", DEFAULT_MODEL, "--json"))
     names = {"text", "completion_tokens", "prompt_tokens", "cached_tokens", "ttft_s", "total_s", "reason"}
     assert set(first) == set(second) == names
     assert first["text"] == second["text"] != ""

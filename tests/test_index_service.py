@@ -7,6 +7,7 @@ import os
 import resource
 import stat
 import struct
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -29,6 +30,7 @@ from indexer.messages import (
     frame,
     read_frame,
 )
+from indexer.roots import why_no_project
 from indexer.store import Store
 
 FILES = {
@@ -270,6 +272,48 @@ async def test_what_cannot_be_a_root_is_refused(root, said):
             await connected.open_root(root)
 
 
+def test_folders_too_wide_for_a_project_are_told_from_those_inside(tmp_path, monkeypatch):
+    home, temp = tmp_path / "users" / "ada", tmp_path / "temp"
+    for folder in (home, temp):
+        folder.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(home)
+    monkeypatch.setenv("HOME", str(tmp_path / "link"))
+    monkeypatch.setattr(tempfile, "tempdir", str(temp))
+    table = {
+        "/": "whole system",
+        "/proc": "running system",
+        "/proc/self": "running system",
+        "/sys": "running system",
+        "/dev": "running system",
+        "/dev/shm": "temporary files",
+        "/dev/shm/work": "",
+        temp: "temporary files",
+        temp / "work": "",
+        home: "home folder",
+        home.parent: "holds the home folder",
+        home / "work": "",
+        home.parent / "adam": "",
+    }
+    answers = {path: why_no_project(Path(path)) for path in table}
+    assert [path for path, said in table.items() if said not in answers[path]] == []
+    assert [path for path, said in table.items() if bool(said) != bool(answers[path])] == []
+
+
+async def test_a_link_to_the_home_folder_is_refused_with_what_to_do(tmp_path):
+    (tmp_path / "link").symlink_to(Path.home())
+    async with client() as connected:
+        with pytest.raises(IndexServiceError, match="open the project's own folder"):
+            await connected.open_root(str(tmp_path / "link"))
+
+
+async def test_vectors_that_cannot_be_made_are_explained_to_who_waits_for_them(tmp_path):
+    root = repository(tmp_path / "work", FILES)
+    async with client() as connected:
+        status = await connected.open_root(str(root), wait_vectors=True)
+        assert (status.state, status.vectors) == ("ready", 0)
+        assert status.note == "no vectors: switched off by FOREWORD_EMBEDDER=none"
+
+
 async def test_a_pack_outside_of_every_root_says_so(tmp_path):
     async with client() as connected:
         with pytest.raises(IndexServiceError, match="no open folder holds"):
@@ -336,7 +380,7 @@ async def test_a_store_that_cannot_be_made_is_said_and_survived(tmp_path):
     write(store, "a file where the store's folder should be\n")
     async with client() as connected:
         status = await connected.open_root(str(root), wait=True)
-        assert status.state == "failed" and "is not indexed" in status.error
+        assert status.state == "failed" and status.error
         assert (await connected.status()).store.startswith("cannot be opened")
         store.unlink()
         assert (await connected.open_root(str(root), wait=True)).state == "ready"
@@ -354,7 +398,7 @@ async def test_a_disk_that_takes_no_more_is_said_and_survived(tmp_path):
         pid = (await connected.status()).pid
         before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
         status = await connected.open_root(str(root), wait=True)
-        assert status.state == "failed" and "is not indexed" in status.error
+        assert status.state == "failed" and status.error
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
         again = await connected.open_root(str(root), wait=True)
         assert (again.state, again.files, again.symbols) == ("ready", 100, 5000)

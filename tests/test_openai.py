@@ -164,6 +164,29 @@ async def test_grammars_are_refused_rather_than_ignored():
     await server.close()
 
 
+async def test_a_server_whose_model_has_no_name():
+    server = OpenAIEndpoint("http://127.0.0.1:9", "", "", context_tokens=8192)
+    with pytest.raises(EngineRequestError) as caught:
+        await collect(server, PROMPT, Sampling(8))
+    await server.close()
+    assert str(caught.value).startswith("the server at http://127.0.0.1:9 cannot be reached (")
+    assert "foreword engine" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:9", "localhost:9/v1", "ftp://a", "http://", "http://a:b", "//a"]
+)
+def test_addresses_that_are_no_url(url):
+    with pytest.raises(EngineRequestError, match="has to be a URL such as http://"):
+        OpenAIEndpoint(url, "", "m", context_tokens=8192)
+
+
+def test_credentials_of_a_wrong_address_are_not_shown():
+    with pytest.raises(EngineRequestError, match="'host:9' is no address") as caught:
+        OpenAIEndpoint("user:pass@host:9?key=secret", "", "m", context_tokens=8192)
+    assert "pass" not in str(caught.value) and "secret" not in str(caught.value)
+
+
 @pytest.mark.engine
 async def test_real_completions_interface(engine_host):
     """SGLang's own OpenAI interface is a real server of this kind."""

@@ -7,7 +7,7 @@ import pytest
 
 from engine.launch import kv_tokens
 from engine.machine import MIB, cgroup_limits, measure, nvidia_gpus, parse_nvidia_smi
-from engine.profiles import GIB, PROFILES, Gpu, Machine, ProfileError, choose, find
+from engine.profiles import GIB, PROFILES, QWEN_SMALL, Gpu, Machine, ProfileError, choose, find
 
 H100 = Gpu("NVIDIA H100 80GB HBM3", 81_559 * MIB)
 A10 = Gpu("NVIDIA A10G", 23_028 * MIB)
@@ -157,3 +157,11 @@ def test_container_limits_version_1_seen_from_inside(tmp_path: Path):
 
 def test_no_control_groups(tmp_path: Path):
     assert list(cgroup_limits(tmp_path / "absent", tmp_path / "none")) == []
+
+
+def test_a_host_that_runs_already_is_used_though_memory_is_short_now():
+    """The second editor of the day: the first one's host holds the memory that the model needs."""
+    machine = Machine(cores=2, memory_bytes=8 * GIB, available_bytes=1 * GIB)
+    choice = choose(machine, running={QWEN_SMALL.short: "cpu"})
+    assert (choice.profile, choice.device) == (QWEN_SMALL, "cpu")
+    assert "runs here already" in choice.reason

@@ -119,6 +119,13 @@ async def test_vectors_find_what_words_do_not(root):
     assert (answer.hits[0].path, answer.hits[0].why, answer.note) == ("cache.py", "vector", "")
 
 
+async def test_what_is_far_from_a_question_without_sense_is_no_answer(root):
+    root.embed({"cache.py": 0, "path.py": 1})
+    near = [0.99, 0.1, *[0.0] * (VECTOR_DIMENSIONS - 2)]
+    assert [hit.path for hit in (await root.search("zzzqqq", vector=near)).hits] == ["cache.py"]
+    assert (await root.search("zzzqqq", vector=_direction(2))).hits == []
+
+
 async def test_vectors_weigh_more_than_words(root):
     root.embed({"cache.py": 0})
     hits = (await root.search("archive", vector=_direction(0))).hits

@@ -141,6 +141,33 @@ async def engine_ready(client: RawClient) -> None:
 
 
 @pytest.mark.parametrize("method", ["textDocument/inlineCompletion", "foreword/completion"])
+async def test_a_line_beyond_the_document_asks_no_model(client: RawClient, method: str) -> None:
+    """A character beyond its line is another matter: the protocol says that it is the line's end."""
+
+    async def broken(exchange: Exchange) -> None:
+        await exchange.answer(500, b"broken")
+
+    async with served(broken) as (url, exchanges):
+        await client.initialize({"index": False, "engine": {"kind": "openai", "url": url, "model": "m"}})
+        await engine_ready(client)
+        client.open("untitled:1", "x = 1\ny = ")
+        answer = await client.result(method, at("untitled:1", 2, 0))
+        assert not answer.get("items") and not answer.get("text")
+        assert (await client.status())["lastEmptyReason"] == "there is no such line"
+        assert not exchanges
+        await client.result(method, at("untitled:1", 1, 9999))
+        assert "y =<|fim_suffix|>" in exchanges[0].json["prompt"]
+
+
+async def test_an_address_that_is_no_url_is_told(client: RawClient) -> None:
+    await client.initialize(
+        {"index": False, "engine": {"kind": "openai", "url": "127.0.0.1:9", "model": "m"}}
+    )
+    await client.until(lambda: "has to be a URL such as" in client.logged())
+    assert (await client.status())["engine"]["state"] == "failed"
+
+
+@pytest.mark.parametrize("method", ["textDocument/inlineCompletion", "foreword/completion"])
 @pytest.mark.parametrize("how", ["cancel", "newer", "close", "cell closed"])
 async def test_what_nobody_waits_for_is_ended_at_the_model(client: RawClient, method: str, how: str) -> None:
     hung_up = asyncio.Event()
@@ -261,6 +288,7 @@ async def test_modules_are_told_for_debugging_only(tmp_path: Path) -> None:
         ("workspace/executeCommand", {"command": "unknown"}),
         ("textDocument/hover", {"textDocument": {"uri": "a"}, "position": {"line": 0, "character": 0}}),
         ("$/unknown", {}),
+        ("foreword/completion", {"textDocument": {"uri": "a"}}),
         ("foreword/unknown", {"a": {"jsonrpc": "2.0", "id": 9}}),
     ],
 )
@@ -271,6 +299,7 @@ async def test_every_request_is_answered(client: RawClient, method: str, params:
     assert answer["error"]["code"] in (-32601, -32602), answer
     assert answer["error"]["message"]
     assert (await client.status())["server"]["pid"]
+    assert not client.logged_as(1)
 
 
 @pytest.mark.parametrize(

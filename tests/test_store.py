@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from indexer import schema, upkeep
-from indexer.contents import STORE_ERRORS, ManifestEntry, StoreError
+from indexer import paths, schema, upkeep
+from indexer.contents import STORE_ERRORS, ManifestEntry, StoreError, explain
 from indexer.facts import FileFacts, content_key, facts_of
+from indexer.indexing import Pass
+from indexer.listing import ListedFile
+from indexer.live import LiveRoot
 from indexer.store import Store
+from indexer.workers import Workers
 
 _opened: dict[Path, Store] = {}
 
@@ -153,6 +160,53 @@ def test_what_nobody_needs_is_forgotten_and_the_rest_is_not(tmp_path, monkeypatc
     assert _open(tmp_path).known == {kept.key, _facts(3).key}
     assert store.manifest("/gone/away") == {}
     assert store.chunks.count_rows() == 2
+
+
+@pytest.mark.parametrize(
+    ("failed", "said"),
+    [
+        (
+            RuntimeError("lance error: LanceError(IO): No space left on device (os error 28), /x/io.rs:9:1"),
+            "full",
+        ),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "full"),
+        (
+            RuntimeError("lance error: File too large, /x/lance-io-7.0/src/local.rs:133:27\nstack"),
+            "too large",
+        ),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_the_disk_is_named_and_the_stores_own_source_is_not(failed, said):
+    sentence = explain(failed)
+    assert said in sentence and ".rs" not in sentence
+    assert (str(paths.store_folder()) in sentence and "XDG_CACHE_HOME" in sentence) == (said == "full")
+
+
+async def test_a_pass_that_is_abandoned_leaves_no_content_without_a_name(tmp_path, monkeypatch):
+    store, workers = _open(tmp_path), Workers()
+    (tmp_path / "a.py").write_text("def a():\n    pass\n")
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop, write = asyncio.get_running_loop(), store.write
+
+    def slowly(contents):
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(5)
+        return write(contents)
+
+    monkeypatch.setattr(store, "write", slowly)
+    work = Pass(tmp_path, LiveRoot({}, {}), store, workers, lambda *_: None)
+    running = asyncio.create_task(work.run([ListedFile("a.py", 18, 1, False)], []))
+    await begun.wait()
+    running.cancel()
+    go_on.set()
+    await asyncio.wait([running])
+    async with asyncio.timeout(5):
+        while not store.known:
+            await asyncio.sleep(0.01)
+        while set(store.known) != {entry.key for entry in store.manifest(str(tmp_path)).values()}:
+            await asyncio.sleep(0.01)
+    workers.stop()
 
 
 def test_a_vector_is_written_once_for_equal_texts(tmp_path):

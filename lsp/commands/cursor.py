@@ -22,14 +22,14 @@ from indexer.client import IndexClient, IndexServiceError
 from indexer.exclusions import why_file_excluded
 from indexer.messages import Pack, PackRequest, TokenizerRef
 from lsp.commands.repository import open_root
-from lsp.completion import Completion, complete
+from lsp.completion import Completion, Tokenizer, complete, context_share
 from lsp.documents import Snapshot, offset_at, position_at
-from lsp.engines import Engine, NoEngine, choose_profile, configured, embedded
+from lsp.engines import Engine, NoEngine, choose_profile, configured, embedded, prompt_budget
 from lsp.settings import EngineSettings, Settings
 from lsp.terminal import EXIT_EMPTY, Place, Report, err, fail, out, print_json, progress, root_of, run
 
 if TYPE_CHECKING:
-    from engine.profiles import Profile
+    from engine.profiles import Choice, Profile
 
 EXPECTED = (
     EngineError,
@@ -85,17 +85,22 @@ def run_context(place: Place, *, budget: int | None, model: str | None, as_json:
 
     async def ask() -> Pack:
         with progress(not as_json) as report:
-            profile = (await asyncio.to_thread(choose_profile, model or "")).profile
-            tokenizer = await asyncio.to_thread(_tokenizer_file, profile, report)
+            choice = await asyncio.to_thread(_profile_for_counting, model or "")
+            tokenizer, estimated = await asyncio.to_thread(_tokenizer, choice.profile, report)
+            if estimated:
+                err.print(f"[yellow]tokens are estimated: {escape(estimated)}[/]")
             client, _ = await open_root(root_of(place.file), report)
+        settings = Settings(budget_tokens=prompt_budget(choice.profile, choice.device))
+        window = choice.profile.context_native
+        share = await asyncio.to_thread(context_share, document, offset, settings, window, tokenizer)
         try:
             request = PackRequest(
                 path=str(place.file),
                 text=document.text,
                 line=line,
                 character=character,
-                budget=profile.default_budget if budget is None else budget,
-                tokenizer=TokenizerRef(str(tokenizer)),
+                budget=share if budget is None else budget,
+                tokenizer=TokenizerRef(str(tokenizer.file) if tokenizer.file else None),
                 root=str(root_of(place.file)),
             )
             return await client.pack(request)
@@ -105,11 +110,12 @@ def run_context(place: Place, *, budget: int | None, model: str | None, as_json:
     pack = run(ask(), EXPECTED)
     if as_json:
         print_json(_document(pack))
-        return
     for note in pack.notes:
         err.print(f"[yellow]{escape(note)}[/]")
     if not pack.segments:
         fail("the pack is empty", EXIT_EMPTY)
+    if as_json:
+        return
     for segment in pack.segments:
         span = f"{segment.path}:{segment.start_line + 1}-{segment.end_line}"
         out.print(
@@ -121,10 +127,23 @@ def run_context(place: Place, *, budget: int | None, model: str | None, as_json:
     out.print(f"{pack.tokens} of {pack.budget} tokens")
 
 
-def _tokenizer_file(profile: Profile, report: Report) -> Path:
-    from engine.weights import ensure_tokenizer
+def _profile_for_counting(model: str) -> Choice:
+    """The model that a completion would take; nothing is run here, so that too little memory is no obstacle."""
+    from engine.profiles import QWEN_SMALL, Choice
 
-    return ensure_tokenizer(profile, report)
+    try:
+        return choose_profile(model)
+    except ProfileError:
+        if model not in ("", "auto"):
+            raise
+        return Choice(QWEN_SMALL, "only its tokenizer is used", "cpu")
+
+
+def _tokenizer(profile: Profile, report: Report) -> tuple[Tokenizer, str]:
+    """The model's tokenizer, or an estimate and why."""
+    from engine.tokenizer_file import tokenizer_for
+
+    return tokenizer_for(profile, report)
 
 
 def _document(pack: Pack) -> dict[str, Any]:
@@ -148,14 +167,14 @@ def run_complete(
     place: Place,
     *,
     with_context: bool,
-    budget: int | None,
+    prompt_tokens: int | None,
     model: str | None,
     url: str | None,
     key: str,
     as_json: bool,
 ) -> None:
     document, offset = snapshot_of(place)
-    settings = Settings(model=model or "auto", budget_tokens=budget or 0)
+    settings = Settings(model=model or "auto", budget_tokens=prompt_tokens or 0)
     if url:
         foreign = EngineSettings(kind="openai", url=url, key=key, model=model or "")
         settings = msgspec.structs.replace(settings, engine=foreign)

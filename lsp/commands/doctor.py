@@ -19,7 +19,8 @@ from rich.table import Table
 
 from engine.launcher import list_engines
 from engine.paths import EnginePathError, models_folder, runtime_folder
-from engine.profiles import ProfileError, choose, measure
+from engine.profiles import ProfileError
+from lsp.engines import choose_profile
 from lsp.terminal import EXIT_FAILED, out, print_json
 
 DISK_NEEDED_BYTES = 4 * 1024**3
@@ -112,9 +113,10 @@ def embedder() -> Finding:
 
 
 def model() -> Finding:
-    machine = measure()
     try:
-        choice = choose(machine)
+        choice = choose_profile("auto")
+    except EnginePathError as error:
+        return Finding("model", "warning", f"not looked at: {error}")
     except ProfileError as error:
         return Finding(
             "model", "error", str(error), "configure engine.url to use a server on another machine"

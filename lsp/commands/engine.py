@@ -14,11 +14,10 @@ from rich.table import Table
 from engine.client import EngineRequestError, SGLangEndpoint
 from engine.launcher import EngineError, EngineInfo, ensure_engine, list_engines, stop_engine
 from engine.paths import EnginePathError
-from engine.profiles import Choice, ProfileError, choose, find, measure
+from engine.profiles import Choice, ProfileError, find
+from lsp.engines import START_TIMEOUT_S, choose_profile
 from lsp.terminal import EXIT_EMPTY, err, fail, out, print_json, progress, run, size
 
-START_TIMEOUT_S = 3600.0
-"""The first start downloads half a gigabyte; the bar shows that it moves."""
 STOP_TIMEOUT_S = 30.0
 
 NOT_FOR_PEOPLE = ("server", "model_hash", "done", "total")
@@ -33,8 +32,8 @@ EXPECTED = (EngineError, EnginePathError, ProfileError)
 def chosen(model: str | None) -> Choice:
     """The model asked for, or the one that fits this machine. Ends the command with the reason when none does."""
     try:
-        return choose(measure(), find(model) if model else None)
-    except ProfileError as error:
+        return choose_profile(model or "")
+    except (ProfileError, EnginePathError) as error:
         fail(str(error))
 
 
