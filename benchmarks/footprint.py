@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import platform
 import statistics
@@ -44,19 +45,33 @@ def machine() -> dict[str, Any]:
     }
 
 
-def ours(server_pid: int, status: dict[str, Any]) -> dict[str, list[psutil.Process]]:
-    """Every process of this run: server, index service and engine host, each with its children."""
-    roots = {"server": server_pid, "index": status["index"]["pid"], "engine": status["engine"]["pid"]}
-    trees: dict[str, list[psutil.Process]] = {}
-    for name, pid in roots.items():
-        process = psutil.Process(pid)
-        trees[name] = [process, *process.children(recursive=True)]
-    return trees
+def ours(server_pid: int, status: dict[str, Any]) -> dict[str, int]:
+    """The three processes of this run that have all others as their children."""
+    return {"server": server_pid, "index": status["index"]["pid"], "engine": status["engine"]["pid"]}
 
 
-def cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
+def tree(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process, its living children, and those that have ended meanwhile."""
+    seconds = 0.0
+    for process in tree(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            seconds += times.user + times.system + times.children_user + times.children_system
+    return seconds
+
+
+def private_bytes(pid: int) -> int:
+    """Memory that would be free without these processes: what they share among themselves counts once."""
+    total = 0
+    for process in tree(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.memory_full_info().pss
+    return total
 
 
 async def starts(count: int) -> list[float]:
@@ -71,18 +86,18 @@ async def starts(count: int) -> list[float]:
 
 
 async def idle(seconds: float) -> tuple[dict[str, float], dict[str, float]]:
-    """(share of a core, resident MB) by part, over an idle time after everything was ready."""
+    """(share of a core, proportional MB) by part, over an idle time after everything was ready."""
     editor = Editor()
     await editor.start(ROOT)
     try:
         status = await editor.until(_ready, lambda _: None, READY_TIMEOUT_S)
         await asyncio.sleep(SETTLE_S)
         assert editor.server_pid is not None
-        trees = ours(editor.server_pid, status)
-        before = {name: sum(map(cpu_seconds, tree)) for name, tree in trees.items()}
+        pids = ours(editor.server_pid, status)
+        before = {name: cpu_seconds(pid) for name, pid in pids.items()}
         await asyncio.sleep(seconds)
-        share = {name: (sum(map(cpu_seconds, tree)) - before[name]) / seconds for name, tree in trees.items()}
-        memory = {name: sum(p.memory_info().rss for p in tree) / 1e6 for name, tree in trees.items()}
+        share = {name: (cpu_seconds(pid) - before[name]) / seconds for name, pid in pids.items()}
+        memory = {name: private_bytes(pid) / 1e6 for name, pid in pids.items()}
         return share, memory
     finally:
         await editor.stop()
@@ -111,7 +126,7 @@ def main() -> None:
     figures += [
         Figure(f"idle_cpu_{name}", value, "cores", "", 1, value, value) for name, value in share.items()
     ]
-    figures += [Figure(f"rss_{name}_mb", value, "MB", "", 1, value, value) for name, value in memory.items()]
+    figures += [Figure(f"pss_{name}_mb", value, "MB", "", 1, value, value) for name, value in memory.items()]
     if arguments.json:
         print(msgspec.json.format(msgspec.json.encode({"machine": machine(), "figures": figures})).decode())
         return
