@@ -22,9 +22,8 @@ from client import Editor
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_TIMEOUT_S = 1800.0
-SETTLE_S = 15.0
-"""After the last work, children that are kept for a while (parsing, embedding) are still there; this lets the
-burst of the start pass, not their keep-alive."""
+SETTLE_S = 90.0
+"""After the last work: the children that parse and embed are kept for a minute, and the store is compacted."""
 
 
 class Figure(msgspec.Struct):
