@@ -205,8 +205,8 @@ def failures_told(record: Record) -> Generator[None]:
     try:
         yield
     except BaseException as error:
-        name = type(error).__name__
-        record.say("failed", str(error) or name)
+        told = error.strerror if isinstance(error, OSError) and not error.filename else str(error)
+        record.say("failed", told or type(error).__name__)
         raise
 
 

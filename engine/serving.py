@@ -41,9 +41,12 @@ def bind_local_port() -> socket.socket:
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         bound.bind(("127.0.0.1", 0))
-    except OSError:
+    except OSError as error:
         bound.close()
-        raise
+        raise OSError(
+            error.errno,
+            "no port of 127.0.0.1 is free for the engine; end a program that holds many, and try again",
+        ) from error
     return bound
 
 
