@@ -5,8 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import signal
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """A shell starts background jobs with SIGINT ignored, and children inherit that; a person's terminal does not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
