@@ -9,9 +9,18 @@ import asyncio
 from collections.abc import Callable
 
 from engine.guard import AsgiApp, Message, Receive, Scope, Send, response_messages
+from engine.workspaces import UNNAMED, Workspaces
+
+WORKSPACE_HEADER = b"x-foreword-workspace"
+"""A hash by which a client names the workspace that it asks for."""
+LONGEST_NAME = 128
+"""Bytes; whatever is longer is no hash."""
 
 _OPEN_WHILE_DRAINING = ("/foreword/", "/abort_request")
 """What must still work when new requests are refused: watching the host, and cancelling what runs."""
+
+_NOT_WORK = ("/foreword/host", "/foreword/steps", "/foreword/drain", "/abort_request")
+"""Whoever only looks, or cancels, does not share the cache."""
 
 LOOK_AT_FOLDER_S = 60
 """How often the host looks whether it can still be found: two system calls a minute, idle or not."""
@@ -40,6 +49,7 @@ class Attendance:
         self._clock = clock
         self._last_seen_s = clock()
         self._open_requests = 0
+        self.workspaces = Workspaces(clock)
         self._changed = asyncio.Event()
         self._drain_began_s: float | None = None
         self.draining = False
@@ -52,6 +62,8 @@ class Attendance:
         if self.draining and not scope["path"].startswith(_OPEN_WHILE_DRAINING):
             await refuse_draining(scope, receive, send)
             return
+        if self.ready and not scope["path"].startswith(_NOT_WORK):  # the host's own warm-up is nobody's
+            self.workspaces.seen(workspace_of(scope))
         self._open_requests += 1
         try:
             await self._app(scope, receive, send)
@@ -103,6 +115,14 @@ class Attendance:
         if idle_s >= self._idle_exit_s:
             return f"no request for {idle_s:.0f} s", 0
         return "", self._idle_exit_s - idle_s
+
+
+def workspace_of(scope: Scope) -> str:
+    """The name that the request carries, or that of all who give none."""
+    for name, value in scope.get("headers", ()):
+        if name.lower() == WORKSPACE_HEADER and len(value) <= LONGEST_NAME:
+            return value.decode("latin-1")
+    return UNNAMED
 
 
 async def refuse_draining(scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 import httpx
 import msgspec
 
-from engine.endpoint import Chunk, Endpoint, Generation, Sampling, collect
+from engine import token_body
+from engine.endpoint import Chunk, Endpoint, Generation, Priority, Sampling, collect, refuse_too_large
+from engine.faults import NO_SUCH_PATH
+from engine.probe import NO_ABORTS, kept_window, probe_sglang
+from engine.sglang_answer import SGLangAnswer
 from engine.sse import (
+    JSON,
     EngineRequestError,
     JsonObject,
     Timeouts,
+    drained,
     events,
     get_json,
     http_client,
-    message_in,
     shown,
 )
 
@@ -35,6 +39,7 @@ __all__ = [
     "Endpoint",
     "EngineRequestError",
     "Generation",
+    "Priority",
     "SGLangEndpoint",
     "Sampling",
     "Timeouts",
@@ -47,10 +52,13 @@ ABORT_TIMEOUT_S = 5.0
 ABORT_AGAIN_S = (0.2, 1.0)
 """SGLang forgets an abort for a request that it has not read yet. One that is cancelled before the server has
 answered with headers is therefore aborted again after these waits (a 256K-token body takes it about 0.1 s to
-read)."""
+read). Our own host remembers such an abort (`engine.superseded`)."""
 
 NEVER_STARTED = ("unreachable", "refused", "request", "busy", "draining", "aborted")
 """Faults after which the server holds nothing of the request that could be aborted."""
+
+WORKSPACE_HEADER = "X-Foreword-Workspace"
+"""Tells a host of ours which workspace asks, so that it can share its cache among them."""
 
 
 class SGLangEndpoint:
@@ -67,27 +75,44 @@ class SGLangEndpoint:
         context_tokens: int,
         stop_ids: tuple[int, ...] = (),
         timeouts: Timeouts | None = None,
+        workspace: str = "",
+        limits: Sequence[str] = (),
+        packs_ids: bool = False,
     ) -> None:
+        """`workspace` as of `introduce`; `limits` are those that the caller knows of; `packs_ids`: it is a host of
+        ours, which takes token ids as bytes (`engine.token_body`)."""
         self.name = f"the SGLang server with {model} at {shown(url)}"
-        self.context_tokens = context_tokens
-        self.limits: list[str] = []
+        self.model = model
+        self.context_tokens = self._configured_tokens = context_tokens
+        self.limits = [*limits]
+        self._known_limits = tuple(limits)
         self._stop_ids = stop_ids
         self._timeouts = timeouts or Timeouts()
         self._http = http_client(url, key, self._timeouts)
+        self.introduce(workspace)
         self._aborts: set[asyncio.Task[None]] = set()
+        self._takes_aborts = True
+        self._packs_ids = packs_ids
+
+    def introduce(self, workspace: str) -> None:
+        """Says for whom is asked from now on: a hash that names a workspace to a host of ours, and tells nothing
+        else; empty for nobody in particular."""
+        if workspace:
+            self._http.headers[WORKSPACE_HEADER] = workspace
+        else:
+            self._http.headers.pop(WORKSPACE_HEADER, None)
 
     async def generate(
         self, prompt: Prompt, params: Sampling, *, priority: int = 0
     ) -> AsyncGenerator[Chunk, None]:
-        """See `Endpoint.generate`."""
+        """See `Endpoint.generate`. A request that is given up before its body has left never reaches a
+        scheduler; after that it is aborted by its id, and its connection closed."""
+        refuse_too_large(self.name, prompt, params, self.context_tokens)
         # Of fixed length: SGLang aborts every request whose id begins with the one given.
         request_id = uuid.uuid4().hex
-        admitted = asyncio.Event()
-        body = self._body(request_id, prompt, params, priority)
-        answer = Answer(self.name)
-        stream = events(
-            self._http, "/generate", body, name=self.name, timeouts=self._timeouts, on_admitted=admitted.set
-        )
+        sent, admitted = asyncio.Event(), asyncio.Event()
+        answer = SGLangAnswer(self.name)
+        stream = self._stream(request_id, prompt, params, priority, sent, admitted)
         over = False
         try:
             async with aclosing(stream):
@@ -95,6 +120,9 @@ class SGLangEndpoint:
                     chunk = answer.take(document)
                     over = chunk.finished is not None
                     yield chunk
+                    if over:
+                        await drained(stream)
+                        return
             if not over:
                 raise EngineRequestError(
                     "dropped", f"{self.name} ended its answer before it was complete; ask again"
@@ -103,7 +131,7 @@ class SGLangEndpoint:
             over = over or error.fault in NEVER_STARTED
             raise
         finally:
-            if not over:
+            if sent.is_set() and not over and self._takes_aborts:
                 self._abort(request_id, again=not admitted.is_set())
 
     async def status(self) -> JsonObject:
@@ -114,7 +142,20 @@ class SGLangEndpoint:
         except EngineRequestError as error:
             if error.fault != "request":  # this is what a server is told to have that does not know the path
                 raise
-        return await get_json(self._http, "/model_info", self.name)
+        try:
+            return await get_json(self._http, "/model_info", self.name)
+        except EngineRequestError as error:
+            if error.status not in NO_SUCH_PATH:
+                raise
+        return await get_json(self._http, "/get_model_info", self.name)  # routers and older servers
+
+    async def probe(self) -> None:
+        """See `Probed.probe`."""
+        facts = await probe_sglang(self._http, self.name)
+        self._takes_aborts, self._packs_ids = facts.takes_aborts, facts.is_host
+        self.limits[:] = [*self._known_limits, *facts.missing]
+        self.context_tokens, limit = kept_window(self._configured_tokens, facts.window)
+        self.limits += limit
 
     async def close(self) -> None:
         """Waits for aborts that are under way (a few seconds at most) and closes the connections."""
@@ -124,20 +165,43 @@ class SGLangEndpoint:
             task.cancel()
         await self._http.aclose()
 
-    def _body(self, request_id: str, prompt: Prompt, params: Sampling, priority: int) -> bytes:
-        sampling: JsonObject = {
-            "max_new_tokens": params.max_tokens,
-            "temperature": params.temperature,
-            "top_p": params.top_p,
-            "stop": list(params.stop),
-            "stop_token_ids": list(self._stop_ids),
-            "skip_special_tokens": True,
-            "spaces_between_special_tokens": False,
-        }
-        if params.regex is not None:
-            sampling["regex"] = params.regex
-        if params.ebnf is not None:
-            sampling["ebnf"] = params.ebnf
+    async def _stream(
+        self,
+        request_id: str,
+        prompt: Prompt,
+        params: Sampling,
+        priority: int,
+        sent: asyncio.Event,
+        admitted: asyncio.Event,
+    ) -> AsyncGenerator[JsonObject, None]:
+        """The events of the answer, by the shorter way where there is one. `sent` and `admitted` tell how far it
+        has come."""
+        sampling = self._sampling(params)
+
+        def ask(path: str, body: bytes, media_type: str) -> AsyncGenerator[JsonObject, None]:
+            return events(
+                self._http,
+                path,
+                body,
+                name=self.name,
+                timeouts=self._timeouts,
+                media_type=media_type,
+                on_sent=sent.set,
+                on_admitted=admitted.set,
+            )
+
+        if self._packs_ids and prompt.ids:
+            head = token_body.TokenRequest(request_id, sampling, priority=priority)
+            packed = ask(token_body.PATH, token_body.encode(head, prompt.ids), token_body.MEDIA_TYPE)
+            try:
+                async with aclosing(packed):
+                    async for document in packed:
+                        yield document
+                return
+            except EngineRequestError as error:
+                if error.status not in NO_SUCH_PATH:
+                    raise
+            self._packs_ids = False  # a host of another version
         request: JsonObject = {
             "rid": request_id,
             "stream": True,
@@ -148,7 +212,25 @@ class SGLangEndpoint:
             request["text"] = prompt.text
         else:
             request["input_ids"] = prompt.ids
-        return msgspec.json.encode(request)
+        async with aclosing(ask("/generate", msgspec.json.encode(request), JSON)) as plain:
+            async for document in plain:
+                yield document
+
+    def _sampling(self, params: Sampling) -> JsonObject:
+        sampling: JsonObject = {
+            "max_new_tokens": params.max_tokens,
+            "temperature": params.temperature,
+            "top_p": params.top_p,
+            "top_k": params.top_k,
+            "repetition_penalty": params.repetition_penalty,
+            "stop": list(params.stop),
+            "stop_token_ids": list(self._stop_ids),
+            "skip_special_tokens": True,
+            "spaces_between_special_tokens": False,
+        }
+        grammars = {"regex": params.regex, "ebnf": params.ebnf, "json_schema": params.json_schema}
+        sampling |= {name: grammar for name, grammar in grammars.items() if grammar is not None}
+        return sampling
 
     def _abort(self, request_id: str, *, again: bool) -> None:
         """In a task of its own, so that whoever cancels need not wait."""
@@ -164,74 +246,16 @@ class SGLangEndpoint:
             if self._http.is_closed:
                 return  # all its connections were closed with it, and what ran over them ends by that
             try:
-                await self._http.post("/abort_request", json={"rid": request_id}, timeout=ABORT_TIMEOUT_S)
+                answered = await self._http.post(
+                    "/abort_request", json={"rid": request_id}, timeout=ABORT_TIMEOUT_S
+                )
             except httpx.HTTPError:
                 return  # Closing the connection, which came first, ends it on a server that is still there.
+            if answered.status_code in NO_SUCH_PATH:
+                self._no_aborts()
+                return
 
-
-class Answer:
-    """Puts the text of an answer together from SGLang's chunks.
-
-    By default each chunk holds the whole text and all ids so far; under `--incremental-streaming-output` only
-    what is new. A chunk with fewer ids than its count of completion tokens is of the second kind (SGLang
-    0.5.23, managers/tokenizer_manager.py: ids and count are cut at the same place), the first chunk is both.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._text = ""
-
-    def take(self, document: JsonObject) -> Chunk:
-        """Raises EngineRequestError where the chunk is an error or not what SGLang sends."""
-        if "error" in document:
-            said = message_in(document["error"]) or str(document["error"])
-            raise EngineRequestError("request", f"{self._name} gave up on the request: {said}")
-        try:
-            event = msgspec.convert(document, SGLangEvent)
-        except msgspec.ValidationError as error:
-            raise EngineRequestError(
-                "protocol", f"{self._name} sent a chunk that is not SGLang's: {error}"
-            ) from error
-        meta = event.meta_info
-        incremental = len(event.output_ids) < meta.completion_tokens
-        text = self._text + event.text if incremental else event.text
-        if meta.finish_reason is not None and self._text.startswith(text):
-            self._text = text  # a stop string was found across tokens, and what had been sent of it taken off
-        if not text.startswith(self._text):
-            raise EngineRequestError("protocol", f"{self._name} took back text that it had already sent")
-        reason = meta.finish_reason
-        if reason is not None and reason.type == "abort":
-            said = f": {reason.message}" if reason.message else ""
-            fault = "busy" if reason.status_code == HTTPStatus.SERVICE_UNAVAILABLE else "aborted"
-            raise EngineRequestError(fault, f"{self._name} aborted the request{said}")
-        chunk = Chunk(
-            text,
-            text[len(self._text) :],
-            meta.completion_tokens,
-            meta.prompt_tokens,
-            meta.cached_tokens,
-            None if reason is None else reason.type,
-        )
-        self._text = text
-        return chunk
-
-
-class FinishReason(msgspec.Struct):
-    type: str
-    message: str = ""
-    status_code: int | None = None
-
-
-class MetaInfo(msgspec.Struct):
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int = 0
-    finish_reason: FinishReason | None = None
-
-
-class SGLangEvent(msgspec.Struct):
-    """One chunk of `/generate` (SGLang 0.5.23, managers/tokenizer_manager.py)."""
-
-    text: str
-    meta_info: MetaInfo
-    output_ids: list[int] = []
+    def _no_aborts(self) -> None:
+        self._takes_aborts = False
+        if NO_ABORTS not in self.limits:
+            self.limits.append(NO_ABORTS)

@@ -6,14 +6,25 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
-from engine.sse import JsonObject
+from engine.faults import JsonObject, PromptTooLargeError
 
 if TYPE_CHECKING:
+    from engine.model import SamplingAdvice
     from engine.prompts import Prompt
+
+
+class Priority(IntEnum):
+    """Whose turn it is where requests wait for the same engine: the higher goes first."""
+
+    WARM_UP = -10
+    PREFETCH = -5
+    EDIT = 0
+    COMPLETION = 10
 
 
 class Sampling(msgspec.Struct, frozen=True):
@@ -27,6 +38,29 @@ class Sampling(msgspec.Struct, frozen=True):
     regex: str | None = None
     ebnf: str | None = None
     """Grammars that constrain decoding, at most one; endpoints that cannot say so in `limits`."""
+    json_schema: str | None = None
+    """The third kind of grammar: a JSON schema, as text."""
+    top_k: int = -1
+    """-1: all tokens."""
+    repetition_penalty: float = 1.0
+
+    @classmethod
+    def advised(
+        cls, advice: SamplingAdvice, *, max_tokens: int | None = None, stop: tuple[str, ...] = ()
+    ) -> Sampling:
+        """As the model's makers want it; `max_tokens` is at most theirs."""
+        return cls(
+            max_tokens=advice.max_tokens if max_tokens is None else min(max_tokens, advice.max_tokens),
+            stop=stop,
+            temperature=advice.temperature,
+            top_p=advice.top_p,
+            top_k=advice.top_k,
+            repetition_penalty=advice.repetition_penalty,
+        )
+
+    @property
+    def constrained(self) -> bool:
+        return not (self.regex is None and self.ebnf is None and self.json_schema is None)
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -84,6 +118,29 @@ class Endpoint(Protocol):
     async def status(self) -> JsonObject: ...
 
     async def close(self) -> None: ...
+
+
+class Probed(Endpoint, Protocol):
+    """An endpoint that can be looked at before it is trusted."""
+
+    @property
+    def model(self) -> str:
+        """The model's name there; empty where it is not known."""
+        ...
+
+    async def probe(self) -> None:
+        """Finds out what is there and what is missing, in `limits`, `model` and `context_tokens`. A few small
+        requests, never on a completion's way. Raises EngineRequestError where nothing answers or the key is
+        refused."""
+        ...
+
+
+def refuse_too_large(name: str, prompt: Prompt, params: Sampling, context_tokens: int) -> None:
+    """Before anything is sent. Raises PromptTooLargeError."""
+    if prompt.tokens + params.max_tokens > context_tokens:
+        raise PromptTooLargeError(
+            name, prompt_tokens=prompt.tokens, max_tokens=params.max_tokens, context_tokens=context_tokens
+        )
 
 
 async def collect(

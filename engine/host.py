@@ -1,8 +1,8 @@
 """The engine host: one detached process per user and model that owns SGLang, its weights and its KV pool.
 
-Run as `python -I -m engine.host --model SHORT`; it takes the model's lock for life, keeps `engine-….json`
-true, and leaves when nobody needs it. A second host of the same model and version ends at once with
-EXIT_LOCK_HELD.
+Run as `python -I -m engine.host --model SHORT [-- SGLANG_ARGUMENT…]`; it takes the model's lock for life,
+keeps `engine-….json` true, and leaves when nobody needs it. A second host of the same model and version ends
+at once with EXIT_LOCK_HELD.
 """
 
 from __future__ import annotations
@@ -138,35 +138,64 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -I -m engine.host", description=__doc__)
+    """The options; what stands after `--` is SGLang's, and comes out as `sglang`."""
+    given = sys.argv[1:] if arguments is None else arguments
+    ours, sglang = given, list[str]()
+    if "--" in given:
+        at = given.index("--")
+        ours, sglang = given[:at], given[at + 1 :]
+    parser = argparse.ArgumentParser(
+        prog="python -I -m engine.host",
+        description=__doc__,
+        epilog="What follows `--` is appended to SGLang's command line; its parser takes the last of two.",
+    )
     parser.add_argument("--model", required=True, help="short or full name of a profile")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="instead of what the machine suggests")
     parser.add_argument("--idle-exit-s", type=float, default=IDLE_EXIT_S, help="leave when idle for so long")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--folder", type=Path, help="serve these weights under the model's name; nothing is downloaded"
+    )
+    parser.add_argument("--window", type=int, help="tokens, instead of the model's own window")
+    options = parser.parse_args(ours)
+    if options.folder is not None:
+        options.folder = options.folder.resolve()  # the host leaves the folder that it was started in
+    options.sglang = sglang
+    return options
 
 
 def run(record: Record, options: argparse.Namespace) -> None:
     """Fetch weights, load the model, serve until unneeded."""
+    from engine.folder_profile import profile_of_folder
     from engine.launch import sglang_arguments, thread_environment, threads_for
     from engine.profiles import choose, find, measure
     from engine.serving import Serving, bind_local_port, serve
     from engine.steps import StepPage
+    from engine.turns import EDIT
+    from engine.vitals import FACTS_FILE, FACTS_PATH
     from engine.weights import ensure
 
     machine = measure()
     profile = find(options.model)
+    if options.folder is not None:
+        profile = profile_of_folder(profile, options.folder)
     device = options.device or choose(machine, profile).device
     bound = bind_local_port()
-    arguments = sglang_arguments(profile, ensure(profile, record.progress), device, machine)
+    folder = options.folder or ensure(profile, record.progress)
+    arguments = [
+        *sglang_arguments(profile, folder, device, machine, window=options.window),
+        *("--default-priority-value", str(EDIT)),  # SGLang's own default is the lowest number there is
+        *options.sglang,
+    ]
     if device == "cpu":
         os.environ.update(thread_environment(threads_for(machine, os.environ.get("FOREWORD_THREADS"))))
     os.environ["HF_HUB_OFFLINE"] = "1"  # the weights are here: nothing may wait for a hub
     # torch.distributed listens, though its group has one member
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    context = int(arguments[arguments.index("--context-length") + 1])
+    context = int(last_value(arguments, "--context-length"))
     record.address(f"http://127.0.0.1:{bound.getsockname()[1]}", device, context)
     record.say("loading")
     with private_scratch(stem(record.info.model, record.info.version)) as scratch:
+        os.environ[FACTS_PATH] = str(scratch / FACTS_FILE)
         page = scratch / "steps"
         StepPage.create(page)
         serve(
@@ -184,6 +213,17 @@ def run(record: Record, options: argparse.Namespace) -> None:
         )
     if record.info.state == "loading":
         raise RuntimeError("SGLang came up but its first generation failed; its error stands above.")
+
+
+def last_value(arguments: list[str], option: str) -> str:
+    """What SGLang's parser takes for `option`: the last of several, `--option VALUE` or `--option=VALUE`."""
+    value = ""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument == option:
+            value = following
+        elif argument.startswith(f"{option}="):
+            value = argument.partition("=")[2]
+    return value
 
 
 def end_early(_signal: int, _frame: object) -> NoReturn:

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.placement import STATIC_SHARE, gpu_bytes_needed, place
 from engine.profiles import RUNTIME_BYTES, Machine, Profile
+from engine.refusals import ELSEWHERE, UnsupportedModelError, refuse_without_gpu
+from engine.yarn import override_arguments
 
 CHUNK_TOKENS_CPU = 256
 """One prefill step; an abort and a new request wait for it: 0.3 to 0.6 s on one AMX core for the 0.5B
@@ -48,19 +51,20 @@ def thread_environment(threads: int) -> dict[str, str]:
     }
 
 
-def kv_tokens(profile: Profile, machine: Machine) -> int:
-    """Size of the KV pool on a CPU. Raises MemoryShortError where it would be too small to be of use."""
+def kv_tokens(profile: Profile, machine: Machine, window: int | None = None) -> int:
+    """Size of the KV pool on a CPU, for windows of the model's own size or of the configured one. Raises
+    MemoryShortError where it would be too small to be of use."""
+    window = window or profile.context_native
     beside_weights = max(0, machine.available_bytes - profile.weights_bytes)
-    window = profile.context_native * profile.kv_bytes_per_token
     room = max(
         # what `Profile.needed_bytes` counts on, as long as that is no more than the share of all there is
-        min(window, int(beside_weights * KV_SHARE_OF_AVAILABLE)),
+        min(window * profile.kv_bytes_per_token, int(beside_weights * KV_SHARE_OF_AVAILABLE)),
         int((beside_weights - RUNTIME_BYTES) * KV_SHARE_OF_AVAILABLE),
     )
-    tokens = min(KV_WINDOWS * profile.context_native, room // profile.kv_bytes_per_token)
-    if tokens < KV_MIN_TOKENS:
-        least_kv_bytes = KV_MIN_TOKENS * profile.kv_bytes_per_token
-        needed = profile.weights_bytes + least_kv_bytes / KV_SHARE_OF_AVAILABLE
+    tokens = min(KV_WINDOWS * window, room // profile.kv_bytes_per_token)
+    least = min(KV_MIN_TOKENS, window)
+    if tokens < least:
+        needed = profile.weights_bytes + least * profile.kv_bytes_per_token / KV_SHARE_OF_AVAILABLE
         raise MemoryShortError(
             f"{profile.short} needs {needed / 2**30:.1f} GiB of free memory and this machine has "
             f"{machine.available_bytes / 2**30:.1f} GiB. Close something, or use an engine elsewhere."
@@ -68,8 +72,15 @@ def kv_tokens(profile: Profile, machine: Machine) -> int:
     return tokens
 
 
-def sglang_arguments(profile: Profile, folder: Path, device: str, machine: Machine) -> list[str]:
-    """SGLang's command line, without the address and the key."""
+def sglang_arguments(
+    profile: Profile, folder: Path, device: str, machine: Machine, *, window: int | None = None
+) -> list[str]:
+    """SGLang's command line, without the address and the key.
+
+    `window` in tokens, where somebody configured one; past the model's own it turns YaRN on
+    (`engine.yarn.tells_extended` finds that in the result). Raises WindowError, MemoryShortError and
+    UnsupportedModelError.
+    """
     common = [
         *("--model-path", str(folder)),
         *("--served-model-name", profile.short),
@@ -77,18 +88,62 @@ def sglang_arguments(profile: Profile, folder: Path, device: str, machine: Machi
         "--sleep-on-idle",
         "--enable-priority-scheduling",
         "--enable-cache-report",
+        *(("--tool-call-parser", profile.tool_call_parser) if profile.tool_call_parser else ()),
+        *override_arguments(profile, window),
+        *profile.sglang_args,
     ]
     if device != "cpu":
-        return [*common, "--context-length", str(profile.context_native), *profile.sglang_args]
-    tokens = kv_tokens(profile, machine)
+        return [*common, *_gpu_arguments(profile, machine, window)]
+    if profile.needs_gpu:
+        raise UnsupportedModelError(
+            f"{profile.short} cannot run without a GPU: {profile.needs_gpu}. {ELSEWHERE}"
+        )
+    refuse_without_gpu(folder)
+    tokens = kv_tokens(profile, machine, window)
     return [
         *common,
         *("--device", "cpu"),
         *("--attention-backend", "foreword"),
         *("--sampling-backend", "pytorch"),
-        *("--context-length", str(min(profile.context_native, tokens))),
+        *("--context-length", str(_context(profile, tokens, window))),
         *("--max-total-tokens", str(tokens)),
         *("--max-running-requests", str(MAX_RUNNING_CPU)),
         *("--chunked-prefill-size", str(CHUNK_TOKENS_CPU)),
         "--disable-overlap-schedule",  # nothing to overlap with: the CPU is the device
     ]
+
+
+def _gpu_arguments(profile: Profile, machine: Machine, window: int | None) -> list[str]:
+    """How the model is laid over the machine's GPUs. Where none was found (another vendor's, say) the device was
+    asked for by name: SGLang sees for itself."""
+    placed = place(profile, machine.gpus, window=window)
+    if placed is None and machine.gpus:
+        largest = max(gpu.memory_bytes for gpu in machine.gpus)
+        raise MemoryShortError(
+            f"{profile.short} needs {gpu_bytes_needed(profile, profile.tensor_parallel[-1]) / 2**30:.1f} GiB on each "
+            f"of {profile.tensor_parallel[-1]} equal GPUs, and this machine has {len(machine.gpus)}, the largest "
+            f"of {largest / 2**30:.1f} GiB. Choose a smaller model, or use an engine elsewhere."
+        )
+    degree = placed.tensor_parallel if placed else profile.tensor_parallel[0]
+    room = placed.kv_tokens if placed else window or profile.context_native
+    groups = profile.expert_parallel(degree)
+    return [
+        *("--device", "cuda"),
+        *("--context-length", str(_context(profile, room, window))),
+        *("--mem-fraction-static", str(STATIC_SHARE)),
+        *(("--tp-size", str(degree)) if degree > 1 else ()),
+        *(("--ep-size", str(groups)) if groups > 1 else ()),
+    ]
+
+
+def _context(profile: Profile, pool_tokens: int, window: int | None) -> int:
+    """The longest prompt with its answer: the window, or what the KV pool holds where nobody named a window."""
+    if window is None:
+        return min(profile.context_native, pool_tokens)
+    if window > pool_tokens:
+        raise MemoryShortError(
+            f"A window of {window:,} tokens of {profile.short} takes "
+            f"{window * profile.kv_bytes_per_token / 2**30:.1f} GiB of KV cache, and this machine has room for "
+            f"{pool_tokens:,} tokens. Configure a window of at most that."
+        )
+    return window

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 NVIDIA_SMI_TIMEOUT_S = 5.0
 """It answers in well under a second; a driver in trouble can keep it for ever."""
+NO_ANSWER = "nvidia-smi is there but gives no answer, so no GPU is used: %s"
 MIB = 1024**2
 CGROUP_MOUNT = Path("/sys/fs/cgroup")
 CGROUP_OF_SELF = Path("/proc/self/cgroup")
@@ -24,6 +26,8 @@ CGROUP_OF_SELF = Path("/proc/self/cgroup")
 class Gpu(msgspec.Struct, frozen=True):
     name: str
     memory_bytes: int
+    compute_capability: float | None = None
+    """NVIDIA's number of what its cores can do, such as 8.9; None where the driver does not tell."""
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -57,19 +61,37 @@ def nvidia_gpus() -> list[Gpu]:
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
-    query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=NVIDIA_SMI_TIMEOUT_S, check=True)
+        return parse_nvidia_smi(_ask(program, "name,memory.total,compute_cap"))
+    except subprocess.CalledProcessError:  # a driver from before 2022 knows no such field
+        log.info("nvidia-smi does not tell the compute capability; models in FP8 are not chosen unasked")
     except (subprocess.SubprocessError, OSError) as error:
-        log.warning("nvidia-smi is there but gives no answer, so no GPU is used: %s", error)
+        log.warning(NO_ANSWER, error)
         return []
-    return parse_nvidia_smi(done.stdout)
+    try:
+        return parse_nvidia_smi(_ask(program, "name,memory.total"))
+    except (subprocess.SubprocessError, OSError) as error:
+        log.warning(NO_ANSWER, error)
+        return []
+
+
+def _ask(nvidia_smi: str, fields: str) -> str:
+    query = [nvidia_smi, f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
+    done = subprocess.run(query, capture_output=True, text=True, timeout=NVIDIA_SMI_TIMEOUT_S, check=True)
+    return done.stdout
 
 
 def parse_nvidia_smi(text: str) -> list[Gpu]:
-    """Lines of `NAME, MEBIBYTES`. A line without a number (`[N/A]` on shared-memory boards) is left out."""
-    rows = (line.rpartition(",") for line in text.splitlines())
-    return [Gpu(name.strip(), int(size) * MIB) for name, _, size in rows if size.strip().isdigit()]
+    """Lines of `NAME, MEBIBYTES` or `NAME, MEBIBYTES, CAPABILITY`. A line without a size (`[N/A]` on shared-memory
+    boards) is left out."""
+    return [gpu for line in text.splitlines() if (gpu := _parse_row(line)) is not None]
+
+
+def _parse_row(line: str) -> Gpu | None:
+    rest, _, last = line.rpartition(",")
+    capability = float(last) if re.fullmatch(r"\s*\d+\.\d+\s*", last) else None
+    name, _, size = (line if capability is None else rest).rpartition(",")
+    return Gpu(name.strip(), int(size) * MIB, capability) if size.strip().isdigit() else None
 
 
 def cgroup_limits(mount: Path, of_self: Path) -> Iterator[MemoryLimit]:

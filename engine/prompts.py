@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -23,6 +23,9 @@ from engine.window import Window, cut_suffix, cut_window
 
 if TYPE_CHECKING:
     from engine.profiles import Profile
+
+SEGMENT_TOKENS = 4
+"""Of a segment beside its text and path: the separator, a line break, and what cutting texts apart may cost."""
 
 CONTROL_TEXT = re.compile(
     r"<(?=\|(?:repo_name|file_sep|fim_\w+|endoftext|im_start|im_end)\|>"
@@ -53,6 +56,21 @@ class ContextSegment(msgspec.Struct, frozen=True):
     ids: list[int] = []
 
 
+class Sources(msgspec.Struct, frozen=True):
+    """What a prompt was laid out from beside its window and suffix: enough to lay it out for another model."""
+
+    repo_name: str
+    path: str
+    segments: Sequence[ContextSegment]
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 class Prompt(msgspec.Struct, frozen=True):
     """One completion prompt, ready for either kind of endpoint."""
 
@@ -70,6 +88,10 @@ class Prompt(msgspec.Struct, frozen=True):
     window_start_line: int
     tokens: int
     """Exact where `ids` are given, else an estimate."""
+    sources: Sources | None = None
+    messages: tuple[Message, ...] = ()
+    """The same request as a conversation, for endpoints that only chat; without it they ask for the completion
+    in words of their own (`engine.chat`)."""
 
 
 class Markers(msgspec.Struct, frozen=True):
@@ -114,7 +136,33 @@ def completion_prompt(
     all below the model's context is the caller's budget.
     """
     window, suffix = _cut_around(profile, tokenizer, before, after, max_window_tokens, max_suffix_tokens)
-    parts = list(_layout(profile, repo_name, segments, path, window.text, suffix))
+    return _prompt(profile, tokenizer, Sources(repo_name, path, segments), window, suffix)
+
+
+def relaid(prompt: Prompt, profile: Profile, tokenizer: Tokenizer, room: int) -> Prompt:
+    """The same request laid out for another model: its control tokens, its ids, and of the context the first
+    segments that fit into `room` tokens. A prompt that is no completion of ours comes back without ids."""
+    sources = prompt.sources
+    if sources is None:
+        return msgspec.structs.replace(prompt, ids=None)
+    window = Window(prompt.window, prompt.window_start_line, prompt.taken_off)
+    suffix = prompt.suffix if profile.fim is not None else ""
+    bare = _prompt(profile, tokenizer, msgspec.structs.replace(sources, segments=()), window, suffix)
+    left, kept = room - bare.tokens, 0
+    for segment in sources.segments:
+        left -= SEGMENT_TOKENS + tokenizer.count(segment.path) + tokenizer.count(segment.text)
+        if left < 0:
+            break
+        kept += 1
+    # Ids of another model's tokenizer are not this one's: each text is encoded anew.
+    segments = [ContextSegment(each.path, each.text) for each in sources.segments[:kept]]
+    fitting = msgspec.structs.replace(sources, segments=segments)
+    laid_out = _prompt(profile, tokenizer, fitting, window, suffix)
+    return msgspec.structs.replace(laid_out, messages=prompt.messages)
+
+
+def _prompt(profile: Profile, tokenizer: Tokenizer, sources: Sources, window: Window, suffix: str) -> Prompt:
+    parts = list(_layout(profile, sources.repo_name, sources.segments, sources.path, window.text, suffix))
     ids = _ids_of(parts, tokenizer) if tokenizer.has_ids else None
     return Prompt(
         ids=ids,
@@ -124,6 +172,7 @@ def completion_prompt(
         taken_off=window.taken_off,
         window_start_line=window.start_line,
         tokens=_count(parts, tokenizer) if ids is None else len(ids),
+        sources=sources,
     )
 
 

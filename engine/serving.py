@@ -27,7 +27,8 @@ import psutil
 from engine.attendance import Attendance
 from engine.guard import AsgiApp, Guard
 from engine.steps import StepPage
-from engine.vitals import host_status
+from engine.vitals import host_status, read_facts
+from engine.yarn import tells_extended
 
 WARM_UP_TIMEOUT_S = 300
 """The first batch makes kernels and threads; on a loaded machine that took a minute at most."""
@@ -82,10 +83,15 @@ def serve(serving: Serving) -> None:
     from sglang.srt.server_args import prepare_server_args
     from sglang.srt.utils.auth import add_api_key_middleware
 
+    from engine import early_aborts
+    from engine.superseded import Superseded
+    from engine.token_route import add_token_route
     from engine.worker import run_scheduler
 
     _on_child_failure[:] = [serving.on_child_failure]
+    early_aborts.heed_early_aborts(Superseded(time.monotonic))
     load_plugins()
+    early_aborts.check_applied()
     _ = current_platform.device_name  # choosing the platform makes its attention backend a known choice
     port: int = serving.bound.getsockname()[1]
     server_args: Any = prepare_server_args(serving.arguments)
@@ -119,7 +125,9 @@ def serve(serving: Serving) -> None:
             still_known=serving.still_known,
             on_draining=serving.on_draining,
         )
-        add_own_routes(app, attendance, StepPage(serving.page), server_args.served_model_name)
+        manager.signal_handler_class = functools.partial(Signals, attendance)
+        add_own_routes(app, attendance, serving, server_args.served_model_name)
+        add_token_route(app, manager.model_config.vocab_size)
         server = make_server(Guard(attendance, key=serving.key, port=port))
         app.router.lifespan_context = accompanied(app.router.lifespan_context, attendance, server)
         app.warmup_thread_kwargs = {
@@ -156,15 +164,25 @@ def make_server(app: AsgiApp) -> Any:
     )
 
 
-def add_own_routes(app: Any, attendance: Attendance, page: StepPage, model: str) -> None:
+def add_own_routes(app: Any, attendance: Attendance, serving: Serving, model: str) -> None:
     """`GET /foreword/host`, `GET /foreword/steps` and `POST /foreword/drain`, beside SGLang's routes."""
     from starlette.responses import Response
+
+    page = StepPage(serving.page)
+    extended = tells_extended(serving.arguments)
 
     async def steps() -> Response:
         return Response(msgspec.json.encode(page.read()), media_type="application/json")
 
     async def host() -> Response:
-        return Response(msgspec.json.encode(host_status(model, page.read())), media_type="application/json")
+        status = host_status(
+            model,
+            page,
+            live_workspaces=attendance.workspaces.live(),
+            facts=read_facts(serving.page.parent),
+            window_extended=extended,
+        )
+        return Response(msgspec.json.encode(status), media_type="application/json")
 
     async def drain() -> Response:
         attendance.drain()
@@ -238,15 +256,23 @@ def warm_up(manager: Any, attendance: Attendance, server: Any, key: str, server_
             time.sleep(CONNECT_RETRY_S)
     manager.server_status = ServerStatus.Up
     attendance.mark_ready()
-    manager.event_loop.call_soon_threadsafe(handle_signals, manager.event_loop, attendance)
     return True
 
 
-def handle_signals(loop: asyncio.AbstractEventLoop, attendance: Attendance) -> None:
-    """Replace the handlers that SGLang set with the first request: they look every five seconds, and leave no
-    word."""
-    loop.add_signal_handler(signal.SIGTERM, attendance.drain)
-    loop.add_signal_handler(signal.SIGQUIT, on_sigquit, signal.SIGQUIT, None)
+class Signals:
+    """In place of SGLang's handlers, which look every five seconds, and leave no word.
+
+    SGLang sets them with the first request, and so it calls these with `manager`.
+    """
+
+    def __init__(self, attendance: Attendance, manager: object) -> None:
+        self._attendance = attendance
+
+    def sigterm_handler(self) -> None:
+        self._attendance.drain()
+
+    def running_phase_sigquit_handler(self) -> None:
+        on_sigquit(signal.SIGQUIT, None)
 
 
 def end_children() -> None:

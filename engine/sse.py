@@ -1,46 +1,79 @@
 """Opens a streaming POST to an engine and gives its server-sent events one by one, with every fault named.
 
-Both kinds of endpoint stand on this. Time is bounded in three places: until the connection stands, until the
-first event, and between events; a prefill may take minutes, a gap between two tokens must not.
+All kinds of endpoint stand on this. Time is bounded in three places: until the connection stands, until the
+first event, and between events; a prefill may take minutes, a gap between two tokens must not. Size is bounded
+too: nothing that a server sends, however wrong, may fill the memory. What is read is a little more than the
+specification asks for (WHATWG HTML, section 9.2.6), since servers differ: several `data:` lines of one event,
+events without a blank line between them, a bare JSON object, a stream that ends without `[DONE]`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import httpx
 import msgspec
 
-Fault = Literal[
-    "unreachable", "refused", "busy", "draining", "timeout", "dropped", "protocol", "request", "aborted"
-]
-"""What kind of thing went wrong: `refused` is about keys, `request` about what was sent, `protocol` about
-what came back, `busy` passes by itself, `draining` does not (the host is leaving and has or wants a
-successor), `aborted` was ended by somebody else."""
+from engine.faults import (
+    EngineRequestError,
+    Fault,
+    JsonObject,
+    PromptTooLargeError,
+    brief,
+    message_in,
+    status_error,
+    transport_error,
+)
 
-MAX_ERROR_CHARACTERS = 300
-"""How much of a server's own words an error repeats."""
+__all__ = [
+    "EngineRequestError",
+    "Fault",
+    "JsonObject",
+    "PromptTooLargeError",
+    "Timeouts",
+    "drained",
+    "events",
+    "get_json",
+    "http_client",
+    "message_in",
+    "shown",
+]
+
+JSON = "application/json"
 
 STATUS_TIMEOUT_S = 5.0
 
 KEEPALIVE_S = 4.0
 """How long an idle connection is kept; SGLang's server closes its side after 5 s."""
 
+MAX_LINE_BYTES = 16 * 1024**2
+"""SGLang repeats the whole answer in each event: 65,536 tokens as text and as ids are about 1 MB."""
+
+MAX_BODY_BYTES = 4 * 1024**2
+"""Of an answer about a server itself; the longest lists of models have some hundred kilobytes."""
+
+MAX_ERROR_BYTES = 64 * 1024
+"""Of an error's body, of which only the first words are repeated."""
+
+ERROR_BODY_TIMEOUT_S = 5.0
+"""For the body of an error, once its status is known."""
+
+MAX_EVENT_LINES = 256
+"""Of one event; our servers send one each."""
+
+STREAM_KINDS = ("text/event-stream", "text/plain", "application/octet-stream")
+"""Content types under which servers stream events; some name none at all."""
+
+AFTER_LAST_S = 1.0
+"""For what a server sends after the last text: its figures, and the end of the stream."""
+
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-JsonObject = dict[str, Any]
-
-
-class EngineRequestError(Exception):
-    """A request to an engine failed. The text says what happened, to what, and what to do."""
-
-    def __init__(self, fault: Fault, message: str) -> None:
-        super().__init__(message)
-        self.fault: Fault = fault
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -55,8 +88,12 @@ def http_client(url: str, key: str, timeouts: Timeouts) -> httpx.AsyncClient:
     """A client for one endpoint. Proxies of the environment are for other machines, never for this one.
     Connections are not limited: a prefill that waits must not hold back the request that cancels it.
     A user and password in `url` are sent, and shown nowhere: httpx logs the addresses that it is given.
-    Raises EngineRequestError where `url` is none."""
+    Raises EngineRequestError where `url` is none, or the key cannot be sent."""
     address = _address(url)
+    if not key.isascii() or not key.isprintable():
+        raise EngineRequestError(
+            "refused", f"the key for {shown(url)} has characters that no header can carry; check the setting"
+        )
     return httpx.AsyncClient(
         base_url=address.copy_with(userinfo=b""),
         auth=(address.username, address.password) if address.userinfo else None,
@@ -91,14 +128,20 @@ async def get_json(http: httpx.AsyncClient, path: str, name: str) -> JsonObject:
     """The JSON object that a server answers to a question about itself. Raises EngineRequestError."""
     refuse_closed(http, name)
     try:
-        response = await http.get(path, timeout=STATUS_TIMEOUT_S)
+        async with asyncio.timeout(STATUS_TIMEOUT_S), http.stream("GET", path) as response:
+            body = await _some(response, MAX_BODY_BYTES)
+    except TimeoutError as error:
+        raise EngineRequestError(
+            "timeout",
+            f"{name} did not answer {path} within {STATUS_TIMEOUT_S:g} s; it may be overloaded or stuck",
+        ) from error
     except httpx.HTTPError as error:
         raise transport_error(name, error, started=False) from error
     if response.status_code != HTTPStatus.OK:
-        raise status_error(name, response, path)
+        raise status_error(name, response.status_code, response.headers, body, path)
     try:
-        return msgspec.json.decode(response.content, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EngineRequestError(
             "protocol", f"{name} answered {path} with no JSON object: {error}"
         ) from error
@@ -119,13 +162,16 @@ async def events(
     *,
     name: str,
     timeouts: Timeouts,
+    media_type: str = JSON,
+    on_sent: Callable[[], None] | None = None,
     on_admitted: Callable[[], None] | None = None,
 ) -> AsyncGenerator[JsonObject, None]:
     """The JSON documents of the answer's `data:` stream, up to `[DONE]`. Raises EngineRequestError for all
     else.
 
-    `on_admitted` is called when the server has answered with its headers. Closing the generator closes the
-    connection at once.
+    `on_sent` is called when the whole body has left: before that no server can run the request. `on_admitted`
+    is called when the server has answered with its headers. Closing the generator closes the connection at
+    once.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeouts.first_event_s
@@ -133,18 +179,18 @@ async def events(
     response: httpx.Response | None = None
     try:
         async with asyncio.timeout_at(deadline):
-            response = await _open(http, path, body, name)
+            response = await _open(http, path, body, media_type, name, on_sent)
         if on_admitted is not None:
             on_admitted()
-        lines = response.aiter_lines()
-        while True:
-            async with asyncio.timeout_at(deadline):
-                payload = await _next_payload(lines, name)
-            if payload is None:
-                return
-            yield payload
-            deadline = loop.time() + timeouts.between_events_s
-            late = f"{name} fell silent for {timeouts.between_events_s:g} s in the middle of its answer"
+        async with _payloads(response, name) as payloads:
+            while True:
+                async with asyncio.timeout_at(deadline):
+                    payload = await anext(payloads)
+                if payload is None:
+                    return
+                yield payload
+                deadline = loop.time() + timeouts.between_events_s
+                late = f"{name} fell silent for {timeouts.between_events_s:g} s in the middle of its answer"
     except TimeoutError as error:
         remedy = "it may be overloaded or stuck; look at its log, or ask for less context"
         raise EngineRequestError("timeout", f"{late}; {remedy}") from error
@@ -155,125 +201,124 @@ async def events(
             await response.aclose()
 
 
-async def _open(http: httpx.AsyncClient, path: str, body: bytes, name: str) -> httpx.Response:
+async def drained(stream: AsyncGenerator[JsonObject, None]) -> JsonObject | None:
+    """Reads to the end of a stream whose answer is complete, so that its connection serves again; the last
+    document on the way. What goes wrong there is nobody's concern any more."""
+    last: JsonObject | None = None
+    with contextlib.suppress(EngineRequestError, TimeoutError):
+        async with asyncio.timeout(AFTER_LAST_S):
+            async for document in stream:
+                last = document
+    return last
+
+
+async def _open(
+    http: httpx.AsyncClient,
+    path: str,
+    body: bytes,
+    media_type: str,
+    name: str,
+    on_sent: Callable[[], None] | None,
+) -> httpx.Response:
     """The open answer, its headers looked at. Raises EngineRequestError when it is not an event stream."""
     refuse_closed(http, name)
-    request = http.build_request("POST", path, content=body, headers={"Content-Type": "application/json"})
-    response = await http.send(request, stream=True)
-    kind = response.headers.get("content-type", "")
-    if response.status_code == HTTPStatus.OK and "text/event-stream" in kind:
+
+    async def sent() -> AsyncIterator[bytes]:
+        yield body
+        if on_sent is not None:
+            on_sent()  # asked for more: all of it has been handed to the system
+
+    headers = {"Content-Type": media_type, "Content-Length": str(len(body))}
+    response = await http.send(http.build_request("POST", path, content=sent(), headers=headers), stream=True)
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status_code == HTTPStatus.OK and (not kind or kind in STREAM_KINDS):
         return response
+    began = b""
     try:
-        await response.aread()
+        async with asyncio.timeout(ERROR_BODY_TIMEOUT_S):
+            began = await _some(response, MAX_ERROR_BYTES)
+    except TimeoutError:
+        began = b"(the rest did not come)"  # the status says enough
     finally:
         await response.aclose()
     if response.status_code != HTTPStatus.OK:
-        raise status_error(name, response, path)
+        raise status_error(name, response.status_code, response.headers, began, path)
     raise EngineRequestError(
         "protocol",
-        f"{name} answered {path} with {kind or 'no content type'} instead of a stream of events; "
-        f"is there another kind of server at this address? It began: {_brief(response.text)!r}",
+        f"{name} answered {path} with {kind} instead of a stream of events; is there another kind of server at "
+        f"this address? It began: {brief(began.decode(errors='replace'))!r}",
     )
 
 
-async def _next_payload(lines: AsyncIterator[str], name: str) -> JsonObject | None:
-    """The next `data:` document, None at `[DONE]`. Other fields of an event carry nothing for us."""
-    async for line in lines:
-        if not line.startswith("data:"):
-            continue
-        data = line.removeprefix("data:").strip()
-        if data == "[DONE]":
-            return None
-        try:
-            document = json.loads(data)
-        except json.JSONDecodeError as error:
+async def _some(response: httpx.Response, limit: int) -> bytes:
+    """The body, or its first `limit` bytes: some servers never stop."""
+    taken = bytearray()
+    async for piece in response.aiter_bytes():
+        taken += piece
+        if len(taken) > limit:
+            break
+    return bytes(taken[:limit])
+
+
+# ---------------------------------------------------------------- from bytes to documents
+
+
+@asynccontextmanager
+async def _payloads(
+    response: httpx.Response, name: str
+) -> AsyncGenerator[AsyncGenerator[JsonObject | None, None], None]:
+    """Both generators closed at once, also when the reader is cancelled."""
+    async with aclosing(_lines(response, name)) as lines, aclosing(_documents(lines, name)) as documents:
+        yield documents
+
+
+async def _lines(response: httpx.Response, name: str) -> AsyncGenerator[str, None]:
+    rest = bytearray()
+    looked = 0
+    async for piece in response.aiter_bytes():
+        rest += piece
+        while (end := rest.find(b"\n", looked)) >= 0:
+            yield rest[:end].decode(errors="replace").rstrip("\r").removeprefix("\ufeff")
+            del rest[: end + 1]
+            looked = 0
+        looked = len(rest)
+        if looked > MAX_LINE_BYTES:
             raise EngineRequestError(
-                "protocol", f"{name} sent an event that is no JSON: {_brief(data)!r}"
-            ) from error
+                "protocol",
+                f"{name} sent a line of more than {MAX_LINE_BYTES // 1024**2} MiB; is there another kind of "
+                "server at this address?",
+            )
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+async def _documents(lines: AsyncGenerator[str, None], name: str) -> AsyncGenerator[JsonObject | None, None]:
+    """Each event's document; None at `[DONE]`. Other fields of an event carry nothing for us."""
+    part, count = "", 0
+    async for line in lines:
+        data = _data_of(line)
+        if data is None and (line or not part):
+            continue
+        if data == "[DONE]":
+            yield None
+            return
+        part, count = "\n".join(filter(None, (part, data))), count + 1
+        try:
+            document = json.loads(part)
+        except (ValueError, RecursionError) as error:
+            if data is not None and count < MAX_EVENT_LINES:
+                continue  # an event of several lines; the blank line that ends it tells
+            said = f"{name} sent an event that is no JSON: {brief(part)!r}"
+            raise EngineRequestError("protocol", said) from error
         if not isinstance(document, dict):
-            raise EngineRequestError("protocol", f"{name} sent an event that is no object: {_brief(data)!r}")
-        return cast("JsonObject", document)
+            raise EngineRequestError("protocol", f"{name} sent an event that is no object: {brief(part)!r}")
+        part, count = "", 0
+        yield cast("JsonObject", document)
     raise EngineRequestError("dropped", f"{name} ended its answer before it was complete; ask again")
 
 
-def status_error(name: str, response: httpx.Response, path: str) -> EngineRequestError:
-    """What an HTTP status other than 200 means for the person who reads it."""
-    status, said = response.status_code, _brief(error_text(response))
-    if status == HTTPStatus.UNAUTHORIZED:
-        return EngineRequestError(
-            "refused",
-            f"{name} refused the key (401); it was restarted with another one, or the setting is wrong",
-        )
-    if status == HTTPStatus.FORBIDDEN:
-        return EngineRequestError(
-            "refused", f"{name} refused this caller (403): {said}; check address and key"
-        )
-    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
-        return EngineRequestError(
-            "request",
-            f"{name} knows no {path} ({status}: {said}); check the endpoint's address, kind and model",
-        )
-    if status == HTTPStatus.SERVICE_UNAVAILABLE and _is_draining(response):
-        return EngineRequestError(
-            "draining", f"{name} is leaving and takes no new requests; its successor has another address"
-        )
-    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-        return EngineRequestError(
-            "busy", f"{name} takes no requests now ({status}: {said}); ask again shortly"
-        )
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return EngineRequestError("request", f"{name} did not accept the request ({status}): {said}")
-    return EngineRequestError("protocol", f"{name} failed ({status}): {said}; its log says more")
-
-
-def transport_error(name: str, error: httpx.HTTPError, *, started: bool) -> EngineRequestError:
-    """What a failed connection means for the person who reads it."""
-    what = _brief(str(error) or type(error).__name__)
-    if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
-        return EngineRequestError("unreachable", f"{name} cannot be reached ({what}); is it running?")
-    if isinstance(error, httpx.TimeoutException):
-        return EngineRequestError(
-            "timeout", f"{name} did not answer in time ({what}); it may be overloaded or stuck"
-        )
-    if started:
-        return EngineRequestError(
-            "dropped", f"{name} dropped the connection during its answer ({what}); ask again"
-        )
-    return EngineRequestError(
-        "dropped", f"{name} dropped the connection before it answered ({what}); ask again"
-    )
-
-
-def error_text(response: httpx.Response) -> str:
-    """The server's own words: SGLang, vLLM and FastAPI each put them somewhere else in a JSON object."""
-    try:
-        document = response.json()
-    except ValueError:
-        return response.text
-    return message_in(document) or response.text
-
-
-def message_in(document: object) -> str:
-    """The message of an error document, empty where it has none."""
-    if isinstance(document, str):
-        return document
-    if isinstance(document, dict):
-        fields = cast("JsonObject", document)
-        for key in ("message", "error", "detail"):
-            if found := message_in(fields.get(key)):
-                return found
-    return ""
-
-
-def _is_draining(response: httpx.Response) -> bool:
-    """Whether our own host says that it leaves (`attendance.refuse_draining`)."""
-    try:
-        document = response.json()
-    except ValueError:
-        return False
-    return isinstance(document, dict) and cast("JsonObject", document).get("error") == "draining"
-
-
-def _brief(text: str) -> str:
-    words = " ".join(text.split())
-    return words if len(words) <= MAX_ERROR_CHARACTERS else words[:MAX_ERROR_CHARACTERS] + "…"
+def _data_of(line: str) -> str | None:
+    """What a line carries: of a `data:` field, or of a JSON object that some servers send bare."""
+    if line.startswith("data:"):
+        return line.removeprefix("data:").strip() or None
+    return line if line.startswith("{") else None

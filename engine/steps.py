@@ -42,6 +42,20 @@ class Steps(msgspec.Struct, frozen=True):
     """Of these prompts."""
     cached_tokens: int = 0
     """Of these prompts' tokens, those that the prefix cache had."""
+    gave_way: int = 0
+    """Prompts that were put back between two chunks, for work of higher priority."""
+    dropped: int = 0
+    """Requests whose abort was here before them, and which were never read."""
+    urgent_arrival_step: int = NEVER
+    """`steps` when the last request above an edit arrived, -1 before the first."""
+    urgent_read_step: int = NEVER
+    """`steps` after the last such prompt was read to its end, -1 while it has not been."""
+    arrived_ns: int = 0
+    """When the scheduler got its last request, by the machine's monotonic clock (`time.monotonic_ns`)."""
+    launched_ns: int = 0
+    """When its last step began."""
+    stepped_ns: int = 0
+    """When its last step was done."""
 
 
 _BYTES = 8 * (1 + len(Steps.__struct_fields__))

@@ -1,32 +1,52 @@
-"""Entry point of SGLang's scheduler process: it keeps the step page, and its rendezvous is private."""
+"""Entry point of SGLang's scheduler process: it keeps the step page, takes its turns by our rule, and its
+rendezvous is private."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.scheduling import (
+    BACKGROUND_CHUNK_TOKENS,
+    SCHEDULER,
+    Counts,
+    PrioritySchedule,
+    check_applied,
+    schedule_for_people,
+)
 from engine.steps import NEVER, StepPage, Steps
-
-_SCHEDULER = "sglang.srt.managers.scheduler.Scheduler"
+from engine.superseded import Superseded
+from engine.turns import EDIT, Turns
 
 
 class StepRecorder:
     """Turns the scheduler's calls into the step page."""
 
-    def __init__(self, page: StepPage) -> None:
+    def __init__(self, page: StepPage, counts: Counts) -> None:
         self._page = page
+        self._counts = counts
         self._aborts = 0
         self._abort_step = NEVER
         self._idle_step = NEVER
         self._requests = 0
         self._prompt_tokens = 0
         self._cached_tokens = 0
+        self._urgent_arrival_step = NEVER
+        self._urgent_read_step = NEVER
+        self._arrived_ns = self._launched_ns = self._stepped_ns = 0
 
     def before_input(self, scheduler: Any, received: list[Any]) -> None:
         """An abort arrives when the scheduler takes it out of its queue, between two steps."""
-        from sglang.srt.managers.io_struct import AbortReq
+        from sglang.srt.managers.io_struct import AbortReq, TokenizedGenerateReqInput
 
+        requests = [each for each in received if isinstance(each, TokenizedGenerateReqInput)]
+        if requests:
+            self._arrived_ns = time.monotonic_ns()
+        if any(is_urgent(each) for each in requests):
+            self._urgent_arrival_step = int(scheduler.forward_ct)
+            self._urgent_read_step = NEVER
         arrived = sum(isinstance(request, AbortReq) for request in received)
         if arrived:
             self._aborts += arrived
@@ -35,14 +55,20 @@ class StepRecorder:
         if received:
             self._write(scheduler)
 
+    def before_step(self, _scheduler: Any, _batch: Any, *_: Any, **__: Any) -> None:
+        self._launched_ns = time.monotonic_ns()
+
     def before_idle(self, scheduler: Any) -> None:
         if self._idle_step == NEVER and self._abort_step != NEVER and scheduler.is_fully_idle():
             self._idle_step = int(scheduler.forward_ct)
         self._write(scheduler)
 
     def after_step(self, _: None, scheduler: Any, batch: Any, __: Any) -> None:
+        self._stepped_ns = time.monotonic_ns()
         if batch.forward_mode.is_extend():
             self._count_prompts(batch)
+            if any(is_urgent(each) and each is not batch.chunked_req for each in batch.reqs):
+                self._urgent_read_step = int(scheduler.forward_ct)
         self._write(scheduler, batch)
 
     def _count_prompts(self, batch: Any) -> None:
@@ -77,18 +103,31 @@ class StepRecorder:
                 requests=self._requests,
                 prompt_tokens=self._prompt_tokens,
                 cached_tokens=self._cached_tokens,
+                gave_way=self._counts.gave_way,
+                dropped=self._counts.dropped,
+                urgent_arrival_step=self._urgent_arrival_step,
+                urgent_read_step=self._urgent_read_step,
+                arrived_ns=self._arrived_ns,
+                launched_ns=self._launched_ns,
+                stepped_ns=self._stepped_ns,
             )
         )
 
 
-def record_steps(page_path: Path) -> None:
+def is_urgent(request: Any) -> bool:
+    """Whether somebody waits for it at a cursor."""
+    return request.priority is not None and request.priority > EDIT
+
+
+def record_steps(page_path: Path, counts: Counts) -> None:
     """Hook the scheduler class of this process (SGLang applies hooks before it constructs the scheduler)."""
     from sglang.srt.plugins.hook_registry import HookRegistry, HookType
 
-    recorder = StepRecorder(StepPage(page_path))
-    HookRegistry.register(f"{_SCHEDULER}.process_input_requests", recorder.before_input, HookType.BEFORE)
-    HookRegistry.register(f"{_SCHEDULER}.on_idle", recorder.before_idle, HookType.BEFORE)
-    HookRegistry.register(f"{_SCHEDULER}.process_batch_result", recorder.after_step, HookType.AFTER)
+    recorder = StepRecorder(StepPage(page_path), counts)
+    HookRegistry.register(f"{SCHEDULER}.process_input_requests", recorder.before_input, HookType.BEFORE)
+    HookRegistry.register(f"{SCHEDULER}.run_batch", recorder.before_step, HookType.BEFORE)
+    HookRegistry.register(f"{SCHEDULER}.on_idle", recorder.before_idle, HookType.BEFORE)
+    HookRegistry.register(f"{SCHEDULER}.process_batch_result", recorder.after_step, HookType.AFTER)
 
 
 def keep_rendezvous_private() -> None:
@@ -109,9 +148,20 @@ def keep_rendezvous_private() -> None:
 def run_scheduler(page_path: Path, server_args: Any, port_args: Any, *args: Any, **kwargs: Any) -> None:
     """SGLang's scheduler process; `args` as SGLang gives them: gpu id, ranks, and the pipe to the host."""
     from sglang.srt.managers.scheduler import run_scheduler_process
+    from sglang.srt.plugins import load_plugins
 
     keep_rendezvous_private()
     tp_rank = args[1]
+    if server_args.tp_size == 1:  # several schedulers must choose alike, and their clocks do not
+        chunk = BACKGROUND_CHUNK_TOKENS if server_args.device == "cpu" else None
+        schedule = PrioritySchedule(Turns(time.monotonic), Superseded(time.monotonic), chunk)
+        schedule_for_people(schedule)
+        counts = schedule.counts
+    else:
+        counts = Counts()
     if tp_rank == 0:
-        record_steps(page_path)
+        record_steps(page_path, counts)
+    load_plugins()  # applies the hooks
+    if server_args.tp_size == 1:
+        check_applied()
     run_scheduler_process(server_args, port_args, *args, **kwargs)

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from lsp.commands.bench import app as bench_app
 from lsp.terminal import absolute, parse_place
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ engine_app = typer.Typer(
     help="The engine host: the model that every editor of this user shares.", no_args_is_help=True
 )
 app.add_typer(engine_app, name="engine")
+app.add_typer(bench_app, name="bench")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
 Model = Annotated[
@@ -38,6 +40,17 @@ Folder = Annotated[Path, typer.Argument(help="The repository.", exists=True, fil
 Budget = Annotated[
     int | None,
     typer.Option(min=0, help="Tokens of repository context; without it what a completion here would take."),
+]
+
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        envvar="FOREWORD_SETTINGS",
+        help="A JSON file with the settings of an editor: the endpoints in it are looked at too.",
+        dir_okay=False,
+    ),
 ]
 
 
@@ -131,11 +144,11 @@ def complete(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(settings: SettingsFile = None, as_json: Json = False) -> None:
     """What is wrong with this machine or set-up, and the remedy."""
     from lsp.commands.doctor import run_doctor
 
-    run_doctor(as_json=as_json)
+    run_doctor(settings, as_json=as_json)
 
 
 @engine_app.command("start")
@@ -155,11 +168,11 @@ def engine_stop(model: Model = None, as_json: Json = False) -> None:
 
 
 @engine_app.command("status")
-def engine_status(as_json: Json = False) -> None:
+def engine_status(settings: SettingsFile = None, as_json: Json = False) -> None:
     """Model and why it was chosen, device, memory, cache hit rate, requests."""
     from lsp.commands.engine import run_status
 
-    run_status(as_json=as_json)
+    run_status(settings, as_json=as_json)
 
 
 def main() -> None:

@@ -241,13 +241,13 @@ async def _write(
     clock: Callable[[], float],
 ) -> _Answer:
     """Follows the stream until the trimmer has what it wants, then closes it, which ends it in the engine."""
-    from engine.endpoint import Sampling
+    from engine.endpoint import Priority, Sampling
 
     tokens = min(MAX_BLOCK_TOKENS, settings.max_lines * TOKENS_PER_BLOCK_LINE) if place.block else LINE_TOKENS
     trimmer = Trimmer(place)
     answer = _Answer(Decision("", False, why="the engine sent nothing"))
     shown = ""
-    async with aclosing(endpoint.generate(prompt, Sampling(max_tokens=tokens))) as chunks:
+    async with aclosing(endpoint.generate(prompt, Sampling(tokens), priority=Priority.COMPLETION)) as chunks:
         async for chunk in chunks:
             answer.chunk = chunk
             answer.first_at = answer.first_at or clock()

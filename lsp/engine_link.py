@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from lsp.engines import Engine, NoEngine, choose_profile, configured, embedded
-from lsp.settings import Settings
+from lsp.roles import EditEngines, Editor, described_endpoints
+from lsp.settings import Settings, without_credentials
 
 if TYPE_CHECKING:
+    from engine.edit_route import EditScope
     from engine.hostfile import EngineInfo
     from lsp.index_link import Bar
 
@@ -30,13 +31,21 @@ ENDING = "the server is ending"
 
 
 class EngineLink:
-    def __init__(self, bar: Callable[[str], Bar], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        bar: Callable[[str], Bar],
+        warn: Callable[[str], None],
+        workspace: Callable[[], str] = lambda: "",
+    ) -> None:
+        """`workspace` names the open workspace to the hosts that are asked (`engines.workspace_hash`)."""
         self.engine: Engine | None = None
         self.state: State = "off"
         self.reason = "no model has been asked for yet"
         self._bar = bar
         self._warn = warn
+        self._workspace = workspace
         self._settings = Settings()
+        self._edits = EditEngines(self._settings, self._prepare)
         self._starting: asyncio.Task[None] | None = None
         self._progress: dict[str, Any] | None = None
         self._failed_at = 0.0
@@ -47,6 +56,7 @@ class EngineLink:
     def start(self, settings: Settings) -> None:
         """Begins to make the engine of these settings ready."""
         self._settings, self._progress = settings, None
+        self._edits = EditEngines(settings, self._prepare)
         if settings.engine.kind == "none":
             self.state, self.reason = "off", "completions are switched off (foreword.engine.kind is none)"
             return
@@ -72,8 +82,8 @@ class EngineLink:
             await asyncio.gather(self._starting, return_exceptions=True)
         for task in self._using:
             task.cancel()
-        if engine is not None:
-            await self._let_go(engine)
+        for each in (*([] if engine is None else [engine]), *self._edits.take_all()):
+            await self._let_go(each)
         if self._closing:
             await asyncio.gather(*self._closing, return_exceptions=True)
 
@@ -104,14 +114,35 @@ class EngineLink:
     def lost(self, engine: Engine, why: str) -> None:
         """A request found the server gone. The embedded one is started again at once (it leaves when it is
         idle)."""
-        if self.engine is not engine:
-            return  # another request noticed first
+        if self.engine is not engine or engine.lasting:
+            return  # another request noticed first, or its endpoint has told already and looks after itself
         self.engine = None
         task = asyncio.create_task(self._let_go(engine), name="engine close")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
         self._warn(why)
         self.start(self._settings)
+
+    async def editor(self, scope: EditScope) -> Editor:
+        """Who writes an edit of this scope, and why; to be used within `using`. Raises NoEngine saying why there is
+        nobody, EngineRequestError where an address is wrong."""
+        editor = await self._edits.editor(scope, self.engine)
+        if editor is None:
+            self.wake()
+            raise NoEngine(self.reason)
+        return editor
+
+    def _prepare(self, engine: Engine) -> None:
+        """What an endpoint has to know of this server."""
+        from engine.client import SGLangEndpoint
+        from engine.failover import FailoverEndpoint
+
+        endpoint = engine.endpoint
+        if isinstance(endpoint, FailoverEndpoint):
+            endpoint.tell = self._warn
+            endpoint.wake()
+        if isinstance(endpoint, FailoverEndpoint | SGLangEndpoint):
+            endpoint.introduce(self._workspace())
 
     async def describe(self) -> dict[str, Any]:
         """The engine's part of `foreword/status`."""
@@ -123,17 +154,21 @@ class EngineLink:
         }
         if self.state == "starting" and self._progress is not None:
             told["progress"] = self._progress
+        edit = self._edits.describe()
         if engine is None:
-            return told
+            return {**told, "roles": {"edit": edit}}
         embedded = self._settings.engine.kind == "embedded"
+        model = engine.profile.name if embedded else self._model_there(engine)
+        roles = {"completion": {"endpoint": engine.endpoint.name, "model": model}, "edit": edit}
         return {
             **told,
-            "model": engine.profile.name if embedded else self._model_there(engine),
+            "model": model,
             "reason": engine.why,
             "device": engine.device,
-            "url": _without_credentials(engine.url),
+            "url": without_credentials(engine.url),
             **({"pid": engine.pid} if engine.pid is not None else {}),
-            "endpoint": engine.endpoint.name,
+            **described_endpoints(engine),
+            "roles": roles,
             "contextTokens": engine.endpoint.context_tokens,
             "budgetTokens": self._settings.budget_tokens or engine.budget_tokens,
             "limits": engine.endpoint.limits,
@@ -145,15 +180,19 @@ class EngineLink:
     # ------------------------------------------------------------ starting
 
     async def _start(self, settings: Settings) -> None:
-        kind = settings.engine.kind
+        alone = settings.engine.kind == "embedded" and not settings.engine.fallbacks
         try:
-            if kind == "embedded":
-                self.engine = await self._embedded(settings)
+            if alone:
+                engine = await self._embedded(settings)
+            elif settings.engine.kind == "embedded" or settings.engine.fallbacks:
+                engine = await asyncio.to_thread(configured, settings.engine, settings.model)
             else:
-                self.engine = await asyncio.to_thread(configured, settings.engine)
-        except _expected(embedded=kind == "embedded") as failed:
+                engine = await asyncio.to_thread(configured, settings.engine)
+        except _expected(embedded=alone) as failed:
             self._fail(str(failed))
             return
+        self._prepare(engine)
+        self.engine = engine
         self.state, self.reason = "ready", ""
 
     def _started(self, task: asyncio.Task[None]) -> None:
@@ -199,9 +238,3 @@ def _expected(*, embedded: bool) -> tuple[type[Exception], ...]:
     from engine.launcher import EngineError
 
     return (*common, EngineError)
-
-
-def _without_credentials(url: str) -> str:
-    """`url` as it may be shown: `http://name:password@host` loses what stands before the host."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

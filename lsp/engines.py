@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
@@ -13,21 +14,13 @@ from lsp.completion import DEFAULT_BUDGET_TOKENS, Tokenizer
 from lsp.settings import EngineSettings
 
 if TYPE_CHECKING:
+    from engine.client import SGLangEndpoint
     from engine.endpoint import Endpoint
     from engine.hostfile import EngineInfo
     from engine.profiles import Choice, Device, Profile
 
 START_TIMEOUT_S = 3600.0
 """The first start fetches half a gigabyte of weights; on a slow line that takes most of an hour."""
-
-FOREIGN_BUDGET_TOKENS = 8_192
-"""For a server that we know nothing about; GPU servers pre-fill this in a second or two."""
-
-FOREIGN_SHARE = 0.85
-"""Of a foreign model's window and budget is used where Qwen's tokenizer counts for its own: 15% is reserve."""
-
-FOREIGN_COUNT_LIMIT = "this model's tokenizer is not known here: Qwen's counts for it, with a reserve of 15%"
-ESTIMATE_LIMIT = "tokens are estimated at 3 bytes each, with a reserve of 15%"
 
 
 class Engine(msgspec.Struct, frozen=True):
@@ -43,6 +36,8 @@ class Engine(msgspec.Struct, frozen=True):
     url: str = ""
     pid: int | None = None
     """The host's process, for the embedded engine."""
+    lasting: bool = False
+    """Its endpoint finds its own way back after a fault; there is nothing to set up anew."""
 
 
 class NoEngine(Exception):
@@ -71,90 +66,94 @@ def prompt_budget(profile: Profile, device: str) -> int:
     return DEFAULT_BUDGET_TOKENS if device == "cpu" else profile.default_budget
 
 
-async def embedded(choice: Choice, on_progress: Callable[[EngineInfo], None]) -> Engine:
-    """The host of the chosen model, started if nobody has. Raises EngineError, WeightsError, TokenizerError and
-    NoEngine where the engine is not installed."""
-    from engine.launcher import ensure_engine
-
+def needs_the_engine() -> None:
+    """Raises NoEngine where it is not installed."""
     if find_spec("sglang") is None:
         raise NoEngine(
             "the embedded engine is not installed. Install it with: pip install 'foreword[engine]' (Linux), "
             "or set foreword.engine.kind and foreword.engine.url to a server that runs a model"
         )
-    info = await ensure_engine(choice.profile, on_progress=on_progress, timeout_s=START_TIMEOUT_S)
+
+
+async def embedded(choice: Choice, on_progress: Callable[[EngineInfo], None]) -> Engine:
+    """The host of the chosen model, started if nobody has. Raises EngineError, WeightsError, TokenizerError and
+    NoEngine where the engine is not installed."""
+    info = await host_of(choice, on_progress)
     return await asyncio.to_thread(_at_host, choice, info)
 
 
-def _at_host(choice: Choice, info: EngineInfo) -> Engine:
+async def host_of(choice: Choice, on_progress: Callable[[EngineInfo], None]) -> EngineInfo:
+    """A ready host. Raises EngineError, WeightsError, and NoEngine."""
+    from engine.launcher import ensure_engine
+
+    needs_the_engine()
+    return await ensure_engine(choice.profile, on_progress=on_progress, timeout_s=START_TIMEOUT_S)
+
+
+def host_endpoint(choice: Choice, info: EngineInfo) -> SGLangEndpoint:
     from engine.client import SGLangEndpoint
-    from engine.tokens import ModelTokenizer
-    from engine.weights import ensure_tokenizer
 
     profile = choice.profile
-    endpoint = SGLangEndpoint(
+    return SGLangEndpoint(
         info.url,
         info.key,
         model=profile.short,
         context_tokens=info.context_tokens or profile.context_native,
         stop_ids=profile.stop_ids,
+        packs_ids=True,
     )
+
+
+def _at_host(choice: Choice, info: EngineInfo) -> Engine:
+    from engine.tokens import ModelTokenizer
+    from engine.weights import ensure_tokenizer
+
+    profile = choice.profile
     tokenizer = ModelTokenizer.from_file(ensure_tokenizer(profile))
     budget = prompt_budget(profile, info.device)
+    endpoint = host_endpoint(choice, info)
     return Engine(endpoint, tokenizer, profile, info.device, budget, choice.reason, info.url, info.pid)
 
 
-def configured(settings: EngineSettings) -> Engine:
-    """The engine of a configured server. Nothing is sent to it before the first completion; may block for seconds
-    to fetch a tokenizer."""
-    from engine.profiles import QWEN_SMALL, ProfileError, find
+def workspace_hash(roots: Iterable[str]) -> str:
+    """Names a workspace to an engine host without telling anything of it; empty for none."""
+    folders = sorted(roots)
+    if not folders:
+        return ""
+    return hashlib.blake2b("\0".join(folders).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
-    try:
-        profile, known = find(settings.model), True
-    except ProfileError:
-        profile, known = QWEN_SMALL, False  # the family whose layout most code models read
-    return (
-        _openai(settings, profile, known) if settings.kind == "openai" else _sglang(settings, profile, known)
+
+def configured(settings: EngineSettings, model: str = "auto") -> Engine:
+    """The engine of a configured server, or of several in order: its endpoint finds its own way back when one of
+    them fails. `model` is the embedded one where an entry asks for that and names none.
+
+    Nothing is sent before the first completion; may block for seconds to fetch a tokenizer or to measure the
+    machine. Raises NoEngine where not one of them can be set up.
+    """
+    from engine.failover import FailoverEndpoint, Unusable
+    from lsp.members import EXPECTED, Built, embedded_member, server_member, shown_name
+
+    entries = (settings, *settings.fallbacks)
+    built: list[Built] = []
+    unusable: list[Unusable] = []
+    for entry in entries:
+        try:
+            if entry.kind == "embedded":
+                built.append(embedded_member(entry, model, alone=len(entries) == 1))
+            else:
+                built.append(server_member(entry))
+        except EXPECTED as failed:
+            unusable.append(Unusable(shown_name(entry), str(failed)))
+    if not built:
+        raise NoEngine("; ".join(each.reason for each in unusable))
+    first = built[0]
+    return Engine(
+        FailoverEndpoint([each.member for each in built], unusable=unusable),
+        first.tokenizer,
+        first.member.profile,
+        first.device,
+        first.budget_tokens,
+        first.why,
+        first.url,
+        lasting=True,
     )
-
-
-def _openai(settings: EngineSettings, profile: Profile, known: bool) -> Engine:
-    """Text goes to this server, not ids: a tokenizer only counts, so another family's will do, with a reserve."""
-    from engine.openai import OpenAIEndpoint
-    from engine.tokenizer_file import tokenizer_for
-
-    tokenizer, missing = tokenizer_for(profile)
-    exact = known and not missing
-    share = 1.0 if exact else FOREIGN_SHARE
-    endpoint = OpenAIEndpoint(
-        settings.url,
-        settings.key,
-        settings.model,
-        context_tokens=int(settings.context_tokens * share),
-        takes_suffix=settings.takes_suffix,
-    )
-    if not exact:
-        endpoint.limits.append(f"{ESTIMATE_LIMIT}: {missing}" if missing else FOREIGN_COUNT_LIMIT)
-    budget = int(FOREIGN_BUDGET_TOKENS * share)
-    return Engine(endpoint, tokenizer, profile, "remote", budget, f"configured: {settings.url}", settings.url)
-
-
-def _sglang(settings: EngineSettings, profile: Profile, known: bool) -> Engine:
-    """Ids go to this server when the model is known, so that its prefix cache sees what ours would."""
-    from engine.client import SGLangEndpoint
-    from engine.tokenizer_file import tokenizer_for
-    from engine.tokens import EstimateTokenizer
-
-    endpoint = SGLangEndpoint(
-        settings.url,
-        settings.key,
-        model=settings.model or "its model",
-        context_tokens=settings.context_tokens,
-        stop_ids=profile.stop_ids if known else (),
-    )
-    why_not = f"{settings.model or 'the model'} is none of the known models"
-    tokenizer, missing = tokenizer_for(profile) if known else (EstimateTokenizer(), why_not)
-    share = 1.0 if not missing else FOREIGN_SHARE
-    if missing:
-        endpoint.limits.append(f"{ESTIMATE_LIMIT}: {missing}")
-    budget = int(FOREIGN_BUDGET_TOKENS * share)
-    return Engine(endpoint, tokenizer, profile, "remote", budget, f"configured: {settings.url}", settings.url)

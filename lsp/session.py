@@ -19,6 +19,7 @@ from pygls.uris import from_fs_path
 
 from lsp.documents import Change, Snapshot, line_start, offset_at, position_at
 from lsp.engine_link import EngineLink
+from lsp.engines import workspace_hash
 from lsp.index_link import IndexLink
 from lsp.inline import InlineCompletions, Outcome, SelectedItem
 from lsp.progress import Progress
@@ -55,7 +56,7 @@ class ForewordServer(LanguageServer):
         self.complaints: list[str] = []
         self.documents = Workspace()
         self.index = IndexLink(self._bar, self.log_warning)
-        self.engine = EngineLink(self._bar, self.log_warning)
+        self.engine = EngineLink(self._bar, self.log_warning, lambda: workspace_hash(self.documents.roots))
         self.completions = InlineCompletions(self.documents, self.index, self.engine, lambda: self.settings)
         self.stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._initialization_options: object = None
@@ -122,7 +123,8 @@ class ForewordServer(LanguageServer):
         self._read_settings(section)
         for complaint in self.complaints:
             self.log_warning(complaint)
-        if (before.engine, before.model) != (self.settings.engine, self.settings.model):
+        now = self.settings
+        if (before.engine, before.model, before.edit) != (now.engine, now.model, now.edit):
             await self.engine.restart(self.settings)
 
     async def _pull_configuration(self) -> object:

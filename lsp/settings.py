@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
 
 import msgspec
 
 EngineKind = Literal["embedded", "sglang", "openai", "none"]
+Api = Literal["", "completions", "chat"]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 DEFAULT_WAIT_S = 8.0
 """Counted from the first token: some 40 tokens, four lines, of the embedded model on two busy cores."""
@@ -20,11 +23,14 @@ DEFAULT_WAIT_S = 8.0
 DEFAULT_MAX_LINES = 40
 """A longer block is rarely right as a whole, and is more than fits on a screen beside what one reads."""
 
+DEFAULT_FIRST_TEXT_S = 20.0
+"""A GPU server pre-fills a large window in less; a CPU's first cold prompt of a repository may take longer."""
+
 SECTION = "foreword"
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where completions come from."""
+    """Where completions come from, or edits."""
 
     kind: EngineKind = "embedded"
     """`embedded`: a model on this machine, run by Foreword. `sglang`, `openai`: a server at `url`. `none`: no
@@ -32,17 +38,35 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     url: str = ""
     key: str = ""
     model: str = ""
-    """The model's name as the server at `url` knows it."""
+    """The model's name as the server at `url` knows it; of an embedded one as Foreword does."""
+    api: Api = ""
+    """Of an `openai` server: which of its interfaces is used; empty finds out by the first request."""
     takes_suffix: bool = False
     """The server at `url` lays out fill in the middle itself (the `suffix` field of `/v1/completions`)."""
     context_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_768
     """The window of the model at `url`."""
+    first_text_s: Annotated[float, msgspec.Meta(gt=0, le=600)] = DEFAULT_FIRST_TEXT_S
+    """How long the first text may take before the next of `fallbacks` is asked."""
+    fallbacks: tuple[EngineSettings, ...] = ()
+    """Asked in this order while those before them fail."""
+
+
+class EditSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where edits come from. With `largeEngine`, an edit above any of the three limits goes there."""
+
+    engine: EngineSettings | None = None
+    """None: the one for completions."""
+    large_engine: EngineSettings | None = None
+    small_files: Count = 1
+    small_lines: Count = 60
+    small_diagnostics: Count = 3
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     model: str = "auto"
     """The embedded model by full or short name; `auto` chooses by what the machine has."""
     engine: EngineSettings = EngineSettings()
+    edit: EditSettings = EditSettings()
     budget_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Tokens of a whole prompt; 0 sizes it by the engine."""
     max_lines: Annotated[int, msgspec.Meta(ge=1, le=200)] = DEFAULT_MAX_LINES
@@ -60,7 +84,15 @@ class Read(msgspec.Struct, frozen=True):
     """One sentence for each value that was not taken, fit to be shown to a person."""
 
 
-_NESTED: dict[str, type[msgspec.Struct]] = {"engine": EngineSettings}
+_NESTED: dict[str, type[msgspec.Struct]] = {
+    "engine": EngineSettings,
+    "largeEngine": EngineSettings,
+    "edit": EditSettings,
+}
+"""Settings that are objects of settings, by the name that clients write."""
+_LISTS: dict[str, type[msgspec.Struct]] = {"fallbacks": EngineSettings}
+_SECRET = frozenset({"key", *_NESTED, *_LISTS})
+"""Whose values are not repeated: they are keys, or may hold some."""
 
 
 def read_settings(*sources: object) -> Read:
@@ -68,17 +100,9 @@ def read_settings(*sources: object) -> Read:
     complaints: list[str] = []
     merged: dict[str, Any] = {}
     for source in sources:
-        section = _section(source, complaints)
-        for name, value in section.items():
-            if name in _NESTED and isinstance(value, dict) and isinstance(merged.get(name), dict):
-                merged[name] = {**merged[name], **_camel(cast("dict[str, Any]", value))}
-            elif name in _NESTED and isinstance(value, dict):
-                merged[name] = _camel(cast("dict[str, Any]", value))
-            else:
-                merged[name] = value
-    fields = _valid(Settings, merged, SECTION, complaints)
-    settings = Settings(**fields)
-    return _consistent(settings, complaints)
+        merged = _merged(merged, _section(source, complaints))
+    settings = Settings(**_valid(Settings, merged, SECTION, complaints))
+    return Read(_consistent(settings, complaints), complaints)
 
 
 def _section(source: object, complaints: list[str]) -> dict[str, Any]:
@@ -93,7 +117,25 @@ def _section(source: object, complaints: list[str]) -> dict[str, Any]:
 
 
 def _camel(section: dict[str, Any]) -> dict[str, Any]:
-    return {re.sub(r"_([a-z])", lambda found: found.group(1).upper(), name): v for name, v in section.items()}
+    """The same with names as editors write them, at every depth."""
+    return {
+        re.sub(r"_([a-z])", lambda found: found.group(1).upper(), name): _camel(cast("dict[str, Any]", value))
+        if isinstance(value, dict)
+        else value
+        for name, value in section.items()
+    }
+
+
+def _merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Value by value; lists are values."""
+    merged = {**earlier}
+    for name, value in later.items():
+        before = merged.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            merged[name] = _merged(cast("dict[str, Any]", before), cast("dict[str, Any]", value))
+        else:
+            merged[name] = value
+    return merged
 
 
 def _valid(
@@ -109,35 +151,98 @@ def _valid(
                 f"{where}.{name} is no setting of Foreword; it is ignored. Known: {', '.join(known)}."
             )
         elif name in _NESTED and isinstance(value, dict):
-            inner = _valid(_NESTED[name], cast("dict[str, Any]", value), f"{where}.{name}", complaints)
-            taken[field.name] = _NESTED[name](**inner)
+            taken[field.name] = _nested(_NESTED[name], value, f"{where}.{name}", complaints)
+        elif name in _LISTS and isinstance(value, list):
+            taken[field.name] = _list(_LISTS[name], value, f"{where}.{name}", complaints)
         elif value is not None:
             _take(field, value, f"{where}.{name}", taken, complaints)
     return taken
 
 
+def _nested(kind: type[msgspec.Struct], value: object, where: str, complaints: list[str]) -> msgspec.Struct:
+    return kind(**_valid(kind, cast("dict[str, Any]", value), where, complaints))
+
+
+def _list(kind: type[msgspec.Struct], values: object, where: str, complaints: list[str]) -> tuple[Any, ...]:
+    """Those elements that are objects."""
+    taken: list[msgspec.Struct] = []
+    for number, value in enumerate(cast("list[object]", values)):
+        at = f"{where}[{number}]"
+        if isinstance(value, dict):
+            taken.append(_nested(kind, _camel(cast("dict[str, Any]", value)), at, complaints))
+        else:
+            complaints.append(f"{at} is no object of settings; it is left out.")
+    return tuple(taken)
+
+
 def _take(
     field: msgspec.structs.FieldInfo, value: object, where: str, taken: dict[str, Any], complaints: list[str]
 ) -> None:
+    name = field.encode_name
     try:
+        if name in _NESTED or name in _LISTS:
+            raise msgspec.ValidationError(f"it has to be {'a list' if name in _LISTS else 'an object'}")
         taken[field.name] = msgspec.convert(value, field.type)
     except msgspec.ValidationError as wrong:
-        default = "the default" if field.name in _NESTED else repr(field.default)
-        complaints.append(f"{where} cannot be {_shown(field.name, value)}: {wrong}. {default} is used.")
+        default = "the default" if name in _NESTED or name in _LISTS else repr(field.default)
+        shown = "that" if (name in _SECRET and not isinstance(value, str)) or name == "key" else repr(value)
+        complaints.append(f"{where} cannot be {shown}: {wrong}. {default} is used.")
 
 
-def _shown(name: str, value: object) -> str:
-    return "that" if name == "key" else repr(value)
+# ---------------------------------------------------------------- what has to fit together
 
 
-def _consistent(settings: Settings, complaints: list[str]) -> Read:
-    engine = settings.engine
-    if engine.kind in ("sglang", "openai") and not engine.url:
+def _consistent(settings: Settings, complaints: list[str]) -> Settings:
+    edit = settings.edit
+    engine = _usable(settings.engine, f"{SECTION}.engine", complaints, "there will be no completions.")
+    small = _edit_engine(edit.engine, f"{SECTION}.edit.engine", complaints)
+    large = _edit_engine(edit.large_engine, f"{SECTION}.edit.largeEngine", complaints)
+    edit = msgspec.structs.replace(edit, engine=small, large_engine=large)
+    return msgspec.structs.replace(settings, engine=engine, edit=edit)
+
+
+def _edit_engine(engine: EngineSettings | None, where: str, complaints: list[str]) -> EngineSettings | None:
+    if engine is None:
+        return None
+    usable = _usable(engine, where, complaints, "it is left out.")
+    return None if usable.kind == "none" else usable
+
+
+def _usable(engine: EngineSettings, where: str, complaints: list[str], without: str) -> EngineSettings:
+    """With the fallbacks that can be used; its kind is `none` where nothing can."""
+    fallbacks: list[EngineSettings] = []
+    for number, fallback in enumerate(engine.fallbacks):
+        at = f"{where}.fallbacks[{number}]"
+        if fallback.fallbacks:
+            complaints.append(f"{at}.fallbacks is ignored: fallbacks have none of their own.")
+        if _has_address(fallback, at, complaints, "it is left out."):
+            fallbacks.append(msgspec.structs.replace(fallback, fallbacks=()))
+    usable = [each for each in fallbacks if each.kind != "none"]
+    if not _has_address(engine, where, complaints, "it is left out." if usable else without):
+        first = usable.pop(0) if usable else msgspec.structs.replace(engine, kind="none")
+        return msgspec.structs.replace(first, fallbacks=tuple(usable))
+    return msgspec.structs.replace(engine, fallbacks=() if engine.kind == "none" else tuple(usable))
+
+
+def _has_address(engine: EngineSettings, where: str, complaints: list[str], without: str) -> bool:
+    if engine.kind not in ("sglang", "openai"):
+        return True
+    if not engine.url:
         complaints.append(
-            f"{SECTION}.engine.kind is {engine.kind!r} but {SECTION}.engine.url is empty: there will be no "
-            'completions. Set the url, or set the kind to "embedded".'
+            f"{where}.kind is {engine.kind!r} but {where}.url is empty: {without} "
+            'Set the url, or set the kind to "embedded".'
         )
-        settings = msgspec.structs.replace(settings, engine=msgspec.structs.replace(engine, kind="none"))
-    if engine.kind == "openai" and engine.url and not engine.model:
-        complaints.append(f"{SECTION}.engine.model is empty; the server at {engine.url} may refuse requests.")
-    return Read(settings, complaints)
+        return False
+    if engine.kind == "openai" and not engine.model:
+        at = without_credentials(engine.url)
+        complaints.append(f"{where}.model is empty; the server at {at} may refuse requests.")
+    return True
+
+
+def without_credentials(url: str) -> str:
+    """`url` as it may be shown: `http://name:password@host` loses what stands before the host."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as brackets that are none of an IPv6 address
+        return url.rpartition("@")[2]
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -29,21 +30,44 @@ class Exchange:
     async def event(self, document: dict) -> None:
         await self.send(b"data: " + json.dumps(document).encode() + b"\n\n")
 
-    async def answer(self, status: int, body: bytes, kind: str = "application/json") -> None:
+    async def answer(
+        self, status: int, body: bytes, kind: str = "application/json", headers: str = ""
+    ) -> None:
+        """`headers` are whole lines, each ending in a line break."""
         head = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n"
-        await self.send(head.encode() + b"connection: close\r\n\r\n" + body)
+        more = headers.replace("\n", "\r\n")
+        await self.send((head + more).encode() + b"connection: close\r\n\r\n" + body)
+
+    async def completion(self, *pieces: str) -> None:
+        """A whole streamed answer of `/v1/completions`."""
+        await self.send(EVENTS)
+        for piece in pieces:
+            await self.event({"choices": [{"index": 0, "text": piece, "finish_reason": None}]})
+        await self.event({"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]})
+        await self.send(b"data: [DONE]\n\n")
+
+    async def drop(self) -> None:
+        """Ends the connection at once, as a process that dies does."""
+        self._writer.transport.abort()
 
     async def until_closed(self) -> None:
         """Returns when the client has closed its side."""
         await self._reader.read()
 
 
+def free_port() -> int:
+    """A port where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 Behaviour = Callable[[Exchange], Awaitable[None]]
 
 
 @asynccontextmanager
-async def served(behaviour: Behaviour):
-    """Gives (url, exchanges so far)."""
+async def served(behaviour: Behaviour, port: int = 0):
+    """Gives (url, exchanges so far). Port 0 is any that is free."""
     exchanges: list[Exchange] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,7 +85,7 @@ async def served(behaviour: Behaviour):
         finally:
             writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(handle, "127.0.0.1", port)
     port = server.sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}", exchanges

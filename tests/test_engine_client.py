@@ -11,10 +11,13 @@ import time
 from contextlib import aclosing
 from itertools import pairwise
 
+import msgspec
 import pytest
 from misbehaving import EVENTS, Exchange, served
 
-from engine.client import EngineRequestError, Sampling, SGLangEndpoint, Timeouts, collect
+from engine import token_body
+from engine.client import EngineRequestError, Priority, Sampling, SGLangEndpoint, Timeouts, collect
+from engine.model import SamplingAdvice
 from engine.openai import OpenAIEndpoint
 from engine.prompts import Prompt
 
@@ -90,6 +93,65 @@ async def test_text_is_put_together(chunks, deltas):
     assert len(sent["rid"]) == 32 and "text" not in sent
     assert sent["sampling_params"]["stop_token_ids"] == [0, 2]
     assert exchanges[0].headers["authorization"] == "Bearer secret"
+
+
+async def test_what_edits_ask_for_and_who_asks():
+    async def behave(exchange: Exchange):
+        await exchange.send(EVENTS)
+        await exchange.event(chunk("a", [5], 1, STOP))
+        await exchange.send(b"data: [DONE]\n\n")
+
+    advice = SamplingAdvice(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05, max_tokens=4096)
+    sampling = msgspec.structs.replace(Sampling.advised(advice, stop=("x",)), json_schema="{}")
+    assert Sampling.advised(advice, max_tokens=9999).max_tokens == 4096
+    async with served(behave) as (url, exchanges):
+        engine = SGLangEndpoint(url, "", model="m", context_tokens=8192, workspace="abc")
+        await collect(engine, PROMPT, sampling, priority=Priority.EDIT)
+        engine.introduce("")
+        await collect(engine, PROMPT, Sampling(8), priority=Priority.WARM_UP)
+        await engine.close()
+    edit, warm_up = exchanges
+    assert (edit.headers["x-foreword-workspace"], "x-foreword-workspace" in warm_up.headers) == ("abc", False)
+    assert (edit.json["priority"], warm_up.json["priority"]) == (0, -10)
+    sent = edit.json["sampling_params"]
+    assert (sent["temperature"], sent["top_p"], sent["top_k"], sent["repetition_penalty"]) == (
+        0.7,
+        0.8,
+        20,
+        1.05,
+    )
+    assert (sent["max_new_tokens"], sent["json_schema"], sent["stop"]) == (4096, "{}", ["x"])
+    assert warm_up.json["sampling_params"]["top_k"] == -1
+
+
+@pytest.mark.parametrize("knows_it", [True, False])
+async def test_a_host_of_ours_gets_ids_as_bytes(knows_it: bool):
+    """An older one is asked as any server, and not the other way again."""
+
+    async def behave(exchange: Exchange):
+        if exchange.path == token_body.PATH and not knows_it:
+            await exchange.answer(404, b'{"detail": "Not Found"}')
+            return
+        await exchange.send(EVENTS)
+        await exchange.event(chunk("a", [5], 1, STOP))
+        await exchange.send(b"data: [DONE]\n\n")
+
+    async with served(behave) as (url, exchanges):
+        engine = SGLangEndpoint(url, "", model="m", context_tokens=8192, packs_ids=True, stop_ids=(7,))
+        for _ in range(2):
+            assert (await collect(engine, PROMPT, Sampling(8), priority=Priority.COMPLETION)).text == "a"
+        text_only = msgspec.structs.replace(PROMPT, ids=None)
+        assert (await collect(engine, text_only, Sampling(8))).text == "a"
+        await engine.close()
+    paths = [exchange.path for exchange in exchanges]
+    if not knows_it:
+        assert paths == [token_body.PATH, "/generate", "/generate", "/generate"]
+        return
+    assert paths == [token_body.PATH, token_body.PATH, "/generate"]
+    assert exchanges[0].headers["content-type"] == token_body.MEDIA_TYPE
+    request, ids = token_body.decode(exchanges[0].body)
+    assert (list(ids), request.priority, request.sampling_params["stop_token_ids"]) == ([1, 2, 3], 10, [7])
+    assert exchanges[2].json["text"] == "abc"
 
 
 async def hang_before_headers(exchange: Exchange):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lsp.settings import EngineSettings, Settings, read_settings
+from lsp.settings import EditSettings, EngineSettings, Settings, read_settings, without_credentials
 
 
 @pytest.mark.parametrize("sources", [(), (None,), ({},), ({}, None), ({"foreword": {}},)])
@@ -73,3 +73,88 @@ def test_a_server_without_url_means_no_completions() -> None:
     read = read_settings({"engine": {"kind": "openai"}})
     assert read.settings.engine.kind == "none"
     assert "foreword.engine.url is empty" in read.complaints[0]
+
+
+# ---------------------------------------------------------------- several endpoints, and roles
+
+ONE = {"kind": "openai", "url": "http://one", "model": "m"}
+TWO = {"kind": "sglang", "url": "http://two", "first_text_s": 3}
+FIRST = EngineSettings(kind="openai", url="http://one", model="m")
+SECOND = EngineSettings(kind="sglang", url="http://two", first_text_s=3)
+
+
+def test_fallbacks_and_engines_for_edits() -> None:
+    given = {
+        "engine": {**ONE, "fallbacks": [TWO, {"kind": "embedded"}]},
+        "edit": {"engine": TWO, "large_engine": {**ONE, "fallbacks": [TWO]}, "smallLines": 9},
+    }
+    read = read_settings(given)
+    with_fallbacks = EngineSettings(kind="openai", url="http://one", model="m", fallbacks=(SECOND,))
+    assert read.complaints == []
+    assert read.settings.engine.fallbacks == (SECOND, EngineSettings())
+    assert read.settings.edit == EditSettings(engine=SECOND, large_engine=with_fallbacks, small_lines=9)
+
+
+def test_roles_are_merged_value_by_value_and_lists_as_values() -> None:
+    first = {"engine": {**ONE, "fallbacks": [TWO]}, "edit": {"engine": TWO}}
+    later = {"engine": {"fallbacks": []}, "edit": {"engine": {"url": "http://three"}, "smallFiles": 2}}
+    settings = read_settings(first, later).settings
+    assert settings.engine == FIRST
+    assert settings.edit.engine == EngineSettings(kind="sglang", url="http://three", first_text_s=3)
+    assert settings.edit.small_files == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "engine"),
+    [
+        ({"engine": {**ONE, "fallbacks": "none"}}, "foreword.engine.fallbacks cannot be 'none'", FIRST),
+        ({"engine": {**ONE, "fallbacks": {"url": 1}}}, "foreword.engine.fallbacks cannot be that", FIRST),
+        ({"engine": {**ONE, "fallbacks": ["x"]}}, "foreword.engine.fallbacks[0] is no object", FIRST),
+        ({"engine": {**ONE, "fallbacks": [{"kind": "sglang"}]}}, "fallbacks[0].url is empty", FIRST),
+        ({"engine": {**ONE, "fallbacks": [{**ONE, "nonsense": 1}]}}, "fallbacks[0].nonsense is no", None),
+        ({"engine": {**ONE, "fallbacks": [{**ONE, "fallbacks": [TWO]}]}}, "fallbacks[0].fallbacks", None),
+        ({"engine": {"kind": "openai", "fallbacks": [TWO]}}, "foreword.engine.url is empty", SECOND),
+        ({"engine": {**ONE, "api": "talk"}}, "foreword.engine.api cannot be 'talk'", FIRST),
+        ({"engine": {**ONE, "firstTextS": 0}}, "foreword.engine.firstTextS cannot be 0", FIRST),
+        ({"engine": ONE, "edit": {"engine": "fast"}}, "foreword.edit.engine cannot be 'fast'", FIRST),
+        ({"engine": ONE, "edit": {"largeEngine": {"kind": "openai"}}}, "largeEngine.url is empty", FIRST),
+        ({"engine": ONE, "edit": {"smallFiles": -1}}, "foreword.edit.smallFiles cannot be -1", FIRST),
+        ({"engine": ONE, "edit": 3}, "foreword.edit cannot be that", FIRST),
+    ],
+)
+def test_what_is_wrong_with_one_endpoint_leaves_the_others(
+    given: dict[str, Any], said: str, engine: EngineSettings | None
+) -> None:
+    read = read_settings(given)
+    assert len(read.complaints) == 1
+    assert said in read.complaints[0]
+    assert engine is None or read.settings.engine == engine
+    assert read.settings.edit in (EditSettings(), EditSettings(engine=None))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"engine": {**ONE, "fallbacks": [{"key": 5, "url": "http://u:hidden@a"}]}},
+        {"engine": {**ONE, "fallbacks": {"key": "hidden"}}},
+        {"engine": {"kind": "openai", "url": "http://u:hidden@a"}},
+        {"edit": ["hidden"]},
+    ],
+)
+def test_what_may_be_secret_is_not_repeated(given: dict[str, Any]) -> None:
+    read = read_settings(given)
+    assert read.complaints
+    assert "hidden" not in "".join(read.complaints)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://name:word@host:9/v1", "http://host:9/v1"),
+        ("http://host/v1", "http://host/v1"),
+        ("http://a@[::1", "[::1"),
+        ("", ""),
+    ],
+)
+def test_addresses_as_they_are_shown(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown

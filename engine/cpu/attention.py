@@ -1,97 +1,261 @@
-"""Exact attention over a cached prefix and new tokens, each computed apart and merged by log-sum-exp.
+"""Exact causal attention over a paged KV pool by our own kernels: which tasks there are, and who runs them.
 
-New queries see the cached prefix wholly (not causal) and one another causally. PyTorch's flash kernel for the
-CPU returns, beside the output, the log of the sum of exponentials of each row; with it the parts combine to
-what one softmax over all keys gives (the identity that FlashAttention and flash-decoding use,
-arXiv:2205.14135). So nothing of the prefix is computed again, and no mask is ever built.
+A request's new rows stand at the end of its keys, all of which are in the pool: row i of `tokens` sees the
+first `length - tokens + i + 1` of its slots. So decode (one row), verification of proposed tokens (a few) and
+extend (many, over a cached prefix) are one thing, and nothing cached is computed again or copied.
 
-Shapes: queries [tokens, query_heads, dim]; keys and values [tokens, kv_heads, dim]; the pool's are
-[slots, kv_heads, dim]. Query head h reads KV head h // (query_heads / kv_heads).
+Shapes: query and output [rows, query_heads, dim], keys and values [slots, kv_heads, dim], all bf16; query
+head h reads KV head h // (query_heads / kv_heads).
 """
 
 from __future__ import annotations
 
+import ctypes
+import math
+import sys
+import threading
+import weakref
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
-from engine.cpu.spans import Span
+from engine.cpu import attention_layout as layout
+from engine.cpu.attention_kernels import HELP_OUT, RUN
 
-_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+BF16_BYTES = 2
+SLOT_BYTES = 4
+ALIGNMENT = 64
+"""Bytes of a cache line, on which vectors lie best."""
+PARALLEL_FROM = 8_000
+"""Vectors x keys of work (some 100 us on one core) from which waking another thread pays."""
+TASKS_PER_THREAD = 4
+"""Tasks wanted for each thread: cores are seldom equally free."""
+MIN_PART_KEYS = 1024
+"""Keys of a part when one row's keys are split among threads: fewer cost more to merge than they save."""
+MIN_PANELS = 2
+"""Panels of a task when rows are split among threads: they share the gathering of K and V."""
 
 
-class Part(NamedTuple):
-    """Attention of all queries over some of the keys."""
+class Heads(NamedTuple):
+    """How a layer's heads are cut."""
 
-    output: torch.Tensor
-    """[kv_heads, group, tokens, dim], normalised within the part."""
-    lse: torch.Tensor
-    """[kv_heads, group, tokens], float32: the log-sum-exp of the part's scores."""
+    query: int
+    kv: int
+    dim: int
 
 
-def over_cached(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float) -> Part:
-    """Attend to keys that every query may see.
+class Request(NamedTuple):
+    """One request of a batch; its rows follow those of the request before it."""
 
-    The query heads of one KV head are folded into the query length, so K and V are read once per KV head and
-    never repeated.
-    """
-    kv_heads, group, tokens, dim = query.shape
-    output, lse = _flash(
-        query.reshape(1, kv_heads, group * tokens, dim),
-        keys.movedim(0, 1).unsqueeze(0),
-        values.movedim(0, 1).unsqueeze(0),
-        0.0,
-        False,
-        scale=scale,
+    slots: int
+    """Address of the int32 slots of its tokens, in order: a row of `req_to_token`."""
+    tokens: int
+    """New rows, at least 1."""
+    length: int
+    """All its tokens, the new ones included."""
+
+
+class Plan(NamedTuple):
+    """A step's tasks for all layers of one form; keep what the slots' addresses point to alive."""
+
+    heads: Heads
+    window: int
+    tasks: np.ndarray[Any, Any]
+    partial: np.ndarray[Any, Any]
+    parts_done: np.ndarray[Any, Any]
+    threads: int
+
+
+def fits(dtype: torch.dtype, dim: int) -> bool:
+    """Whether the kernels know this form."""
+    return dtype is torch.bfloat16 and dim % layout.DIM_STEP == 0 and dim <= layout.MAX_DIM
+
+
+def plan(requests: Sequence[Request], heads: Heads, threads: int, window: int = 0) -> Plan:
+    """Cut a batch into tasks. `window`: keys that a row sees, itself included; 0 for all."""
+    group = heads.query // heads.kv
+    panels = sum(-(-request.tokens * group // layout.PANEL) for request in requests) * heads.kv
+    work = sum(-(-request.tokens * group // layout.LANES) * request.length for request in requests) * heads.kv
+    if work < PARALLEL_FROM:
+        threads = 1
+    block_panels, wanted = layout.MAX_PANELS, threads * TASKS_PER_THREAD
+    if threads > 1:
+        block_panels = min(layout.MAX_PANELS, max(MIN_PANELS, panels // wanted))
+    tasks: list[list[int]] = []
+    first_token = first_part = 0
+    for request in requests:
+        rows, position = request.tokens * group, request.length - request.tokens
+        for row_start in range(0, rows, block_panels * layout.PANEL):
+            row_end = min(rows, row_start + block_panels * layout.PANEL)
+            key_start = max(0, position + row_start // group + 1 - window) if window else 0
+            key_end = position + (row_end - 1) // group + 1
+            parts = 1
+            if threads > 1 and row_end - row_start <= layout.PANEL:
+                parts = min(-(-wanted // panels), max(1, (key_end - key_start) // MIN_PART_KEYS))
+            edges = [key_start + (key_end - key_start) * part // parts for part in range(parts + 1)]
+            for head in range(heads.kv):
+                for part in range(parts):
+                    rest = [row_start, row_end, edges[part], edges[part + 1], part, parts, first_part]
+                    tasks.append([request.slots, first_token, position, head, *rest])
+                first_part += parts if parts > 1 else 0
+        first_token += request.tokens
+    tasks.sort(key=_cost, reverse=True)  # the longest first: the last to end are short
+    return Plan(
+        heads,
+        window,
+        np.array(tasks, np.int64),
+        _aligned(first_part * layout.STATE_PANEL),
+        np.zeros(first_part, np.int64),
+        threads,
     )
-    return Part(output.view(kv_heads, group, tokens, dim), lse.view(kv_heads, group, tokens))
 
 
-def over_new(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float) -> Part:
-    """Attend causally among the new tokens; each KV head is a batch row whose keys all its query heads
-    share."""
-    kv_heads, group, tokens, dim = query.shape
-    output, lse = _flash(
-        query,
-        keys.movedim(0, 1).unsqueeze(1).expand(kv_heads, group, tokens, dim),
-        values.movedim(0, 1).unsqueeze(1).expand(kv_heads, group, tokens, dim),
-        0.0,
-        True,
-        scale=scale,
-    )
-    return Part(output, lse)
+def _cost(task: Sequence[int]) -> int:
+    return (task[layout.ROW_END] - task[layout.ROW_START]) * (task[layout.KEY_END] - task[layout.KEY_START])
 
 
-def merge(parts: Sequence[Part]) -> torch.Tensor:
-    """Combine parts over disjoint keys into attention over all of them: [kv_heads, group, tokens, dim]."""
-    if len(parts) == 1:
-        return parts[0].output
-    lse = torch.stack([part.lse for part in parts])
-    weights = torch.softmax(lse, dim=0).unsqueeze(-1)
-    merged = weights[0] * parts[0].output
-    for weight, part in zip(weights[1:], parts[1:], strict=True):
-        merged.addcmul_(weight, part.output.to(merged.dtype))
-    return merged.to(parts[0].output.dtype)
+def _aligned(size: int) -> np.ndarray[Any, Any]:
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    return memory[-memory.ctypes.data % ALIGNMENT :]
 
 
-def attend(
+class Runner:
+    """Runs plans with memory and helping threads of its own, for one caller at a time."""
+
+    def __init__(self, threads: int) -> None:
+        self._job = np.zeros(layout.JOB_FIELDS, np.int64)
+        self._address = self._job.ctypes.data
+        semaphore = made_semaphore() if threads > 1 else None
+        self.threads = threads if semaphore is not None else 1
+        scratch = _aligned(layout.SCRATCH_BYTES * self.threads)
+        self._job[layout.SCRATCH] = scratch.ctypes.data
+        self._memory = (self._job, scratch, semaphore)
+        self._run = ctypes.CFUNCTYPE(None, ctypes.c_int64)(RUN)
+        self._plan: Plan | None = None
+        if semaphore is not None:
+            self._job[layout.SEMAPHORE] = ctypes.addressof(semaphore)
+            for thread in range(1, threads):
+                work = threading.Thread(target=help_out, args=(thread, self._memory), daemon=True)
+                work.start()
+            weakref.finalize(self, stop_helpers, self.threads - 1, self._memory)
+
+    def __call__(
+        self,
+        plan: Plan,
+        query: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        scale: float,
+        out: torch.Tensor,
+    ) -> None:
+        """Fill `out`. Rows may lie apart (`query` as a slice of fused projections); within one all is dense."""
+        job = self._job
+        if plan is not self._plan:
+            self._take(plan)
+        if not dense(plan.heads.dim, query, keys, values, out) or keys.stride() != values.stride():
+            raise ValueError(
+                f"Rows of K {keys.stride()}, V {values.stride()}, query {query.stride()} or output {out.stride()} "
+                f"do not lie densely, or K's and V's not alike. Pass tensors whose last two axes are contiguous."
+            )
+        job[layout.QUERY] = query.data_ptr()
+        job[layout.QUERY_STRIDE] = query.stride(0) * BF16_BYTES
+        job[layout.OUT] = out.data_ptr()
+        job[layout.OUT_STRIDE] = out.stride(0) * BF16_BYTES
+        job[layout.KEYS] = keys.data_ptr()
+        job[layout.VALUES] = values.data_ptr()
+        job[layout.SLOT_STRIDE] = keys.stride(0) * BF16_BYTES
+        job[layout.SCALE] = np.float64(scale * math.log2(math.e)).view(np.int64)
+        job[layout.NEXT_TASK] = 0
+        if len(plan.parts_done):
+            plan.parts_done.fill(0)
+        self._run(self._address)
+
+    def _take(self, plan: Plan) -> None:
+        job, heads = self._job, plan.heads
+        job[layout.DIM], job[layout.GROUP], job[layout.WINDOW] = (
+            heads.dim,
+            heads.query // heads.kv,
+            plan.window,
+        )
+        job[layout.TASKS], job[layout.TASK_COUNT] = plan.tasks.ctypes.data, len(plan.tasks)
+        job[layout.PARTIAL], job[layout.PARTS_DONE] = plan.partial.ctypes.data, plan.parts_done.ctypes.data
+        job[layout.HELPERS] = min(plan.threads, self.threads) - 1
+        self._plan = plan
+
+
+def dense(dim: int, *rows: torch.Tensor) -> bool:
+    """Whether the heads of each row lie side by side."""
+    return all(one.stride(2) == 1 and (one.stride(1) == dim or one.shape[1] == 1) for one in rows)
+
+
+SEMAPHORE_BYTES = 128
+"""At least what any C library takes for a `sem_t` (32 in glibc and musl)."""
+
+
+def made_semaphore() -> Any:
+    """A POSIX semaphore at nought, or None where there are none in memory (macOS, Windows): then one thread works."""
+    if sys.platform != "linux":
+        return None
+    semaphore = ctypes.create_string_buffer(SEMAPHORE_BYTES)
+    return semaphore if ctypes.CDLL(None).sem_init(semaphore, 0, 0) == 0 else None
+
+
+def help_out(thread: int, memory: tuple[np.ndarray[Any, Any], object, object]) -> None:
+    """A helping thread's life: in machine code, without Python's lock. Keeps the memory alive that it works on."""
+    ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(HELP_OUT)(memory[0].ctypes.data, thread)
+
+
+def stop_helpers(helpers: int, memory: tuple[np.ndarray[Any, Any], object, Any]) -> None:
+    job, _, semaphore = memory
+    job[layout.STOP] = 1
+    for _ in range(helpers):
+        ctypes.CDLL(None).sem_post(semaphore)
+
+
+@cache
+def runner_of(threads: int) -> Runner:
+    """One for all callers of this process that plan anew each time; not for several at a time."""
+    return Runner(threads)
+
+
+def extend_attention(
     query: torch.Tensor,
     pool_keys: torch.Tensor,
     pool_values: torch.Tensor,
-    cached: Sequence[Span],
-    new: tuple[torch.Tensor, torch.Tensor] | None,
+    slots: torch.Tensor,
+    tokens: Sequence[int],
+    lengths: Sequence[int],
     scale: float,
-) -> torch.Tensor:
-    """One request's attention: [tokens, query_heads, dim] over `cached` rows of the pool and its `new` (K,
-    V).
+    out: torch.Tensor,
+    *,
+    window: int = 0,
+    threads: int = 1,
+) -> None:
+    """One layer's attention of a batch, planned anew: `slots` int32 [requests, at least max(lengths)]."""
+    row_bytes = slots.stride(0) * SLOT_BYTES
+    requests = [
+        Request(slots.data_ptr() + number * row_bytes, new, length)
+        for number, (new, length) in enumerate(zip(tokens, lengths, strict=True))
+    ]
+    heads = Heads(query.shape[1], pool_keys.shape[1], query.shape[2])
+    runner_of(threads)(plan(requests, heads, threads, window), query, pool_keys, pool_values, scale, out)
 
-    A decode step has no `new`: its one token is in the pool already, and it may see all of it.
-    """
-    tokens, query_heads, dim = query.shape
-    kv_heads = pool_keys.shape[1]
-    grouped = query.view(tokens, kv_heads, query_heads // kv_heads, dim).permute(1, 2, 0, 3)
-    parts = [over_cached(grouped, pool_keys[span], pool_values[span], scale) for span in cached]
-    if new is not None:
-        parts.append(over_new(grouped, *new, scale))
-    return merge(parts).permute(2, 0, 1, 3).reshape(tokens, query_heads, dim)
+
+def decode_attention(
+    query: torch.Tensor,
+    pool_keys: torch.Tensor,
+    pool_values: torch.Tensor,
+    slots: torch.Tensor,
+    lengths: Sequence[int],
+    scale: float,
+    out: torch.Tensor,
+    *,
+    threads: int = 1,
+) -> None:
+    """`extend_attention` of one row per request."""
+    extend_attention(
+        query, pool_keys, pool_values, slots, [1] * len(lengths), lengths, scale, out, threads=threads
+    )

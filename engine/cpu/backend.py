@@ -1,5 +1,4 @@
-"""SGLang's attention backend `foreword`: decode, extend with a cached prefix and chunked prefill on the
-CPU."""
+"""SGLang's attention backend `foreword`: decode, extend with a cached prefix, chunked prefill and verification."""
 
 from __future__ import annotations
 
@@ -10,7 +9,9 @@ from sglang.srt.layers.attention.base_attn_backend import AttentionBackend
 from sglang.srt.layers.radix_attention import AttentionType
 from sglang.srt.mem_cache.memory_pool import KVWriteLoc
 
-from engine.cpu.attention import attend
+from engine.cpu.attention import SLOT_BYTES, Heads, Plan, Request, Runner, fits, plan
+from engine.cpu.attention_flash import attend
+from engine.cpu.attention_way import Way, quickest_way
 from engine.cpu.spans import Span, spans_of
 
 if TYPE_CHECKING:
@@ -18,40 +19,48 @@ if TYPE_CHECKING:
     from sglang.srt.model_executor.forward_batch_info import ForwardBatch
     from sglang.srt.model_executor.model_runner import ModelRunner
 
+FEW_TOKENS = 8
+"""Up to so many new tokens per request our kernels are quicker than any flash: reading K and V is the work."""
+
 
 class UnsupportedLayerError(NotImplementedError):
     """A layer wants attention that this backend does not compute."""
 
 
 class ForewordAttentionBackend(AttentionBackend):
-    """Each request is computed apart: batches on a CPU are small, and nothing is padded or copied for
-    others."""
+    """All requests of a step in one call per layer; nothing is padded, copied or computed again."""
 
-    def __init__(self, runner: ModelRunner) -> None:
+    def __init__(self, runner: ModelRunner, way: Way | None = None) -> None:
+        """`way` forces how extends are computed; by default it is measured here."""
         super().__init__()
         pools: Any = runner
         self.req_to_token: torch.Tensor = pools.req_to_token_pool.req_to_token
         self.pool: Any = pools.token_to_kv_pool
-        self._cached: list[list[Span]] = []
+        self._runner = Runner(torch.get_num_threads())
+        self._forced = way
+        self._ways: dict[Heads, Way] = {}
+        self._rows: list[int] = []
         self._new_tokens: list[int] = []
+        self._lengths: list[int] = []
+        self._plans: dict[Heads, Plan] = {}
+        self._spans: list[list[Span]] | None = None
+        self._decode = False
 
     def init_forward_metadata(self, forward_batch: ForwardBatch) -> None:
-        """Find, once per step, where each request's cached tokens lie; all layers then use it."""
+        """Note, once per step, whose rows stand where; all layers then use it."""
         batch: Any = forward_batch
         mode = batch.forward_mode
+        self._plans, self._spans = {}, None
+        self._decode = bool(mode.is_decode())
         if mode.is_idle():
-            self._cached, self._new_tokens = [], []
+            self._rows, self._new_tokens, self._lengths = [], [], []
             return
-        rows: list[int] = batch.req_pool_indices.tolist()
-        lengths: list[int] = batch.seq_lens.tolist()
-        if mode.is_decode():
-            self._new_tokens = [1] * len(rows)
+        self._rows = batch.req_pool_indices.tolist()
+        self._lengths = batch.seq_lens.tolist()
+        if self._decode:
+            self._new_tokens = [1] * len(self._rows)
         else:
             self._new_tokens = [int(tokens) for tokens in batch.extend_seq_lens.tolist()]
-            lengths = [length - new for length, new in zip(lengths, self._new_tokens, strict=True)]
-        self._cached = [
-            spans_of(self.req_to_token[row, :length]) for row, length in zip(rows, lengths, strict=True)
-        ]
 
     def forward_decode(
         self,
@@ -64,7 +73,7 @@ class ForewordAttentionBackend(AttentionBackend):
         **kwargs: object,
     ) -> torch.Tensor:
         """One token per request, which sees all of its request's slots."""
-        return self._forward(q, k, v, layer, forward_batch, save_kv_cache, decode=True)
+        return self._forward(q, k, v, layer, forward_batch, save_kv_cache)
 
     def forward_extend(
         self,
@@ -76,9 +85,29 @@ class ForewordAttentionBackend(AttentionBackend):
         save_kv_cache: bool = True,
         **kwargs: object,
     ) -> torch.Tensor:
-        """Some new tokens per request after a cached prefix (a cache hit, or earlier chunks of this
-        prompt)."""
-        return self._forward(q, k, v, layer, forward_batch, save_kv_cache, decode=False)
+        """Some new tokens per request after a cached prefix (a cache hit, or earlier chunks of this prompt)."""
+        return self._forward(q, k, v, layer, forward_batch, save_kv_cache)
+
+    def attend(
+        self,
+        layer_id: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scaling: float,
+        forward_batch: Any,
+    ) -> torch.Tensor:
+        """The same for a caller that has checked its layers itself: [rows, heads * dim] of each, rows may lie apart.
+
+        Only for a plain pool of K and V per layer in the query's type.
+        """
+        keys: torch.Tensor = self.pool.get_key_buffer(layer_id)
+        values: torch.Tensor = self.pool.get_value_buffer(layer_id)
+        shape = (-1, *keys.shape[1:])
+        slots = forward_batch.out_cache_loc
+        keys.index_copy_(0, slots, key.view(shape))
+        values.index_copy_(0, slots, value.view(shape))
+        return self._attend(query.view(query.shape[0], -1, keys.shape[2]), keys, values, scaling)
 
     def _forward(
         self,
@@ -88,32 +117,71 @@ class ForewordAttentionBackend(AttentionBackend):
         layer: Any,
         forward_batch: Any,
         save_kv_cache: bool,
-        *,
-        decode: bool,
     ) -> torch.Tensor:
         refuse_unsupported(layer)
-        slots = forward_batch.out_cache_loc
         if save_kv_cache and k is not None and v is not None:
-            self.pool.set_kv_buffer(layer, KVWriteLoc(slots, None), k, v)
+            self.pool.set_kv_buffer(layer, KVWriteLoc(forward_batch.out_cache_loc, None), k, v)
         pool_keys: torch.Tensor = self.pool.get_key_buffer(layer.layer_id)
         pool_values: torch.Tensor = self.pool.get_value_buffer(layer.layer_id)
-        query = q.reshape(-1, layer.tp_q_head_num, layer.qk_head_dim)
-        if not decode and (k is None or v is None):
-            k, v = pool_keys[slots], pool_values[slots]  # a layer that shares another layer's K and V
-        output = torch.empty_like(query)
+        query = q.view(-1, layer.tp_q_head_num, layer.qk_head_dim)
+        return self._attend(query, pool_keys, pool_values, layer.scaling)
+
+    def _attend(
+        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float
+    ) -> torch.Tensor:
+        """The new tokens' K and V are in the pool already."""
+        rows, query_heads, dim = query.shape
+        heads = Heads(query_heads, keys.shape[1], dim)
+        output = torch.empty(rows, query_heads, dim, dtype=query.dtype)
+        if self._wants_kernels(heads, query.dtype, keys.dtype):
+            planned = self._plans.get(heads)
+            if planned is None:
+                planned = self._plans[heads] = self._planned(heads)
+            self._runner(planned, query, keys, values, scale, output)
+        else:
+            self._by_flash(query, keys, values, scale, output)
+        return output.view(rows, query_heads * dim)
+
+    def _wants_kernels(self, heads: Heads, *types: torch.dtype) -> bool:
+        if not all(fits(dtype, heads.dim) for dtype in types):
+            return False
+        if self._decode or max(self._new_tokens, default=0) <= FEW_TOKENS:
+            return True
+        way = self._forced or self._ways.get(heads)
+        if way is None:
+            way = self._ways[heads] = quickest_way(heads, self._runner)
+        return way is Way.KERNELS
+
+    def _planned(self, heads: Heads) -> Plan:
+        first, row_bytes = self.req_to_token.data_ptr(), self.req_to_token.stride(0) * SLOT_BYTES
+        requests = [
+            Request(first + row * row_bytes, tokens, length)
+            for row, tokens, length in zip(self._rows, self._new_tokens, self._lengths, strict=True)
+        ]
+        return plan(requests, heads, min(self._runner.threads, torch.get_num_threads()))
+
+    def _by_flash(
+        self,
+        query: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        scale: float,
+        output: torch.Tensor,
+    ) -> None:
+        """Each request apart: its cached tokens by slices of the pool, its new ones causally."""
+        cached = [length - new for length, new in zip(self._lengths, self._new_tokens, strict=True)]
+        if self._spans is None:
+            self._spans = [
+                spans_of(self.req_to_token[row, :length])
+                for row, length in zip(self._rows, cached, strict=True)
+            ]
         start = 0
-        for cached, tokens in zip(self._cached, self._new_tokens, strict=True):
+        for row, old, tokens, spans in zip(self._rows, cached, self._new_tokens, self._spans, strict=True):
             end = start + tokens
-            new = None
-            if not decode and k is not None and v is not None:
-                shape = (-1, layer.tp_k_head_num, layer.qk_head_dim)
-                new = (
-                    k.view(shape)[start:end].to(query.dtype),
-                    v.view(shape)[start:end].to(query.dtype),
-                )
-            output[start:end] = attend(query[start:end], pool_keys, pool_values, cached, new, layer.scaling)
+            slots = self.req_to_token[row, old : old + tokens].long()
+            new = keys[slots].to(query.dtype), values[slots].to(query.dtype)
+            output[start:end] = attend(query[start:end], keys, values, spans, new, scale)
             start = end
-        return output.view(q.shape[0], -1)
 
     def support_triton(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         return False

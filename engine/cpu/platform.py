@@ -37,5 +37,11 @@ class ForewordCpuPlatform(CpuDeviceMixin, SRTPlatform):  # pyright: ignore[repor
 
         register_attention_backend(ATTENTION_BACKEND)(create)
 
+    def post_load_model(self, model: Any) -> None:
+        """Pack the weights of models that have a lean form, where FOREWORD_LINEARS allows it."""
+        from engine.cpu.loading import prepare
+
+        prepare(model)
+
     def is_pin_memory_available(self, device: object = None) -> bool:
         return False

@@ -21,7 +21,7 @@ from engine.launcher import list_engines
 from engine.paths import EnginePathError, models_folder, runtime_folder
 from engine.profiles import ProfileError
 from lsp.engines import choose_profile
-from lsp.terminal import EXIT_FAILED, out, print_json
+from lsp.terminal import EXIT_FAILED, out, print_json, run
 
 DISK_NEEDED_BYTES = 4 * 1024**3
 """The default model as downloaded (0.5 GB), converted (1.0 GB), and room for the index and logs."""
@@ -157,8 +157,32 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
 )
 
 
-def run_doctor(*, as_json: bool) -> None:
+def endpoints(file: Path) -> list[Finding]:
+    """Of every endpoint that a file of settings names."""
+    from lsp.commands.endpoints import look, reached, settings_of, to_be_started
+
+    settings, complaints = settings_of(file)
+    findings = [Finding("settings", "warning", complaint, f"mend {file}") for complaint in complaints]
+    for looked in run(look(settings), ()):
+        for status in looked.endpoints:
+            check = f"{looked.role} endpoint"
+            if to_be_started(status):
+                findings.append(Finding(check, "ok", status.last_error))
+                continue
+            if not reached(status):
+                error = status.last_error or f"{status.endpoint} does not answer"
+                findings.append(Finding(check, "error", error, "until then the next one configured answers"))
+                continue
+            found = f"{status.endpoint} is reachable, window {status.context_tokens:,} tokens"
+            limits = "; ".join(status.limits)
+            findings.append(Finding(check, "ok", f"{found}. Its limits: {limits}" if limits else found))
+    return findings
+
+
+def run_doctor(settings: Path | None, *, as_json: bool) -> None:
     findings = [check() for check in CHECKS]
+    if settings is not None:
+        findings += endpoints(settings)
     if as_json:
         print_json(findings)
     else:

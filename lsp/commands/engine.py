@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from engine.client import EngineRequestError, SGLangEndpoint
 from engine.launcher import EngineError, EngineInfo, ensure_engine, list_engines, stop_engine
 from engine.paths import EnginePathError
 from engine.profiles import Choice, ProfileError, find
+from lsp.commands.endpoints import Looked, as_data, look, settings_of, show
 from lsp.engines import START_TIMEOUT_S, choose_profile
 from lsp.terminal import EXIT_EMPTY, err, fail, out, print_json, progress, run, size
 
@@ -86,14 +88,22 @@ async def _describe(info: EngineInfo) -> dict[str, Any]:
     return described
 
 
-def run_status(*, as_json: bool) -> None:
-    async def status() -> list[dict[str, Any]]:
-        return [await _describe(info) for info in list_engines()]
+def run_status(settings: Path | None, *, as_json: bool) -> None:
+    """Of the hosts on this machine, and of the endpoints that a file of settings names."""
+    read = None if settings is None else settings_of(settings)
 
-    engines = run(status(), EXPECTED)
+    async def status() -> tuple[list[dict[str, Any]], list[Looked]]:
+        hosts = [await _describe(info) for info in list_engines()]
+        return hosts, [] if read is None else await look(read[0])
+
+    engines, looked = run(status(), EXPECTED)
+    for complaint in [] if read is None else read[1]:
+        err.print(f"[yellow]{escape(complaint)}[/]")
     if as_json:
-        print_json({"engines": engines, "would_choose": chosen(None).reason})
+        endpoints = {} if read is None else {"endpoints": as_data(looked)}
+        print_json({"engines": engines, **endpoints, "would_choose": chosen(None).reason})
         return
+    show(looked)
     if not engines:
         err.print("no engine host is running; the first completion starts it")
         err.print(f"it would choose: {escape(chosen(None).reason)}")

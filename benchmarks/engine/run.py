@@ -1,0 +1,130 @@
+"""One whole run of the engine benchmark: which targets are started, what is asked of them, what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import AsyncExitStack
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import psutil
+
+from benchmarks.engine.figures import (
+    LLAMACPP,
+    NAMED,
+    OURS,
+    STOCK,
+)
+from benchmarks.engine.llamacpp_venv import VERSION as LLAMACPP_VERSION
+from benchmarks.engine.machine_facts import machine_before, noise, steal_s
+from benchmarks.engine.report import Document
+from benchmarks.engine.runner import Results
+from benchmarks.engine.session import Options, Session
+from benchmarks.engine.targets import Say
+from benchmarks.engine.texts import PACKAGES, Texts, TextsError
+from engine.profiles import RUNTIME_BYTES, Profile, ProfileError, find
+from engine.tokenizer_file import ensure_tokenizer
+from engine.tokens import ModelTokenizer, TokenizerError
+from engine.weights import WeightsError, ensure
+
+__all__ = ["EXPECTED", "NAMED_FIGURES", "BenchError", "Options", "run"]
+
+BASELINES = (STOCK, LLAMACPP)
+LLAMACPP_BYTES = int(2.5e9)
+"""Its children at their largest: one per precision that is best at some row, of 0.4, 0.7 and 1.3 GB."""
+KV_BYTES = int(1.6e9)
+"""Of a host that finds plenty of memory: the default model's pool of four windows."""
+GB = 1e9
+FULL_MINUTES = {OURS: 6, STOCK: 8, LLAMACPP: 14}
+"""On two cores without AMX; the first run also builds llama.cpp and computes its perplexities."""
+
+NAMED_FIGURES = (*(each.name for each in NAMED), "abort_steps_p95", "ttft_256k_cached_s")
+
+
+class BenchError(Exception):
+    """The benchmark cannot be run as asked; the message says why and what to do."""
+
+
+EXPECTED = (BenchError, TextsError, TokenizerError, WeightsError, ProfileError, PackageNotFoundError)
+
+
+@contextlib.contextmanager
+def ended_tidily() -> Generator[None]:
+    """SIGTERM ends the run as Ctrl-C does: children go, and so do some hundred megabytes of scratch files."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    asked: list[bool] = []
+
+    def leave() -> None:
+        asked.append(True)
+        if task is not None:
+            task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, leave)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if asked:
+            raise BenchError("the benchmark was ended before it was done; nothing was kept") from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def run(options: Options, say: Say) -> Document:
+    """Measure everything that was asked for. What cannot be measured is in the document's problems.
+
+    Raises one of EXPECTED where nothing can be measured at all.
+    """
+    with ended_tidily():
+        return await _run(options, say)
+
+
+async def _run(options: Options, say: Say) -> Document:
+    profile = find(options.model)
+    targets_wanted = (
+        [OURS] if options.quick else [OURS, *(each for each in BASELINES if each not in options.without)]
+    )
+    check_memory(profile, targets_wanted, psutil.virtual_memory().available)
+    machine, steal_before, began = machine_before(), steal_s(), time.monotonic()
+    minutes = 2 if options.quick else sum(FULL_MINUTES[each] for each in targets_wanted)
+    say(f"measuring {', '.join(targets_wanted)} with {profile.short}: about {minutes} minutes")
+    await asyncio.to_thread(ensure, profile)
+    texts = Texts(profile, ModelTokenizer.from_file(ensure_tokenizer(profile)))
+    results = Results()
+    async with AsyncExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="foreword-bench-")))
+        session = Session(options, profile, texts, scratch, results, say, stack)
+        figures = await session.measure(targets_wanted)
+        machine |= {"hosts": session.told, "threads_of_stock": session.stock_threads}
+    elapsed = time.monotonic() - began
+    steal_share = (steal_s() - steal_before) / (elapsed * (os.cpu_count() or 1))
+    machine["model"] = profile.short
+    machine["texts"] = {each.name: f"{each.version} {each.sha256}" for each in PACKAGES}
+    machine["quick"] = options.quick
+    machine["runs"] = 1 if options.quick else options.runs
+    machine["steal_share"] = round(steal_share, 4)
+    machine["noise"] = noise(machine["load_average_before"], steal_share, os.cpu_count() or 1)
+    machine["seconds"] = round(elapsed, 1)
+    machine["versions"]["llama-cpp-python"] = (
+        LLAMACPP_VERSION if LLAMACPP in targets_wanted else "not measured"
+    )
+    return Document(machine, figures, results.problems)
+
+
+def check_memory(profile: Profile, wanted: list[str], available_bytes: int) -> None:
+    """Raises BenchError where the machine would begin to swap, and measure that."""
+    host = RUNTIME_BYTES + profile.weights_bytes + KV_BYTES
+    needed = host * sum(each != LLAMACPP for each in wanted) + (LLAMACPP_BYTES if LLAMACPP in wanted else 0)
+    if available_bytes < needed:
+        leave = [f"--without {each}" for each in wanted[1:]]
+        remedy = f", or leave a baseline out ({' or '.join(leave)})" if leave else ""
+        raise BenchError(
+            f"{' and '.join(wanted)} side by side need {needed / GB:.1f} GB of free memory, "
+            f"and {available_bytes / GB:.1f} GB are free. Close something{remedy}."
+        )

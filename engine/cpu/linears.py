@@ -1,0 +1,81 @@
+"""Linear layers with 8-bit weights and 8-bit activations, through oneDNN's integer kernels in PyTorch.
+
+Weights are rounded to int8 with one scale per output channel, each row of activations to uint8 with a scale of its own
+(dynamic quantization; the W8A8 scheme of LLM.int8() and SmoothQuant, arXiv:2208.07339 and 2211.10438, without their
+treatment of outliers, which these models do not need: see benchmarks/LOG.md for the perplexities).
+One row is limited by reading the weights, so half the bytes are half the time; many rows by arithmetic, where the
+integer dot products of AVX-512 VNNI and AMX do twice the work of bfloat16.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from engine.cpu.kernels import ZERO_POINT
+
+_LEVELS = 127
+_pack = torch.ops.onednn.qlinear_prepack.default
+_multiply = torch.ops.onednn.qlinear_pointwise.default
+
+PROBE_SHAPE = (3, 256, 64)
+"""Rows, inputs, outputs of the product that is checked at start: enough inputs to overflow 16-bit sums."""
+PROBE_TOLERANCE = 1e-5
+
+
+class Int8Linear:
+    """x [rows, inputs] uint8 → x @ weight.T [rows, outputs] float32, each row still lacking its activations' scale."""
+
+    __slots__ = ("inputs", "outputs", "packed", "scales", "zero_points")
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        """`weight` is [outputs, inputs] of any floating type; it is not kept."""
+        self.outputs, self.inputs = weight.shape
+        quantized, self.scales = round_rows(weight)
+        self.packed: torch.Tensor = _pack(quantized, None)
+        self.zero_points = torch.zeros(self.outputs, dtype=torch.int32)
+
+    def __call__(self, activations: torch.Tensor) -> torch.Tensor:
+        return _multiply(
+            activations,
+            1.0,
+            ZERO_POINT,
+            self.packed,
+            self.scales,
+            self.zero_points,
+            None,
+            1.0,
+            0,
+            torch.float32,
+            "none",
+            [],
+            "",
+        )
+
+
+def round_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """int8 [outputs, inputs] and float32 [outputs] whose product is nearest to `weight`."""
+    wide = weight.detach().float()
+    scales = (wide.abs().amax(dim=1) / _LEVELS).clamp_(min=torch.finfo(torch.float32).tiny)
+    return (wide / scales.unsqueeze(1)).round_().to(torch.int8), scales
+
+
+def works_here() -> str:
+    """Empty where this processor multiplies exactly, else why not.
+
+    Without dot-product instructions (VNNI, AMX, Arm's dotprod) sums of two products can saturate in 16 bits, and on
+    some builds of PyTorch the operator is missing.
+    """
+    rows, inputs, outputs = PROBE_SHAPE
+    generator = torch.Generator().manual_seed(0)
+    activations = torch.randint(0, 256, (rows, inputs), dtype=torch.uint8, generator=generator)
+    activations[0] = 255
+    weight = torch.randint(-_LEVELS, _LEVELS + 1, (outputs, inputs), generator=generator).float()
+    weight[0], weight[:, 0] = _LEVELS, _LEVELS  # the latter makes each row's scale 1
+    expected = (activations.double() - ZERO_POINT) @ weight.double().T
+    try:
+        found = Int8Linear(weight)(activations).double()
+    except (RuntimeError, NotImplementedError) as error:
+        return f"PyTorch cannot multiply 8-bit integers here: {error}"
+    if (found - expected).abs().max() > PROBE_TOLERANCE * expected.abs().max():
+        return "this processor has no exact 8-bit dot products"
+    return ""

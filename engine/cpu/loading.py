@@ -1,0 +1,90 @@
+"""What the plug-in does to a loaded model, decided once per start, and told to the host."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import torch
+
+from engine.cpu.threads import Governor, candidates, measure
+
+LINEARS = "FOREWORD_LINEARS"
+"""`int8`, `bf16` or `auto`: 8 bits where the model has a lean form and the processor multiplies exactly."""
+THREADS = "FOREWORD_THREADS"
+"""A number of threads, instead of the measured one."""
+MAX_THREADS = 16
+"""More threads than this only wait for one another at the row counts of completions."""
+TRIAL_PROMPT_ROWS = 64
+"""With two single rows this makes tokens and prompts weigh alike in the trial."""
+FACTS = "FOREWORD_ENGINE_FACTS"
+"""Path of the file with which the scheduler process tells the host what it chose."""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What the plug-in chose, and why."""
+
+    linears: Literal["int8", "bf16"]
+    threads: int
+    why: str
+    speculation: str = "off"
+
+
+def prepare(model: Any) -> Facts:
+    """Put the lean forward pass in where it fits. Raises ValueError where FOREWORD_LINEARS asks for what cannot be."""
+    wanted = os.environ.get(LINEARS) or "auto"
+    if wanted not in ("auto", "int8", "bf16"):
+        raise ValueError(f"{LINEARS} is {wanted!r}; it may be auto, int8 or bf16.")
+    against = f"{LINEARS} asks for bf16" if wanted == "bf16" else against_int8(model)
+    if against and wanted == "int8":
+        raise ValueError(f"{LINEARS} asks for int8, but {against}. Leave it unset.")
+    fixed = os.environ.get(THREADS)
+    facts = as_loaded(fixed, against) if against else lean(model, fixed)
+    print(f"Linear layers: {facts.linears}; threads: {facts.threads}; {facts.why}", flush=True)
+    tell(facts)
+    return facts
+
+
+def against_int8(model: Any) -> str:
+    from engine.cpu.forward import why_not
+    from engine.cpu.linears import works_here
+
+    return why_not(model) or works_here()
+
+
+def as_loaded(fixed: str | None, why: str) -> Facts:
+    """SGLang's own forward pass. Its native operations are so many that one core is left to others."""
+    torch.set_num_threads(int(fixed) if fixed else max(1, cores() - 1))
+    return Facts("bf16", torch.get_num_threads(), why)
+
+
+def lean(model: Any, fixed: str | None) -> Facts:
+    from engine.cpu.forward import make_lean
+
+    made = make_lean(model)
+    if fixed:
+        torch.set_num_threads(int(fixed))
+        made.governor = Governor(int(fixed))
+        return Facts("int8", int(fixed), f"{THREADS} asks for {fixed} threads")
+
+    def work() -> None:
+        made.trial(1)
+        made.trial(1)
+        made.trial(TRIAL_PROMPT_ROWS)
+
+    measured = measure(work, candidates(cores()))
+    made.governor = Governor(measured.threads)
+    return Facts("int8", measured.threads, measured.why())
+
+
+def cores() -> int:
+    """Those that this process may use, as far as more threads help."""
+    return min(MAX_THREADS, len(os.sched_getaffinity(0)))
+
+
+def tell(facts: Facts) -> None:
+    """Write the facts where the host reads them, if it wants to know."""
+    if path := os.environ.get(FACTS):
+        Path(path).write_bytes(msgspec.json.encode(facts))

@@ -1,0 +1,260 @@
+"""The worker of speculative decoding: proposes, verifies in one forward pass, and hands on what was accepted."""
+
+from __future__ import annotations
+
+import pkgutil
+import time
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from sglang.srt.managers.utils import GenerationBatchResult
+from sglang.srt.mem_cache.allocation import alloc_token_slots
+from sglang.srt.model_executor.forward_batch_info import ForwardBatch, ForwardMode
+from sglang.srt.plugins.hook_registry import HookRegistry, HookType
+from sglang.srt.speculative.base_spec_worker import BaseSpecWorker
+from sglang.srt.speculative.spec_info import SpecInput, SpecInputType
+
+from engine.cpu.lookup import AcceptRates, Proposal, RowCosts, TokenText, rows_worth
+from engine.cpu.speculation import ALGORITHM, MOST_ROWS, Mode, UnsupportedSpeculationError, wanted
+from engine.cpu.verification import accept, describe_rows, is_plainly_greedy, last_token, tokens_left
+
+PREPARATION = "sglang.srt.speculative.eagle_utils.eagle_prepare_for_decode"
+PRIOR_ROW_COST = 0.06
+"""Until it is measured, each further row is taken to cost this share of a step (1.1 to 1.4 for 4 to 8 rows)."""
+
+
+def prepare_for_decode(batch: Any) -> None:
+    """In place of SGLang's preparation of a step, which launches a Triton kernel and reserves far more slots."""
+    batch.spec_info.worker.prepare(batch)
+
+
+def take_over_preparation() -> None:
+    """SGLang logs a hook that it could not apply and goes on. Raises UnsupportedSpeculationError instead."""
+    HookRegistry.register(PREPARATION, prepare_for_decode, HookType.REPLACE)
+    HookRegistry.apply_hooks()
+    if not hasattr(pkgutil.resolve_name(PREPARATION), "__wrapped__"):
+        raise UnsupportedSpeculationError(
+            f"SGLang did not take the hook on {PREPARATION}. Install the version of the lock file."
+        )
+
+
+class Step(SpecInput):
+    """What a batch carries from the result of one step to the next: nothing but the way back to the worker.
+
+    All that a step needs is read from its requests, so batches may be filtered and merged at will.
+    """
+
+    def __init__(self, worker: LookupWorker) -> None:
+        super().__init__(SpecInputType.NGRAM_VERIFY)
+        self.worker = worker
+        self.proposed: list[list[int]] = []
+        """For each request of the batch as `LookupWorker.prepare` saw it the tokens to verify."""
+
+    def filter_batch(self, new_indices: torch.Tensor, new_indices_cpu: list[int] | None = None) -> None:
+        del new_indices, new_indices_cpu
+
+    def merge_batch(self, spec_info: Step) -> None:
+        del spec_info
+
+
+class Followed:
+    """A request whose text is looked up."""
+
+    def __init__(self, request: Any, of_others: AcceptRates) -> None:
+        self.text = TokenText(request.origin_input_ids)
+        self.rates = AcceptRates(of_others)
+        self._of_others = of_others
+        self._prompt_tokens = len(self.text)
+        self._proposal: Proposal | None = None
+
+    def next(self, request: Any, limit: int) -> Proposal | None:
+        """Take in what was generated since the last time, learn from it, and propose what may follow."""
+        new = request.output_ids[len(self.text) - self._prompt_tokens :].tolist()
+        if self._proposal is not None:
+            self.rates.observe(self._proposal, new)
+            self._of_others.observe(self._proposal, new)
+        self.text.extend(new)
+        self._proposal = self.text.propose(limit)
+        return self._proposal
+
+
+class LookupWorker(BaseSpecWorker):
+    """Stands between SGLang's scheduler and the model's worker."""
+
+    def __init__(self, server_args: Any, gpu_id: int, nccl_port: int, target_worker: Any) -> None:
+        super().__init__()
+        if not server_args.disable_overlap_schedule:
+            raise UnsupportedSpeculationError(
+                f"{ALGORITHM} needs --disable-overlap-schedule: proposals follow from the tokens of the last step."
+            )
+        take_over_preparation()
+        self._target_worker = target_worker
+        self._mode = wanted()
+        self._rates = AcceptRates()
+        self.costs = RowCosts(prior_cost)
+        self._followed: WeakKeyDictionary[Any, Followed] = WeakKeyDictionary()
+
+    @property
+    def target_worker(self) -> Any:
+        return self._target_worker
+
+    @property
+    def draft_worker(self) -> None:
+        return None
+
+    def alloc_memory_pool(
+        self,
+        memory_pool_config: Any = None,
+        req_to_token_pool: Any = None,
+        token_to_kv_pool_allocator: Any = None,
+    ) -> None:
+        if token_to_kv_pool_allocator.page_size != 1:
+            raise UnsupportedSpeculationError(
+                f"{ALGORITHM} needs --page-size 1, and the KV pool has pages of "
+                f"{token_to_kv_pool_allocator.page_size} tokens."
+            )
+        super().alloc_memory_pool(memory_pool_config, req_to_token_pool, token_to_kv_pool_allocator)
+
+    def clear_cache_pool(self) -> None:
+        self._followed.clear()
+
+    def prepare(self, batch: Any) -> None:
+        """Choose what to verify in the next step of this batch, and give each request the slots for it.
+
+        Slots of rejected tokens stay with their request and take its next tokens.
+        """
+        if batch.sampling_info.penalizer_orchestrator.is_required:
+            batch.cumulate_penalty_output_tokens()
+        proposed = self._choose(batch)
+        batch.spec_info = Step(self)
+        batch.spec_info.proposed = proposed
+        rows: list[int] = batch.req_pool_indices_cpu.tolist()
+        for request, row, tokens in zip(batch.reqs, rows, proposed, strict=True):
+            request.decode_batch_idx += 1
+            start: int = request.kv.kv_allocated_len
+            end: int = request.kv.kv_committed_len + 1 + len(tokens)
+            if end > start:
+                slots = alloc_token_slots(batch.tree_cache, end - start)
+                batch.req_to_token_pool.req_to_token[row, start:end] = slots
+                request.kv.kv_allocated_len = end
+
+    def _choose(self, batch: Any) -> list[list[int]]:
+        requests: list[Any] = batch.reqs
+        nothing: list[list[int]] = [[] for _ in requests]
+        if len(requests) >= MOST_ROWS or not is_plainly_greedy(batch):
+            return nothing
+        followed = [self._follow(each) for each in requests]
+        proposals = [
+            each.next(request, min(MOST_ROWS - 1, tokens_left(request)))
+            for each, request in zip(followed, requests, strict=True)
+        ]
+        survivals = [
+            each.rates.survival(proposal) if proposal is not None else []
+            for each, proposal in zip(followed, proposals, strict=True)
+        ]
+        if self._mode is Mode.ON:
+            share = MOST_ROWS // len(requests) - 1
+            counts = [min(len(each), share) for each in survivals]
+        else:
+            counts = rows_worth(survivals, self.costs, MOST_ROWS)
+        return [each.tokens[:count] if each else [] for each, count in zip(proposals, counts, strict=True)]
+
+    def _follow(self, request: Any) -> Followed:
+        followed = self._followed.get(request)
+        if followed is None:
+            followed = self._followed[request] = Followed(request, self._rates)
+        return followed
+
+    def forward_batch_generation(
+        self, batch: Any, on_publish: Any = None, pp_proxy_tensors: Any = None
+    ) -> GenerationBatchResult:
+        """Run a prefill, an ordinary step, or a step that verifies. The scheduler restores `batch` afterwards."""
+        del on_publish, pp_proxy_tensors
+        step: Step | None = batch.spec_info
+        batch.spec_info = None  # the forward pass has nothing to ask of it
+        if not batch.forward_mode.is_decode():
+            result: GenerationBatchResult = self._target_worker.forward_batch_generation(batch)
+            result.new_seq_lens = batch.seq_lens
+            result.accept_lens = torch.ones(len(batch.reqs), dtype=torch.int32)
+        else:
+            proposed = step.proposed if step is not None else [[] for _ in batch.reqs]
+            # of this thread: while other programs hold the core, the wall clock tells of them
+            started_s = time.thread_time()
+            result = self._verify(batch, proposed) if any(proposed) else self._decode(batch)
+            rows = len(proposed) + sum(len(tokens) for tokens in proposed)
+            self.costs.observe(rows, time.thread_time() - started_s)
+        result.next_draft_input = Step(self)
+        return result
+
+    def _decode(self, batch: Any) -> GenerationBatchResult:
+        """One token for each request, as without speculation."""
+        lengths = batch.seq_lens
+        batch.input_ids = torch.tensor([last_token(each) for each in batch.reqs], dtype=torch.int64)
+        batch.out_cache_loc = self._slots(batch, lengths.tolist(), [1] * len(batch.reqs))
+        batch.seq_lens = lengths + 1
+        batch.seq_lens_cpu = batch.seq_lens
+        batch.orig_seq_lens = batch.orig_seq_lens + 1
+        batch.seq_lens_sum = None
+        result: GenerationBatchResult = self._target_worker.forward_batch_generation(batch)
+        result.accept_lens = torch.ones(len(batch.reqs), dtype=torch.int32)
+        result.speculative_num_draft_tokens = 1
+        result.new_seq_lens = batch.seq_lens
+        logprobs = result.logits_output.next_token_logprobs if result.logits_output else None
+        if logprobs is not None:
+            assert result.logits_output is not None
+            result.logits_output.next_token_logprobs = logprobs.unsqueeze(1)  # [requests, tokens of each]
+        return result
+
+    def _slots(self, batch: Any, lengths: list[int], rows: list[int]) -> torch.Tensor:
+        """Where the KV of each request's next `rows` tokens goes."""
+        pool: Any = self.req_to_token_pool
+        table: torch.Tensor = pool.req_to_token
+        pool_rows: list[int] = batch.req_pool_indices.tolist()
+        parts = [
+            table[pool_row, length : length + count]
+            for pool_row, length, count in zip(pool_rows, lengths, rows, strict=True)
+        ]
+        return torch.cat(parts).to(torch.int64)
+
+    def _verify(self, batch: Any, proposed: list[list[int]]) -> GenerationBatchResult:
+        """The last token of each request and what is proposed after it, in one forward pass."""
+        rows = [1 + len(tokens) for tokens in proposed]
+        lengths: list[int] = batch.seq_lens.tolist()
+        batch.forward_mode = ForwardMode.TARGET_VERIFY
+        batch.input_ids = torch.tensor(
+            [
+                token
+                for request, tokens in zip(batch.reqs, proposed, strict=True)
+                for token in (last_token(request), *tokens)
+            ],
+            dtype=torch.int64,
+        )
+        batch.out_cache_loc = self._slots(batch, lengths, rows)
+        forward = ForwardBatch.init_new(
+            batch, self._target_worker.model_runner, return_hidden_states_before_norm=False
+        )
+        describe_rows(forward, lengths, rows)
+        result: GenerationBatchResult = self._target_worker.forward_batch_generation(
+            batch=None, forward_batch=forward, is_verify=True
+        )
+        logits: Any = result.logits_output
+        chosen: list[int] = logits.next_token_logits.argmax(dim=-1).tolist()
+        accepted: list[list[int]] = []
+        start = 0
+        for tokens in proposed:
+            accepted.append(accept(tokens, chosen[start : start + 1 + len(tokens)]))
+            start += 1 + len(tokens)
+        width = max(len(tokens) for tokens in accepted)
+        result.next_token_ids = torch.tensor(
+            [tokens + [0] * (width - len(tokens)) for tokens in accepted]
+        ).flatten()
+        result.accept_lens = torch.tensor([len(tokens) for tokens in accepted], dtype=torch.int32)
+        result.speculative_num_draft_tokens = width
+        result.new_seq_lens = batch.seq_lens + result.accept_lens
+        return result
+
+
+def prior_cost(rows: int) -> float:
+    """Cost of a step of some rows before any was measured: weights are read once however many rows there are."""
+    return 1.0 + PRIOR_ROW_COST * (rows - 1)

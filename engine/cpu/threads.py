@@ -1,0 +1,108 @@
+"""How many threads compute: measured once at start, and fewer for a while when the machine turns out to be busy.
+
+Every operation ends when its slowest thread does. On an idle machine two threads are nearly twice as fast; where other
+programs hold the cores, one of them is put off the processor in the middle of each of some hundred operations per
+token, and all wait for it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+import torch
+
+ROUNDS = 3
+"""Measurements of each count, interleaved; the median is taken. All together take about half a second."""
+WORTH = 0.9
+"""More threads must take less than this share of the time: they are not free for the rest of the machine."""
+WINDOW_S = 0.5
+"""Waiting is judged over this much work: some twenty tokens, or one slice of a prompt."""
+WAITING = 0.5
+"""A thread that ran for less than this share of the time was mostly waiting for others."""
+RETREAT_S = 20.0
+"""How long fewer threads are used then; afterwards the machine may be idle again."""
+
+
+class Measured(msgspec.Struct, frozen=True):
+    threads: int
+    seconds: dict[int, float]
+    """Median time of the trial work by number of threads."""
+
+    def why(self) -> str:
+        each = ", ".join(f"{count}: {1000 * taken:.0f} ms" for count, taken in self.seconds.items())
+        return f"trial work by threads: {each}"
+
+
+def candidates(cores: int) -> list[int]:
+    """Counts worth a trial, fewest first: one, half of the cores, all but one, all."""
+    return sorted({1, max(1, cores // 2), max(1, cores - 1), cores})
+
+
+def measure(work: Callable[[], object], counts: Sequence[int]) -> Measured:
+    """Time `work` at each count, set the best for this process, and tell. `counts` begin with the fewest."""
+    taken: dict[int, list[float]] = {count: [] for count in counts}
+    for round_number in range(ROUNDS + 1):
+        for count in counts:
+            torch.set_num_threads(count)
+            began = time.perf_counter()
+            work()
+            if round_number:  # the first round makes threads and kernels
+                taken[count].append(time.perf_counter() - began)
+    seconds = {count: statistics.median(times) for count, times in taken.items()}
+    best = fewest_worth(seconds)
+    torch.set_num_threads(best)
+    return Measured(best, seconds)
+
+
+def fewest_worth(seconds: dict[int, float]) -> int:
+    """The count to use: more threads than another only where they are clearly faster."""
+    best = min(seconds)
+    for count in sorted(seconds):
+        if seconds[count] < WORTH * seconds[best]:
+            best = count
+    return best
+
+
+class Governor:
+    """Watches how much of its time the computing thread really runs, and retreats to one thread where it waits."""
+
+    def __init__(
+        self,
+        threads: int,
+        *,
+        set_threads: Callable[[int], None] = torch.set_num_threads,
+        clock: Callable[[], float] = time.monotonic,
+        ran: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self.now = threads
+        self._most = threads
+        self._set, self._clock, self._ran = set_threads, clock, ran
+        self._wall_s = self._ran_s = 0.0
+        self._retreat_until_s = 0.0
+
+    @contextmanager
+    def step(self) -> Generator[int]:
+        """Around one forward pass; gives the threads to use for it."""
+        began_s, ran_s = self._clock(), self._ran()
+        if self.now < self._most and began_s >= self._retreat_until_s:
+            self._use(self._most)
+        yield self.now
+        self._wall_s += self._clock() - began_s
+        self._ran_s += self._ran() - ran_s
+        if self._wall_s >= WINDOW_S:
+            self._judge()
+
+    def _judge(self) -> None:
+        if self.now > 1 and self._ran_s < WAITING * self._wall_s:
+            self._retreat_until_s = self._clock() + RETREAT_S
+            self._use(1)
+        self._wall_s = self._ran_s = 0.0
+
+    def _use(self, threads: int) -> None:
+        self.now = threads
+        self._wall_s = self._ran_s = 0.0
+        self._set(threads)
