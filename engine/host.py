@@ -68,6 +68,10 @@ class Record:
         self._written_s = 0.0
         self._write()
 
+    @property
+    def lock_file(self) -> int:
+        return self._lock.fileno()
+
     def still_known(self) -> bool:
         """Whether callers can find this host: the runtime folder may have been emptied, and have a successor
         in it."""
@@ -205,6 +209,8 @@ def run(record: Record, options: argparse.Namespace) -> None:
                 bound=bound,
                 page=page,
                 idle_exit_s=options.idle_exit_s,
+                device=device,
+                lock_file=record.lock_file,
                 on_ready=lambda: record.say("ready"),
                 still_known=record.still_known,
                 on_draining=lambda: record.say("draining"),

@@ -25,6 +25,7 @@ import msgspec
 import psutil
 
 from engine.attendance import Attendance
+from engine.forking import Child, fork_children_of
 from engine.guard import AsgiApp, Guard
 from engine.steps import StepPage
 from engine.vitals import host_status, read_facts
@@ -61,6 +62,9 @@ class Serving(msgspec.Struct):
     page: Path
     """The step page, laid already."""
     idle_exit_s: float
+    device: str
+    lock_file: int
+    """Descriptor of the host's lock."""
     on_ready: Callable[[], None]
     still_known: Callable[[], bool]
     """Whether callers can still find this host."""
@@ -90,6 +94,7 @@ def serve(serving: Serving) -> None:
 
     _on_child_failure[:] = [serving.on_child_failure]
     early_aborts.heed_early_aborts(Superseded(time.monotonic))
+    fork_children_of(serving.device)
     load_plugins()
     early_aborts.check_applied()
     _ = current_platform.device_name  # choosing the platform makes its attention backend a known choice
@@ -98,12 +103,13 @@ def serve(serving: Serving) -> None:
     server_args.host, server_args.port, server_args.api_key = "127.0.0.1", port, serving.key
     server_args.custom_sigquit_handler = on_sigquit
     watchdog: Any = None
+    host_files = (serving.lock_file, serving.bound.fileno())
     try:
         launched: Any = Engine._launch_subprocesses(  # pyright: ignore[reportPrivateUsage]
             server_args=server_args,
             init_tokenizer_manager_func=init_tokenizer_manager,
-            run_scheduler_process_func=functools.partial(run_scheduler, serving.page),
-            run_detokenizer_process_func=run_detokenizer_process,
+            run_scheduler_process_func=Child(functools.partial(run_scheduler, serving.page), host_files),
+            run_detokenizer_process_func=Child(run_detokenizer_process, host_files),
         )
         tokenizer_manager, templates, _ports, scheduler, watchdog, _caches = launched
         http_server.set_global_state(

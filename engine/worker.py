@@ -149,6 +149,7 @@ def run_scheduler(page_path: Path, server_args: Any, port_args: Any, *args: Any,
     """SGLang's scheduler process; `args` as SGLang gives them: gpu id, ranks, and the pipe to the host."""
     from sglang.srt.managers.scheduler import run_scheduler_process
     from sglang.srt.plugins import load_plugins
+    from sglang.srt.plugins.hook_registry import HookRegistry
 
     keep_rendezvous_private()
     tp_rank = args[1]
@@ -161,7 +162,8 @@ def run_scheduler(page_path: Path, server_args: Any, port_args: Any, *args: Any,
         counts = Counts()
     if tp_rank == 0:
         record_steps(page_path, counts)
-    load_plugins()  # applies the hooks
+    load_plugins()
+    HookRegistry.apply_hooks()  # a fork has its plugins already, and these hooks not yet
     if server_args.tp_size == 1:
         check_applied()
     run_scheduler_process(server_args, port_args, *args, **kwargs)

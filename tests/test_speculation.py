@@ -37,9 +37,11 @@ NEAR_TIE = 2e-3
 order."""
 NEW_TOKENS = 40
 POOL_TOKENS = 3000
-REPETITIVE = "".join(
-    f"    def get_{name}(self) -> int:\n        return self._{name}\n\n" for name in "abcdefgh"
+METHODS = "".join(
+    f"    def get_{name}(self) -> int:\n        return self._{name}\n\n"
+    for name in ("width", "height", "depth")
 )
+REPETITIVE = 4 * METHODS + METHODS[: METHODS.index("height")]
 
 
 @pytest.fixture(scope="module")

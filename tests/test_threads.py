@@ -86,3 +86,13 @@ def test_a_short_wait_is_forgiven():
     machine = Machine(2)
     machine.work(0.1, share=0.0)
     assert machine.work(5, share=0.95) == 2
+
+
+def test_a_choice_made_on_a_busy_machine_is_tried_again():
+    machine = Machine(4)
+    machine.governor = Governor(
+        4, 1, set_threads=machine.set.append, clock=lambda: machine.wall_s, ran=lambda: machine.ran_s
+    )
+    assert machine.work(RETREAT_S - 1, share=1.0) == 1
+    assert machine.work(2, share=1.0) == 4
+    assert machine.set == [4]

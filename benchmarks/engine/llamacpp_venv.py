@@ -48,7 +48,7 @@ async def ensure_venv(say: Say) -> Path:
         f"building llama-cpp-python {VERSION} once, with {compilers[0]}: 5 to 15 minutes; log in {folder}.log"
     )
     shutil.rmtree(folder, ignore_errors=True)
-    log = folder.with_suffix(".log")
+    log = folder.with_name(f"{folder.name}.log")
     folder.parent.mkdir(parents=True, exist_ok=True)
     await _run([sys.executable, "-m", "venv", str(folder)], log, {})
     gcc = await _gcc_version()

@@ -44,6 +44,10 @@ PERPLEXITY_WINDOWS = 16
 FEW_ROWS_WINDOW = 192
 FEW_ROWS_WINDOWS = 8
 """Shorter, since every third token is a request."""
+ABORT_NAMES = ("abort_steps_p95", "abort_prefill", "abort_decode")
+COMPANY_NAMES = ("ttft_beside_warmup_over_alone", "interactive_alone", "interactive_beside_warmup")
+NOT_ROWS = ("two_at_once", *ABORT_NAMES, *COMPANY_NAMES, "perplexity", "rss_mb", "pss_mb")
+"""What is asked of the targets beside the rows, by the names that `--only` may give."""
 HOST_FACTS = ("model", "threads", "linears", "speculation", "window_extended", "kv_total_tokens")
 """Of what a host tells about itself, that by which its figures are understood."""
 
@@ -90,21 +94,27 @@ class Session:
 
     async def measure(self, wanted: list[str]) -> list[Figure]:
         """All figures of the run. Whatever fails is in the results' problems."""
+        places = self.sizes.places()
+        asked = [
+            row
+            for row in rows(self.texts, self.sizes, self.runs)
+            if self.options.wants(row.name, *_ratios_of(row.name, places))
+        ]
+        if not asked and not self.options.wants(*NOT_ROWS):
+            wanted = []  # only what has a host of its own
         if LLAMACPP in wanted:
             await self._screen_llamacpp()  # alone on the machine: the hosts start after it
         for name in wanted:
             if name != LLAMACPP:
                 await self._start(name)
         targets: list[Target] = [*self.hosts, *([self.llamacpp] if self.llamacpp else [])]
-        for row in rows(self.texts, self.sizes, self.runs) if targets else ():
-            if self.options.wants(row.name, *_ratios_of(row.name, self.sizes.places())):
-                await run_row(row, targets, self.results, self.say)
-        figures = await self._moments()
+        for row in asked if targets else ():
+            await run_row(row, targets, self.results, self.say)
+        figures = await self._moments() if targets else []
         figures += [figure for target in targets for figure in _memory(target)]
         if not self.options.quick and self.options.wants("perplexity"):
             for target in targets:
                 figures += await self._perplexity(target)
-        places = self.sizes.places()
         measured, described = self.results.measured, self.results.described
         await self._close(targets)
         if not self.options.quick and self.options.wants("ttft_256k_cached_s"):
@@ -155,7 +165,7 @@ class Session:
         wants, sizes = self.options.wants, self.sizes
         if wants("two_at_once"):
             await two_at_once(self.hosts, self.llamacpp, self.texts, sizes, self.runs, self.results, self.say)
-        if wants("abort_steps_p95", "abort_prefill", "abort_decode"):
+        if wants(*ABORT_NAMES):
             count = QUICK_ABORTS if self.options.quick else ABORTS
             steps = await aborts(self.hosts, self.texts, sizes, count, self.results, self.say)
             for name, each in steps.items():
@@ -172,7 +182,7 @@ class Session:
                     )
                 )
         ours = [host for host in self.hosts if host.name == OURS]
-        if ours and wants("ttft_beside_warmup_over_alone", "interactive"):
+        if ours and wants(*COMPANY_NAMES):
             cold = self.results.measured.get(f"cold_ttft_{label(sizes.large)}", {}).get(OURS)
             cold_s = min(cold) if cold else (await ours[0].read(self.texts.cold(sizes.large, 3))).ttft_s
             await beside_warm_up(ours[0], self.texts, sizes, self.runs, cold_s, self.results, self.say)

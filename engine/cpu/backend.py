@@ -36,6 +36,7 @@ class ForewordAttentionBackend(AttentionBackend):
         pools: Any = runner
         self.req_to_token: torch.Tensor = pools.req_to_token_pool.req_to_token
         self.pool: Any = pools.token_to_kv_pool
+        self.token_to_kv_pool = self.pool  # by this name SGLang's own models ask a backend for it
         self._runner = Runner(torch.get_num_threads())
         self._forced = way
         self._ways: dict[Heads, Way] = {}
@@ -104,7 +105,7 @@ class ForewordAttentionBackend(AttentionBackend):
         keys: torch.Tensor = self.pool.get_key_buffer(layer_id)
         values: torch.Tensor = self.pool.get_value_buffer(layer_id)
         shape = (-1, *keys.shape[1:])
-        slots = forward_batch.out_cache_loc
+        slots = forward_batch.out_cache_loc.long()
         keys.index_copy_(0, slots, key.view(shape))
         values.index_copy_(0, slots, value.view(shape))
         return self._attend(query.view(query.shape[0], -1, keys.shape[2]), keys, values, scaling)

@@ -15,9 +15,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from sglang.srt.model_executor.forward_context import get_attn_backend
 from torch.nn.functional import embedding
 
 from engine.cpu import kernels
+from engine.cpu.backend import ForewordAttentionBackend, refuse_unsupported
 from engine.cpu.linears import Int8Linear
 from engine.cpu.threads import Governor
 
@@ -54,6 +56,17 @@ class Layer(msgspec.Struct, frozen=True):
     second_norm: Array
     gate_up: Int8Linear
     down: Int8Linear
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, forward_batch: Any
+    ) -> torch.Tensor:
+        """[rows, query heads * dim] each; our own backend is called without SGLang's wrapper around it."""
+        backend = get_attn_backend()
+        if not isinstance(backend, ForewordAttentionBackend):
+            return self.attention(query, key, value, forward_batch)
+        return backend.attend(
+            self.attention.layer_id, query, key, value, self.attention.scaling, forward_batch
+        )
 
 
 class Lean:
@@ -121,7 +134,7 @@ class Lean:
                 *(layer.qkv(narrow.tensor).numpy(), narrow.scales, layer.qkv_bias, layer.head_norms),
                 *(epsilon, self._cos_sin, where, qkv_bits, self._heads),
             )
-            attended: torch.Tensor = layer.attention(query, key, value, forward_batch)
+            attended = layer.attend(query, key, value, forward_batch)
             run(kernels.quantize, rows, attended.view(torch.uint16).numpy(), *narrow_out(heads_out))
             delta = layer.output(heads_out.tensor).numpy()
             run(
@@ -192,6 +205,7 @@ def floats(parameter: torch.Tensor | None) -> Array:
 
 def packed(layer: Any) -> Layer:
     attention, mlp = layer.self_attn, layer.mlp
+    refuse_unsupported(attention.attn)
     norms: list[Any] = [getattr(attention, name, None) for name in ("q_norm", "k_norm")]
     head_norms = (
         np.stack([floats(norm.weight) for norm in norms]) if all(norms) else np.empty((0, 1), np.float32)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,6 +66,7 @@ def lean(model: Any, fixed: str | None) -> Facts:
     from engine.cpu.forward import make_lean
 
     made = make_lean(model)
+    give_back_memory()
     if fixed:
         torch.set_num_threads(int(fixed))
         made.governor = Governor(int(fixed))
@@ -75,8 +78,16 @@ def lean(model: Any, fixed: str | None) -> Facts:
         made.trial(TRIAL_PROMPT_ROWS)
 
     measured = measure(work, candidates(cores()))
-    made.governor = Governor(measured.threads)
+    made.governor = Governor(cores() if measured.busy else measured.threads, measured.threads)
     return Facts("int8", measured.threads, measured.why())
+
+
+def give_back_memory() -> None:
+    """Return the freed weights to the system: the C library keeps blocks of this size for later otherwise."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own; others give back by themselves
+        if trim is not None:
+            trim(0)
 
 
 def cores() -> int:

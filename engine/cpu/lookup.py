@@ -24,9 +24,9 @@ LOOKUP_TOKENS = 65_536
 """As much of the text's end is searched: about 40 us. Repetition is local, and a window of a million tokens must not
 be read for every token that is written."""
 
-PRIOR_RATES = (0.45, 0.6, 0.68, 0.73, 0.77, 0.8, 0.82, 0.84)
+PRIOR_RATES = (0.45, 0.55, 0.7, 0.75, 0.8, 0.87, 0.9)
 """How often the next token comes true after a match of 2, 3, … tokens; the last one stands for all longer matches.
-Measured over completions of httpx, starlette and pygls by Qwen2.5-Coder-0.5B."""
+As observed over 18 completions of httpx, starlette and pygls by Qwen2.5-Coder-0.5B."""
 PRIOR_WEIGHT = 4.0
 """The prior counts as much as this many observed tokens."""
 MEMORY = 32.0

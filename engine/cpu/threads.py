@@ -19,6 +19,8 @@ ROUNDS = 3
 """Measurements of each count, interleaved; the median is taken. All together take about half a second."""
 WORTH = 0.9
 """More threads must take less than this share of the time: they are not free for the rest of the machine."""
+ALONE = 0.9
+"""A single thread on an idle core runs for nearly all of the time; less, and the trial says little."""
 WINDOW_S = 0.5
 """Waiting is judged over this much work: some twenty tokens, or one slice of a prompt."""
 WAITING = 0.5
@@ -31,10 +33,14 @@ class Measured(msgspec.Struct, frozen=True):
     threads: int
     seconds: dict[int, float]
     """Median time of the trial work by number of threads."""
+    busy: bool = False
+    """Other programs held the cores meanwhile, so that nothing is known of an idle machine."""
 
     def why(self) -> str:
         each = ", ".join(f"{count}: {1000 * taken:.0f} ms" for count, taken in self.seconds.items())
-        return f"trial work by threads: {each}"
+        return f"trial work by threads: {each}" + (
+            " (on a busy machine: tried again later)" if self.busy else ""
+        )
 
 
 def candidates(cores: int) -> list[int]:
@@ -45,17 +51,22 @@ def candidates(cores: int) -> list[int]:
 def measure(work: Callable[[], object], counts: Sequence[int]) -> Measured:
     """Time `work` at each count, set the best for this process, and tell. `counts` begin with the fewest."""
     taken: dict[int, list[float]] = {count: [] for count in counts}
+    alone_wall_s = alone_ran_s = 0.0
     for round_number in range(ROUNDS + 1):
         for count in counts:
             torch.set_num_threads(count)
-            began = time.perf_counter()
+            began_s, ran_s = time.perf_counter(), time.thread_time()
             work()
-            if round_number:  # the first round makes threads and kernels
-                taken[count].append(time.perf_counter() - began)
+            if not round_number:
+                continue  # the first round makes threads and kernels
+            taken[count].append(time.perf_counter() - began_s)
+            if count == 1:
+                alone_wall_s += taken[count][-1]
+                alone_ran_s += time.thread_time() - ran_s
     seconds = {count: statistics.median(times) for count, times in taken.items()}
     best = fewest_worth(seconds)
     torch.set_num_threads(best)
-    return Measured(best, seconds)
+    return Measured(best, seconds, busy=alone_ran_s < ALONE * alone_wall_s)
 
 
 def fewest_worth(seconds: dict[int, float]) -> int:
@@ -72,17 +83,19 @@ class Governor:
 
     def __init__(
         self,
-        threads: int,
+        most: int,
+        now: int | None = None,
         *,
         set_threads: Callable[[int], None] = torch.set_num_threads,
         clock: Callable[[], float] = time.monotonic,
         ran: Callable[[], float] = time.thread_time,
     ) -> None:
-        self.now = threads
-        self._most = threads
+        """`now`, where fewer than `most` are set already, counts as a retreat that has just begun."""
+        self.now = most if now is None else now
+        self._most = most
         self._set, self._clock, self._ran = set_threads, clock, ran
         self._wall_s = self._ran_s = 0.0
-        self._retreat_until_s = 0.0
+        self._retreat_until_s = clock() + RETREAT_S if self.now < most else 0.0
 
     @contextmanager
     def step(self) -> Generator[int]:
