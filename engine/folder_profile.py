@@ -50,4 +50,9 @@ def profile_of_folder(profile: Profile, folder: Path) -> Profile:
         kv_bytes_per_token=read.kv_bytes_per_token(),
         weights_bytes=weights,
         weights=None,
+        # what follows is known of the profile's own model only
+        shape=None,
+        needs_gpu="",
+        fp8=False,
+        context_extended=None,
     )

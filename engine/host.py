@@ -34,7 +34,7 @@ from engine.hostfile import (
     take_lock,
     write_info,
 )
-from engine.paths import logs_folder, runtime_folder
+from engine.paths import cache_folder, logs_folder, runtime_folder
 
 EXIT_FAILED = 1
 EXIT_LOCK_HELD = 11
@@ -170,7 +170,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def run(record: Record, options: argparse.Namespace) -> None:
     """Fetch weights, load the model, serve until unneeded."""
     from engine.folder_profile import profile_of_folder
-    from engine.launch import sglang_arguments, thread_environment, threads_for
+    from engine.launch import cpu_environment, sglang_arguments
     from engine.profiles import choose, find, measure
     from engine.serving import Serving, bind_local_port, serve
     from engine.steps import StepPage
@@ -191,8 +191,10 @@ def run(record: Record, options: argparse.Namespace) -> None:
         *options.sglang,
     ]
     if device == "cpu":
-        os.environ.update(thread_environment(threads_for(machine, os.environ.get("FOREWORD_THREADS"))))
-    os.environ["HF_HUB_OFFLINE"] = "1"  # the weights are here: nothing may wait for a hub
+        kernels = cache_folder() / "kernels"
+        os.environ.update(cpu_environment(machine.cores, os.environ.get("FOREWORD_THREADS"), kernels))
+    if profile.weights is not None or options.folder is not None:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # the weights are here: nothing may wait for a hub
     # torch.distributed listens, though its group has one member
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     context = int(last_value(arguments, "--context-length"))

@@ -23,31 +23,33 @@ KV_SHARE_OF_AVAILABLE = 0.25
 the KV pool, or one window where that is more."""
 KV_MIN_TOKENS = 4096
 """Less than this and a prompt hardly holds more than the open file."""
-MAX_THREADS = 16
-"""More threads than this only wait for one another at the row counts of completions."""
+
+
+class ThreadsError(Exception):
+    """FOREWORD_THREADS makes no sense; the message says what does."""
 
 
 class MemoryShortError(Exception):
     """The machine has no room for the model; the message says how much is missing."""
 
 
-def threads_for(machine: Machine, override: str | None) -> int:
-    """OpenMP threads of the scheduler: one core is left to the editor, and `override` (FOREWORD_THREADS)
-    decides."""
-    if override:
-        return max(1, int(override))
-    return max(1, min(machine.cores - 1, MAX_THREADS))
+def cpu_environment(cores: int, threads: str | None, kernels: Path) -> dict[str, str]:
+    """Variables that must stand before torch and numba load. Threads wait passively: a spinning one takes the
+    editor's core. How many compute is measured later (`engine.cpu.threads`), unless `threads` (FOREWORD_THREADS) says.
 
-
-def thread_environment(threads: int) -> dict[str, str]:
-    """Variables that must stand before torch loads. Threads wait passively: a spinning one takes the editor's
-    core."""
+    `kernels` is the folder in which compiled kernels are kept. Raises ThreadsError where `threads` is no number.
+    """
+    if threads and not (threads.isdigit() and int(threads)):
+        raise ThreadsError(
+            f"FOREWORD_THREADS is {threads!r}; give a whole number from 1 on, or leave it unset."
+        )
     return {
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": threads or str(cores),
+        "MKL_NUM_THREADS": threads or str(cores),
         "OMP_WAIT_POLICY": "PASSIVE",
         "GOMP_SPINCOUNT": "0",
         "TOKENIZERS_PARALLELISM": "false",
+        "NUMBA_CACHE_DIR": str(kernels),
     }
 
 

@@ -29,6 +29,9 @@ SMALLEST = np.float32(1e-12)
 # Without infinities' rules exp() would not saturate; sums may be reordered, which is what makes them vector code.
 FAST = {"nsz", "arcp", "contract", "reassoc", "nnan"}
 
+kernel = numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+"""Division must not look for zeros, as Python's does: a loop that may raise is no vector code."""
+
 LOG2_E = np.float32(1.44269504)
 LN2_HIGH = np.float32(0.693359375)
 LN2_LOW = np.float32(-2.12194440e-4)
@@ -56,13 +59,32 @@ def bits_of_float(_context, value):
     return types.int32(types.float32), generate
 
 
+def of_two(name: str):
+    """LLVM's operation on two float32. Python's own max and min branch on NaN, and then no loop becomes vector code."""
+
+    @intrinsic
+    def operation(_context, left, right):
+        def generate(_target, builder, _signature, arguments):
+            kind = ir.FunctionType(ir.FloatType(), [ir.FloatType()] * 2)
+            function = builder.module.declare_intrinsic(name, [ir.FloatType()], kind)
+            return builder.call(function, arguments, fastmath=("fast",))
+
+        return types.float32(types.float32, types.float32), generate
+
+    return operation
+
+
+larger = of_two("llvm.maxnum")
+smaller = of_two("llvm.minnum")
+
+
 @numba.njit(inline="always")
 def exp(x):
     """e**x in float32 without a call into a library, so that loops over it become vector code.
 
     Range reduction by powers of two and the polynomial of Cephes' `expf` (relative error below 1e-6).
     """
-    x = min(max(x, EXP_MIN), EXP_MAX)
+    x = smaller(larger(x, EXP_MIN), EXP_MAX)
     power = np.rint(x * LOG2_E)
     rest = (x - power * LN2_HIGH) - power * LN2_LOW
     series = np.float32(1.9875691500e-4)
@@ -89,13 +111,13 @@ def from_bfloat16(bits):
 
 @numba.njit(inline="always")
 def _quantize(row, largest, out, scales, m):
-    factor = LEVELS / max(largest, SMALLEST)
+    factor = LEVELS / larger(largest, SMALLEST)
     scales[m] = largest / LEVELS
     for i in range(row.shape[0]):
         out[i] = np.uint8(np.int32(np.rint(row[i] * factor)) + np.int32(ZERO_POINT))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel
 def norm_quantize(residual, weight, epsilon, out, scales, begin, end):
     """RMS norm of `residual` rows times `weight`, quantized into `out` and `scales`."""
     width = residual.shape[1]
@@ -110,11 +132,11 @@ def norm_quantize(residual, weight, epsilon, out, scales, begin, end):
         for i in range(width):
             value = row[i] * inverse * weight[i]
             normed[i] = value
-            largest = max(largest, abs(value))
+            largest = larger(largest, abs(value))
         _quantize(normed, largest, out[m], scales, m)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel
 def add_norm_quantize(residual, delta, factors, weight, epsilon, out, scales, begin, end):
     """Add `delta` times its row factor to `residual` in place, then as `norm_quantize`."""
     width = residual.shape[1]
@@ -125,7 +147,7 @@ def add_norm_quantize(residual, delta, factors, weight, epsilon, out, scales, be
     norm_quantize(residual, weight, epsilon, out, scales, begin, end)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel
 def add_norm(residual, delta, factors, weight, epsilon, out, begin, end):
     """The last norm: as `add_norm_quantize`, with bfloat16 into `out`."""
     width = residual.shape[1]
@@ -140,7 +162,7 @@ def add_norm(residual, delta, factors, weight, epsilon, out, begin, end):
             out[m, i] = to_bfloat16(row[i] * inverse * weight[i])
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel
 def gate_quantize(gate_up, factors, out, scales, begin, end):
     """silu(gate) * up of rows [gate | up], quantized."""
     width = gate_up.shape[1] // 2
@@ -152,11 +174,11 @@ def gate_quantize(gate_up, factors, out, scales, begin, end):
             gate = row[i] * factor
             value = gate / (np.float32(1.0) + exp(-gate)) * (row[i + width] * factor)
             gated[i] = value
-            largest = max(largest, abs(value))
+            largest = larger(largest, abs(value))
         _quantize(gated, largest, out[m], scales, m)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel
 def quantize(rows, out, scales, begin, end):
     """bfloat16 rows, quantized."""
     width = rows.shape[1]
@@ -166,11 +188,11 @@ def quantize(rows, out, scales, begin, end):
         for i in range(width):
             value = from_bfloat16(rows[m, i])
             wide[i] = value
-            largest = max(largest, abs(value))
+            largest = larger(largest, abs(value))
         _quantize(wide, largest, out[m], scales, m)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@kernel
 def rotate(
     qkv,
     factors,

@@ -9,6 +9,8 @@ from sglang.srt.platforms.cpu import CpuDeviceMixin
 from sglang.srt.platforms.device_mixin import PlatformEnum
 from sglang.srt.platforms.interface import PlatformCapabilities, SRTPlatform
 
+from engine.cpu import speculation
+
 ATTENTION_BACKEND = "foreword"
 
 
@@ -22,9 +24,23 @@ class ForewordCpuPlatform(CpuDeviceMixin, SRTPlatform):  # pyright: ignore[repor
         super().__init__()
         if ATTENTION_BACKEND not in ATTENTION_BACKEND_CHOICES:
             add_attention_backend_choices([ATTENTION_BACKEND])
+        speculation.announce()
+
+    def apply_server_args_defaults(self, server_args: Any) -> None:
+        """Speculative decoding where it can run; `FOREWORD_SPECULATION=off` leaves it out."""
+        if server_args.attention_backend in (None, ATTENTION_BACKEND):
+            speculation.apply_defaults(server_args)
 
     def get_default_attention_backend(self) -> str:
         return ATTENTION_BACKEND
+
+    def get_kv_pool_cls(self, *, kind: str) -> type | None:
+        """SGLang's own pool, but for a kernel that does not run here."""
+        if kind != "mha":
+            return None
+        from engine.cpu.pool import ForewordKVPool
+
+        return ForewordKVPool
 
     def init_backend(self) -> None:
         """Register our attention beside SGLang's own, so that the stock backends stay comparable."""

@@ -19,8 +19,8 @@ ROUNDS = 3
 """Measurements of each count, interleaved; the median is taken. All together take about half a second."""
 WORTH = 0.9
 """More threads must take less than this share of the time: they are not free for the rest of the machine."""
-ALONE = 0.9
-"""A single thread on an idle core runs for nearly all of the time; less, and the trial says little."""
+RUNNING = 0.8
+"""On an idle machine the first thread runs for nearly all of the time; less, and the trial says little."""
 WINDOW_S = 0.5
 """Waiting is judged over this much work: some twenty tokens, or one slice of a prompt."""
 WAITING = 0.5
@@ -51,7 +51,7 @@ def candidates(cores: int) -> list[int]:
 def measure(work: Callable[[], object], counts: Sequence[int]) -> Measured:
     """Time `work` at each count, set the best for this process, and tell. `counts` begin with the fewest."""
     taken: dict[int, list[float]] = {count: [] for count in counts}
-    alone_wall_s = alone_ran_s = 0.0
+    waited = False
     for round_number in range(ROUNDS + 1):
         for count in counts:
             torch.set_num_threads(count)
@@ -60,13 +60,11 @@ def measure(work: Callable[[], object], counts: Sequence[int]) -> Measured:
             if not round_number:
                 continue  # the first round makes threads and kernels
             taken[count].append(time.perf_counter() - began_s)
-            if count == 1:
-                alone_wall_s += taken[count][-1]
-                alone_ran_s += time.thread_time() - ran_s
+            waited |= time.thread_time() - ran_s < RUNNING * taken[count][-1]
     seconds = {count: statistics.median(times) for count, times in taken.items()}
     best = fewest_worth(seconds)
     torch.set_num_threads(best)
-    return Measured(best, seconds, busy=alone_ran_s < ALONE * alone_wall_s)
+    return Measured(best, seconds, busy=waited)
 
 
 def fewest_worth(seconds: dict[int, float]) -> int:
