@@ -1,6 +1,6 @@
 # Foreword: what a person runs. `make help` explains each target.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format lock clean
+.PHONY: help setup demo bench test test-fast lint format lock clean
 
 PYTHON ?= python3
 RUN := .venv/bin/python
@@ -17,6 +17,9 @@ setup: .venv/installed ## install everything into .venv from the lock that fits 
 
 demo: setup ## index a real repository and watch completions that use another of its files
 	$(RUN) benchmarks/demo.py
+
+bench: setup ## the engine beside SGLang's stock path and llama.cpp (half an hour; wants an otherwise idle machine)
+	.venv/bin/foreword bench engine
 
 test: setup ## every test: units, protocol, and end to end with the real engine
 	$(RUN) -m pytest

@@ -174,7 +174,21 @@ async def test_nothing_secret_is_printed(engine_host):
         assert engine_host.key not in " ".join(process.cmdline())
 
 
-async def test_text_is_the_models(engine_host):
+@pytest.fixture
+def host_of_whole_weights(tmp_path_factory):
+    """A host whose linear layers are not rounded to 8 bits (what that costs: tests/test_quality.py)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOREWORD_MODELS", str(models_folder()))
+        patch.setenv("FOREWORD_LINEARS", "bf16")
+        for name in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+        try:
+            yield asyncio.run(ensure_engine(find(MODEL), timeout_s=280))
+        finally:
+            asyncio.run(stop_engine(MODEL))
+
+
+async def test_text_is_the_models(host_of_whole_weights):
     """Each greedy token has the highest logit, or nearly so, in transformers' float32 run of the same
     weights."""
     torch = pytest.importorskip("torch")
@@ -186,7 +200,7 @@ async def test_text_is_the_models(engine_host):
     folder = ensure(find(MODEL))
     text = "def fibonacci(n):\n    if n < 2:\n        return n\n    return"
     prompt = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text, add_special_tokens=False).ids
-    async with connect(engine_host) as client:
+    async with connect(host_of_whole_weights) as client:
         written = (await generate(client, prompt, 16))["output_ids"]
     assert len(written) == 16
     torch.set_num_threads(1)

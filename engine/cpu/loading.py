@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 import torch
 
+from engine.cpu.speculation import in_use
 from engine.cpu.threads import Governor, candidates, measure
 
 LINEARS = "FOREWORD_LINEARS"
@@ -43,8 +44,12 @@ def prepare(model: Any) -> Facts:
     if against and wanted == "int8":
         raise ValueError(f"{LINEARS} asks for int8, but {against}. Leave it unset.")
     fixed = os.environ.get(THREADS)
-    facts = as_loaded(fixed, against) if against else lean(model, fixed)
-    print(f"Linear layers: {facts.linears}; threads: {facts.threads}; {facts.why}", flush=True)
+    chosen = as_loaded(fixed, against) if against else lean(model, fixed)
+    facts = msgspec.structs.replace(chosen, speculation=in_use())
+    print(
+        f"Linear layers: {facts.linears}; threads: {facts.threads}; {facts.why}; speculation: {facts.speculation}",
+        flush=True,
+    )
     tell(facts)
     return facts
 
