@@ -19,7 +19,10 @@ LONGEST_NAME = 128
 _OPEN_WHILE_DRAINING = ("/foreword/", "/abort_request")
 """What must still work when new requests are refused: watching the host, and cancelling what runs."""
 
-_NOT_WORK = ("/foreword/host", "/foreword/steps", "/foreword/drain", "/abort_request")
+_LOOKS = ("/foreword/host", "/foreword/steps")
+"""Whoever only looks does not keep the host: a status that is polled would keep it for ever."""
+
+_NOT_WORK = (*_LOOKS, "/foreword/drain", "/abort_request")
 """Whoever only looks, or cancels, does not share the cache."""
 
 LOOK_AT_FOLDER_S = 60
@@ -61,6 +64,9 @@ class Attendance:
             return
         if self.draining and not scope["path"].startswith(_OPEN_WHILE_DRAINING):
             await refuse_draining(scope, receive, send)
+            return
+        if scope["path"] in _LOOKS:
+            await self._app(scope, receive, send)
             return
         if self.ready and not scope["path"].startswith(_NOT_WORK):  # the host's own warm-up is nobody's
             self.workspaces.seen(workspace_of(scope))

@@ -73,7 +73,9 @@ class ChatEndpoint(OpenAIEndpoint):
     def refuse_grammar(self, params: Sampling) -> None:
         if params.regex is not None or params.ebnf is not None:
             raise EngineRequestError(
-                "request", f"{self.name} takes no grammar but JSON schemas; use an SGLang endpoint for this"
+                "request",
+                f"{self.name} takes no grammar but JSON schemas; use an SGLang endpoint for this",
+                only_here=True,
             )
 
     def request(self, prompt: Prompt, params: Sampling) -> JsonObject:

@@ -80,7 +80,7 @@ class SGLangEndpoint:
         packs_ids: bool = False,
     ) -> None:
         """`workspace` as of `introduce`; `limits` are those that the caller knows of; `packs_ids`: it is a host of
-        ours, which takes token ids as bytes (`engine.token_body`)."""
+        ours, which takes token ids as bytes (`engine.token_body`) and is told for whom is asked."""
         self.name = f"the SGLang server with {model} at {shown(url)}"
         self.model = model
         self.context_tokens = self._configured_tokens = context_tokens
@@ -89,6 +89,7 @@ class SGLangEndpoint:
         self._stop_ids = stop_ids
         self._timeouts = timeouts or Timeouts()
         self._http = http_client(url, key, self._timeouts)
+        self._is_ours = packs_ids
         self.introduce(workspace)
         self._aborts: set[asyncio.Task[None]] = set()
         self._takes_aborts = True
@@ -96,8 +97,9 @@ class SGLangEndpoint:
 
     def introduce(self, workspace: str) -> None:
         """Says for whom is asked from now on: a hash that names a workspace to a host of ours, and tells nothing
-        else; empty for nobody in particular."""
-        if workspace:
+        else; empty for nobody in particular. No other server is told."""
+        self._workspace = workspace
+        if workspace and self._is_ours:
             self._http.headers[WORKSPACE_HEADER] = workspace
         else:
             self._http.headers.pop(WORKSPACE_HEADER, None)
@@ -152,7 +154,8 @@ class SGLangEndpoint:
     async def probe(self) -> None:
         """See `Probed.probe`."""
         facts = await probe_sglang(self._http, self.name)
-        self._takes_aborts, self._packs_ids = facts.takes_aborts, facts.is_host
+        self._takes_aborts, self._packs_ids, self._is_ours = facts.takes_aborts, facts.is_host, facts.is_host
+        self.introduce(self._workspace)
         self.limits[:] = [*self._known_limits, *facts.missing]
         self.context_tokens, limit = kept_window(self._configured_tokens, facts.window)
         self.limits += limit
@@ -246,12 +249,15 @@ class SGLangEndpoint:
             if self._http.is_closed:
                 return  # all its connections were closed with it, and what ran over them ends by that
             try:
-                answered = await self._http.post(
-                    "/abort_request", json={"rid": request_id}, timeout=ABORT_TIMEOUT_S
+                # streamed, so that of the answer nothing but its status is read: it may have no end
+                abort = self._http.stream(
+                    "POST", "/abort_request", json={"rid": request_id}, timeout=ABORT_TIMEOUT_S
                 )
+                async with abort as answered:
+                    status = answered.status_code
             except httpx.HTTPError:
                 return  # Closing the connection, which came first, ends it on a server that is still there.
-            if answered.status_code in NO_SUCH_PATH:
+            if status in NO_SUCH_PATH:
                 self._no_aborts()
                 return
 

@@ -18,19 +18,13 @@ import msgspec
 from engine.endpoint import Chunk, Priority, Probed, Sampling
 from engine.health import Health, State, verdict
 from engine.lazy import LazyEndpoint
+from engine.patience import AFTER_A_HANG_S, FIRST_TEXT_S, GIVEN_UP_COUNTS_S, is_text, limited, up_to_text
 from engine.prompts import Tokenizer, relaid
 from engine.sse import EngineRequestError, JsonObject
 
 if TYPE_CHECKING:
     from engine.model import Profile
     from engine.prompts import Prompt
-
-FIRST_TEXT_S = 20.0
-"""How long the first text may take where another endpoint stands ready: a GPU server pre-fills a large window in
-less. The last endpoint has its own, longer, time-outs."""
-
-AFTER_A_HANG_S = 5.0
-"""The same for one that is tried again after it had hung: who pays for the trial is a person who waits."""
 
 
 @runtime_checkable
@@ -125,8 +119,8 @@ class FailoverEndpoint:
     ) -> AsyncGenerator[Chunk, None]:
         """See `Endpoint.generate`."""
         errors: list[EngineRequestError] = []
-        for tracked in self._in_order():
-            attempt = _Attempt(tracked.health.began())
+        for tracked, rest in self._in_order():
+            attempt = _Attempt(tracked.health.began(), rest)
             try:
                 async with aclosing(self._ask(tracked, attempt, prompt, params, priority)) as chunks:
                     async for chunk in chunks:
@@ -137,6 +131,8 @@ class FailoverEndpoint:
                 if attempt.answered or not verdict(error).elsewhere:
                     raise
                 errors.append(error)
+            finally:
+                tracked.health.ended(attempt.began_s)
         raise _together(errors) if errors else self._nobody_to_ask()
 
     def introduce(self, workspace: str) -> None:
@@ -172,35 +168,40 @@ class FailoverEndpoint:
 
     # ------------------------------------------------------------ one request
 
-    def _in_order(self) -> Iterator[_Tracked]:
-        """Those to ask, each looked at when its turn comes. Where all are left alone, the one whose time comes
-        first is asked all the same: a person waits, and a wrong answer costs nothing more."""
+    def _in_order(self) -> Iterator[tuple[_Tracked, Sequence[_Tracked]]]:
+        """Those to ask, each looked at when its turn comes, with those whose turn comes after it. Where all are
+        left alone, the one whose time comes first is asked all the same: a person waits, and a wrong answer costs
+        nothing more."""
         asked = False
-        for tracked in self._members:
+        for place, tracked in enumerate(self._members):
             if tracked.health.due:
                 asked = True
-                yield tracked
-        if not asked:
-            resting = [tracked for tracked in self._members if not tracked.health.misconfigured]
-            yield from sorted(resting, key=lambda tracked: tracked.health.again_in_s)[:1]
+                yield tracked, self._members[place + 1 :]
+        resting = [tracked for tracked in self._members if not tracked.health.misconfigured]
+        if asked or not resting:
+            return
+        first = min(resting, key=lambda tracked: tracked.health.again_in_s)
+        others = [tracked for tracked in self._members if tracked is not first]
+        yield first, others
+        for place, tracked in enumerate(others):
+            if tracked.health.due:  # by now
+                yield tracked, others[place + 1 :]
 
     async def _ask(
         self, tracked: _Tracked, attempt: _Attempt, prompt: Prompt, params: Sampling, priority: int
     ) -> AsyncGenerator[Chunk, None]:
-        member, patience_s = tracked.member, self._patience_s(tracked, priority)
-        loop = asyncio.get_running_loop()
-        deadline = None if patience_s is None else loop.time() + patience_s
+        member, patience_s = tracked.member, self._patience_s(tracked, attempt, priority)
         try:
             fitting = await self._fitting(member, prompt, params)
             async with aclosing(member.endpoint.generate(fitting, params, priority=priority)) as stream:
-                while True:
-                    async with asyncio.timeout_at(None if attempt.answered else deadline):
-                        chunk = await anext(stream, None)
-                    if chunk is None:
-                        return
-                    if not attempt.answered and (chunk.text or chunk.finished is not None):
-                        attempt.answered = True
-                        self._answered(tracked)
+                async with limited(patience_s, lambda: attempt.another_is_due):
+                    began = await up_to_text(stream)
+                if began and is_text(began[-1]):
+                    attempt.answered = True
+                    self._answered(tracked)
+                for chunk in began:
+                    yield chunk
+                async for chunk in stream:
                     yield chunk
         except TimeoutError as late:
             raise _late(member, patience_s or 0.0) from late
@@ -209,10 +210,10 @@ class FailoverEndpoint:
                 self._given_up(tracked, attempt, patience_s)
             raise
 
-    def _patience_s(self, tracked: _Tracked, priority: int) -> float | None:
+    def _patience_s(self, tracked: _Tracked, attempt: _Attempt, priority: int) -> float | None:
         """None where the endpoint's own time-outs have to do: nobody comes after it, or it is work that a server
         may hold back as long as it likes."""
-        if tracked is self._members[-1] or priority < Priority.EDIT:
+        if not attempt.rest or priority < Priority.EDIT:
             return None
         first_text_s = tracked.member.first_text_s
         return min(first_text_s, AFTER_A_HANG_S) if tracked.health.hung else first_text_s
@@ -247,8 +248,11 @@ class FailoverEndpoint:
             self.tell(f"{error} (tried again in {tracked.health.again_in_s:.0f} s)")
 
     def _given_up(self, tracked: _Tracked, attempt: _Attempt, patience_s: float | None) -> None:
-        waited_s = tracked.health.given_up(attempt.began_s)
-        if patience_s is not None and waited_s >= patience_s:
+        if patience_s is None:
+            return  # nobody else could be asked in its place, or it was held back
+        counts_from_s = min(GIVEN_UP_COUNTS_S, patience_s / 2)
+        waited_s = tracked.health.given_up(attempt.began_s, counts_from_s=counts_from_s)
+        if waited_s >= patience_s and attempt.another_is_due:
             self._failed(tracked, _late(tracked.member, patience_s), attempt)
 
     async def _probe(self, tracked: _Tracked) -> None:
@@ -268,7 +272,13 @@ class FailoverEndpoint:
 
 class _Attempt(msgspec.Struct):
     began_s: float
+    rest: Sequence[_Tracked]
+    """Those whose turn comes after it."""
     answered: bool = False
+
+    @property
+    def another_is_due(self) -> bool:
+        return any(tracked.health.due for tracked in self.rest)
 
 
 class _Tracked:
@@ -303,7 +313,7 @@ class _Tracked:
 def _late(member: Member, patience_s: float) -> EngineRequestError:
     return EngineRequestError(
         "timeout",
-        f"{member.endpoint.name} wrote nothing for {patience_s:g} s, with another endpoint standing ready; it may be "
+        f"{member.endpoint.name} wrote nothing for {patience_s:g} s, with another endpoint to ask instead; it may be "
         "overloaded or stuck (foreword.engine.firstTextS sets how long is waited)",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import json
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -35,6 +36,17 @@ MAX_ERROR_CHARACTERS = 300
 NO_SUCH_PATH = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 """How servers say that they do not have what was asked for at this address."""
 
+MAY_BE_TOO_LONG = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+"""The statuses under which servers say, among much else, that a prompt is longer than their window."""
+
+SAYS_TOO_LONG = re.compile(
+    r"context[ _-]?(?:length|size|window)|than the context|exceed_context|max_model_len"
+    r"|(?:prompt|input|request) (?:is )?too (?:long|large)|too many (?:input )?tokens",
+    re.IGNORECASE,
+)
+"""In the words or codes of SGLang, vLLM, llama.cpp, Ollama, LM Studio and hosted servers. Their statuses do not tell
+it from a request that is wrong."""
+
 JsonObject = dict[str, Any]
 
 
@@ -42,7 +54,13 @@ class EngineRequestError(Exception):
     """A request to an engine failed. The text says what happened, to what, and what to do."""
 
     def __init__(
-        self, fault: Fault, message: str, *, status: int | None = None, retry_after_s: float | None = None
+        self,
+        fault: Fault,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        only_here: bool = False,
     ) -> None:
         super().__init__(message)
         self.fault: Fault = fault
@@ -50,6 +68,8 @@ class EngineRequestError(Exception):
         """The HTTP status, where one was answered."""
         self.retry_after_s = retry_after_s
         """When the server wants to be asked again, where it said so."""
+        self.only_here = only_here
+        """The request may be right: it is this endpoint that cannot answer it, though nothing is wrong with it."""
 
 
 class PromptTooLargeError(EngineRequestError):
@@ -61,6 +81,7 @@ class PromptTooLargeError(EngineRequestError):
             f"the prompt has {prompt_tokens:,} tokens and up to {max_tokens:,} are asked for, but the window of "
             f"{name} is {context_tokens:,}; ask for less context (foreword.budgetTokens), or, if the model there "
             "reads more, set foreword.engine.contextTokens",
+            only_here=True,
         )
 
 
@@ -72,8 +93,18 @@ def status_error(
     said = brief(message_in(document) or body.decode(errors="replace"))
     fault, message = _meaning(name, status, said, document, path, headers.get("location", ""))
     return EngineRequestError(
-        fault, message, status=status, retry_after_s=_retry_after(headers.get("retry-after", ""))
+        fault,
+        message,
+        status=status,
+        retry_after_s=_retry_after(headers.get("retry-after", "")),
+        only_here=fault == "request" and _is_too_long(status, body),
     )
+
+
+def event_error(name: str, error: object) -> EngineRequestError:
+    """What an error in the place of an event means: the server took the request, and could not answer it."""
+    said = message_in(error) or brief(str(error))
+    return EngineRequestError("request", f"{name} gave up on the request: {said}", only_here=True)
 
 
 def _meaning(
@@ -163,6 +194,13 @@ def _decoded(body: bytes) -> object:
 def _is_draining(document: object) -> bool:
     """Whether our own host says that it leaves (`attendance.refuse_draining`)."""
     return isinstance(document, dict) and cast("JsonObject", document).get("error") == "draining"
+
+
+def _is_too_long(status: int, body: bytes) -> bool:
+    """Whether the prompt was longer than the server takes; 413 says nothing else."""
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return True
+    return status in MAY_BE_TOO_LONG and SAYS_TOO_LONG.search(body.decode(errors="replace")) is not None
 
 
 def _retry_after(header: str) -> float | None:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.faults import NO_SUCH_PATH, EngineRequestError, PromptTooLargeError
+from engine.faults import NO_SUCH_PATH, EngineRequestError
 
 BACK_OFF_S = 1.0
 """After the first failure: a server that restarts is missed for a keystroke or two."""
@@ -26,6 +26,8 @@ MISCONFIGURED_S = 300.0
 """A wrong key or address is mended by a person: asking again soon would only fill the server's log."""
 RETRY_AFTER_MAX_S = 300.0
 """What a server may ask for at most by `Retry-After`."""
+FORGET_S = 60.0
+"""What was waited for in vain longer ago than this says nothing about the server as it is now."""
 
 State = Literal["untried", "ready", "waiting", "trying"]
 
@@ -41,7 +43,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def verdict(error: EngineRequestError) -> Verdict:
     """Of a request that failed before the first text."""
-    if isinstance(error, PromptTooLargeError) or error.fault in ("aborted", "starting"):
+    if error.only_here or error.fault in ("aborted", "starting"):
         return Verdict(elsewhere=True, hold="no")
     if error.fault == "refused":
         return Verdict(elsewhere=True, hold="misconfigured")
@@ -71,17 +73,19 @@ class Health:
         self.hung = False
         """The latest failure was silence."""
         self._answered = False
-        self._trying = False
+        self._trial_s: float | None = None
+        """When the request began that tries it again."""
         self._clock, self._chance = clock, chance
         self._failed_s = float("-inf")
         self._again_s = float("-inf")
         self._waited_s = 0.0
+        self._waited_until_s = float("-inf")
 
     @property
     def state(self) -> State:
         if self.failures == 0:
             return "ready" if self._answered else "untried"
-        return "trying" if self._trying else "waiting"
+        return "waiting" if self._trial_s is None else "trying"
 
     @property
     def again_in_s(self) -> float:
@@ -91,24 +95,31 @@ class Health:
     @property
     def due(self) -> bool:
         """Whether a request may go there."""
-        return self.failures == 0 or (self.again_in_s == 0 and not self._trying)
+        return self.failures == 0 or (self.again_in_s == 0 and self._trial_s is None)
 
     def began(self) -> float:
-        """A request goes there. The time, for `failed` and `given_up`."""
-        self._trying = self.failures > 0
-        return self._clock()
+        """A request goes there. The time, for `failed`, `given_up` and `ended`."""
+        began_s = self._clock()
+        if self.failures > 0:
+            self._trial_s = began_s
+        return began_s
+
+    def ended(self, began_s: float) -> None:
+        """The request that began then is over, however it ended: if it was the trial, another may be made."""
+        if self._trial_s == began_s:
+            self._trial_s = None
 
     def answered(self) -> bool:
         """The first text came. Returns whether it had been away."""
         back = self.failures > 0
-        self.failures, self._answered, self._trying, self._waited_s = 0, True, False, 0.0
+        self.failures, self._answered, self._trial_s, self._waited_s = 0, True, None, 0.0
         self.misconfigured = self.hung = False
         return back
 
     def failed(self, error: EngineRequestError, began_s: float) -> None:
         """A request that began then failed. Of several under way at once only the first failure counts."""
         hold = verdict(error).hold
-        self._trying = False
+        self.ended(began_s)
         if hold == "no":
             return
         self.last_error = str(error)
@@ -124,9 +135,16 @@ class Health:
         asked_for_s = min(error.retry_after_s or 0.0, RETRY_AFTER_MAX_S)
         self._again_s = self._failed_s + max(wait_s, asked_for_s)
 
-    def given_up(self, began_s: float) -> float:
+    def given_up(self, began_s: float, *, counts_from_s: float = 0.0) -> float:
         """A request was cancelled before its first text, as a newer keystroke does. Returns how long such requests
-        have waited together since the last text: a server that hangs shows in nothing else."""
-        self._trying = False
-        self._waited_s += self._clock() - began_s
+        have waited since the last text: a server that hangs shows in nothing else. Only those count that waited
+        for `counts_from_s` themselves, and time in which several waited counts once."""
+        self.ended(began_s)
+        now_s = self._clock()
+        if now_s - began_s < counts_from_s:
+            return self._waited_s
+        if began_s - self._waited_until_s > FORGET_S:
+            self._waited_s = 0.0
+        self._waited_s += now_s - max(began_s, self._waited_until_s)
+        self._waited_until_s = now_s
         return self._waited_s

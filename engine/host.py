@@ -35,6 +35,7 @@ from engine.hostfile import (
     write_info,
 )
 from engine.paths import cache_folder, logs_folder, runtime_folder
+from engine.tied import PARENT_PID, die_with_parent
 
 EXIT_FAILED = 1
 EXIT_LOCK_HELD = 11
@@ -45,13 +46,7 @@ PROGRESS_INTERVAL_S = 0.2
 SOCKET_PATH_LIMIT = 80
 """A Unix socket's path may have 107 bytes; SGLang adds a name of some 12, and some spare."""
 
-PARENT_PID = "FOREWORD_PARENT_PID"
-"""Tells a child of multiprocessing whose it is: multiprocessing itself knows only after half a minute of
-imports."""
-
 if __name__ == "__mp_main__":  # such a child: it imports this module first, long before SGLang
-    from engine.tied import die_with_parent
-
     die_with_parent(int(os.environ[PARENT_PID]))
     os.environ[PARENT_PID] = str(os.getpid())  # for children of its own
 
@@ -169,19 +164,21 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def run(record: Record, options: argparse.Namespace) -> None:
     """Fetch weights, load the model, serve until unneeded."""
+    from engine.facts import FACTS_FILE, FACTS_PATH
     from engine.folder_profile import profile_of_folder
     from engine.launch import cpu_environment, sglang_arguments
     from engine.profiles import choose, find, measure
     from engine.serving import Serving, bind_local_port, serve
     from engine.steps import StepPage
     from engine.turns import EDIT
-    from engine.vitals import FACTS_FILE, FACTS_PATH
     from engine.weights import ensure
+    from engine.yarn import is_extended
 
     machine = measure()
     profile = find(options.model)
     if options.folder is not None:
         profile = profile_of_folder(profile, options.folder)
+    is_extended(profile, options.window)  # refused here, before anything large is fetched
     device = options.device or choose(machine, profile).device
     bound = bind_local_port()
     folder = options.folder or ensure(profile, record.progress)

@@ -50,6 +50,10 @@ def cpu_environment(cores: int, threads: str | None, kernels: Path) -> dict[str,
         "GOMP_SPINCOUNT": "0",
         "TOKENIZERS_PARALLELISM": "false",
         "NUMBA_CACHE_DIR": str(kernels),
+        "FOREWORD_DEVICE": "cpu",  # read by engine.cpu; the others hide what the machine may have beside it
+        "CUDA_VISIBLE_DEVICES": "",
+        "HIP_VISIBLE_DEVICES": "",
+        "ZE_AFFINITY_MASK": "",
     }
 
 

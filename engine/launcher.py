@@ -31,7 +31,16 @@ from engine.hostfile import (
 from engine.paths import EnginePathError, cache_folder, logs_folder
 from engine.profiles import Profile
 
-__all__ = ["EngineError", "EngineInfo", "ensure_engine", "list_engines", "read_engine", "stop_engine"]
+__all__ = [
+    "EngineError",
+    "EngineInfo",
+    "ensure_engine",
+    "list_engines",
+    "other_window",
+    "read_engine",
+    "stop_engine",
+    "window_arguments",
+]
 
 POLL_S = 0.1
 """How often a waiting caller looks at the host's file: a few system calls, and nobody notices a tenth of a
@@ -110,6 +119,22 @@ async def ensure_engine(
     raise EngineError(
         f"The engine for {profile.short} was not ready after {timeout_s:.0f} s: {state}. "
         f"Its log: {_log(profile.short)}"
+    )
+
+
+def window_arguments(window: int) -> tuple[str, ...]:
+    """What makes a host serve a window of so many tokens; 0 is the model's own."""
+    return ("--window", str(window)) if window else ()
+
+
+def other_window(info: EngineInfo, window: int) -> str:
+    """Says that a host which ran already has another window than the one asked for; empty where it has that one, or
+    where none was asked for."""
+    if not window or info.context_tokens == window:
+        return ""
+    return (
+        f"the engine host of {info.model} runs with a window of {info.context_tokens:,} tokens and not {window:,}, "
+        f"which needs another start: foreword engine stop --model {info.model}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import shutil
@@ -31,7 +32,7 @@ class Gpu(msgspec.Struct, frozen=True):
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """Memory is what this process may use: the machine's, or less where a container's limit is lower."""
+    """What this process may use: the machine's, or less where a container's limit is lower."""
 
     cores: int
     memory_bytes: int
@@ -49,11 +50,18 @@ def measure() -> Machine:
     memory = psutil.virtual_memory()
     limits = list(cgroup_limits(CGROUP_MOUNT, CGROUP_OF_SELF))
     return Machine(
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(CGROUP_MOUNT, CGROUP_OF_SELF),
         memory_bytes=min([memory.total, *(limit.limit_bytes for limit in limits)]),
         available_bytes=min([memory.available, *(limit.free_bytes for limit in limits)]),
         gpus=tuple(nvidia_gpus()),
     )
+
+
+def usable_cores(mount: Path, of_self: Path) -> int:
+    """Cores that this process may run on, or as many as its quota of time is worth: of more threads than that, all
+    are stopped together once it is used up."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([allowed, *(math.ceil(quota) for quota in cpu_quotas(mount, of_self))]))
 
 
 def nvidia_gpus() -> list[Gpu]:
@@ -101,20 +109,44 @@ def cgroup_limits(mount: Path, of_self: Path) -> Iterator[MemoryLimit]:
     admin-guide/cgroup-v2 and cgroup-v1/memory. Inside a container the own group often is the mount itself,
     which is why the mount is looked at too.
     """
+    for group, version in _groups(mount, of_self, "memory"):
+        limit = _limit(group, *_MEMORY_FILES[version])
+        if limit is not None:
+            yield limit
+
+
+def cpu_quotas(mount: Path, of_self: Path) -> Iterator[float]:
+    """Cores that the same groups' quotas of time are worth: version 2 has quota and period in `cpu.max`, version 1
+    in `cpu.cfs_quota_us` and `cpu.cfs_period_us`; see the kernel's scheduler/sched-bwc."""
+    for group, version in _groups(mount, of_self, "cpu"):
+        if version == 2:
+            quota, _, period = _read(group / "cpu.max").strip().partition(" ")
+        else:
+            quota, period = (_read(group / f"cpu.cfs_{each}_us").strip() for each in ("quota", "period"))
+        if quota.isdigit() and period.isdigit() and int(period):  # "max" and -1 are no limit
+            yield int(quota) / int(period)
+
+
+_MEMORY_FILES = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
+}
+"""By version: limit, usage, and the line of memory.stat that says what is given back under pressure."""
+
+
+def _groups(mount: Path, of_self: Path, controller: str) -> Iterator[tuple[Path, int]]:
+    """Folders of the groups that this process is in and of all above them, each with the version of its files."""
     for line in _read(of_self).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            root, names = mount, ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-            root = mount / "memory"
+            root, version = mount, 2
+        elif controller in controllers.split(","):
+            root, version = mount / controller, 1
         else:
             continue
         own = PurePosixPath(path.lstrip("/"))
         for group in (own, *own.parents):
-            limit = _limit(root / group, *names)
-            if limit is not None:
-                yield limit
+            yield root / group, version
 
 
 def _limit(group: Path, limit_name: str, usage_name: str, reclaimable_name: str) -> MemoryLimit | None:

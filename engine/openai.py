@@ -132,7 +132,7 @@ class OpenAIEndpoint:
         """Raises EngineRequestError rather than answering without it."""
         if params.constrained:
             raise EngineRequestError(
-                "request", f"{self.name} takes no grammar; use an SGLang endpoint for this"
+                "request", f"{self.name} takes no grammar; use an SGLang endpoint for this", only_here=True
             )
 
     def request(self, prompt: Prompt, params: Sampling) -> JsonObject:

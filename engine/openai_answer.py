@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from engine.endpoint import Chunk
-from engine.faults import EngineRequestError, JsonObject, message_in
+from engine.faults import EngineRequestError, JsonObject, event_error
 
 
 class OpenAIAnswer:
@@ -25,8 +25,7 @@ class OpenAIAnswer:
     def take(self, document: JsonObject) -> Chunk:
         """Raises EngineRequestError where the document is an error or no completion."""
         if document.get("error"):
-            said = message_in(document["error"]) or str(document["error"])
-            raise EngineRequestError("request", f"{self._name} gave up on the request: {said}")
+            raise event_error(self._name, document["error"])
         try:
             event = msgspec.convert(document, Event)
         except msgspec.ValidationError as error:

@@ -22,8 +22,8 @@ HOOKED = ("get_new_batch_prefill", "process_input_requests", "abort_request")
 BACKGROUND_CHUNK_TOKENS = 64
 """One step of a prompt that nobody waits for, without a GPU. A completion that arrives meanwhile waits for half
 of it on average; products of 64 rows are nearly as efficient there as those of 256."""
-MASK = "\0"
-"""Stands in no id that came over HTTP: in front of an id it keeps prefixes from matching."""
+MASKS = ("\0", "\1")
+"""One of them in front of an id keeps an abort's id from matching: the one with which that does not begin."""
 
 
 class Counts(msgspec.Struct):
@@ -102,14 +102,17 @@ class PrioritySchedule:
         if abort.abort_all:
             original(scheduler, abort)
             return
-        others = [each for each in held_requests(scheduler) if is_longer(each.rid, abort.rid)]
-        for each in others:
-            each.rid = MASK + each.rid
+        if not abort.rid:
+            return  # it names nobody, and to SGLang every id begins with it
+        mask = MASKS[abort.rid.startswith(MASKS[0])]
+        others = [(each, each.rid) for each in held_requests(scheduler) if is_longer(each.rid, abort.rid)]
+        for each, own in others:
+            each.rid = mask + own
         try:
             original(scheduler, abort)
         finally:
-            for each in others:
-                each.rid = each.rid.removeprefix(MASK)
+            for each, own in others:
+                each.rid = own
 
 
 def is_longer(rid: str, aborted: str) -> bool:

@@ -25,10 +25,11 @@ import msgspec
 import psutil
 
 from engine.attendance import Attendance
+from engine.facts import read_facts
 from engine.forking import Child, fork_children_of
 from engine.guard import AsgiApp, Guard
 from engine.steps import StepPage
-from engine.vitals import host_status, read_facts
+from engine.vitals import host_status
 from engine.yarn import tells_extended
 
 WARM_UP_TIMEOUT_S = 300
@@ -94,7 +95,7 @@ def serve(serving: Serving) -> None:
 
     _on_child_failure[:] = [serving.on_child_failure]
     early_aborts.heed_early_aborts(Superseded(time.monotonic))
-    fork_children_of(serving.device)
+    forking = fork_children_of(serving.device)
     load_plugins()
     early_aborts.check_applied()
     _ = current_platform.device_name  # choosing the platform makes its attention backend a known choice
@@ -108,9 +109,12 @@ def serve(serving: Serving) -> None:
         launched: Any = Engine._launch_subprocesses(  # pyright: ignore[reportPrivateUsage]
             server_args=server_args,
             init_tokenizer_manager_func=init_tokenizer_manager,
-            run_scheduler_process_func=Child(functools.partial(run_scheduler, serving.page), host_files),
-            run_detokenizer_process_func=Child(run_detokenizer_process, host_files),
+            run_scheduler_process_func=Child(
+                functools.partial(run_scheduler, serving.page), host_files, forking
+            ),
+            run_detokenizer_process_func=Child(run_detokenizer_process, host_files, forking),
         )
+        forking.end()
         tokenizer_manager, templates, _ports, scheduler, watchdog, _caches = launched
         http_server.set_global_state(
             http_server._GlobalState(  # pyright: ignore[reportPrivateUsage]
@@ -172,6 +176,7 @@ def make_server(app: AsgiApp) -> Any:
 
 def add_own_routes(app: Any, attendance: Attendance, serving: Serving, model: str) -> None:
     """`GET /foreword/host`, `GET /foreword/steps` and `POST /foreword/drain`, beside SGLang's routes."""
+    from starlette.concurrency import run_in_threadpool
     from starlette.responses import Response
 
     page = StepPage(serving.page)
@@ -180,15 +185,21 @@ def add_own_routes(app: Any, attendance: Attendance, serving: Serving, model: st
     async def steps() -> Response:
         return Response(msgspec.json.encode(page.read()), media_type="application/json")
 
-    async def host() -> Response:
+    def look(live_workspaces: int) -> bytes:
         status = host_status(
             model,
             page,
-            live_workspaces=attendance.workspaces.live(),
+            live_workspaces=live_workspaces,
             facts=read_facts(serving.page.parent),
             window_extended=extended,
         )
-        return Response(msgspec.json.encode(status), media_type="application/json")
+        return msgspec.json.encode(status)
+
+    async def host() -> Response:
+        """In a thread: the kernel takes 10 to 40 ms to add up each process's memory, and tokens must not wait for
+        that. The workspaces belong to this loop, and are counted in it."""
+        body = await run_in_threadpool(look, attendance.workspaces.live())
+        return Response(body, media_type="application/json")
 
     async def drain() -> Response:
         attendance.drain()

@@ -7,7 +7,7 @@ from http import HTTPStatus
 import msgspec
 
 from engine.endpoint import Chunk
-from engine.faults import EngineRequestError, JsonObject, message_in
+from engine.faults import EngineRequestError, JsonObject, event_error
 
 
 class SGLangAnswer:
@@ -25,8 +25,7 @@ class SGLangAnswer:
     def take(self, document: JsonObject) -> Chunk:
         """Raises EngineRequestError where the chunk is an error or not what SGLang sends."""
         if "error" in document:
-            said = message_in(document["error"]) or str(document["error"])
-            raise EngineRequestError("request", f"{self._name} gave up on the request: {said}")
+            raise event_error(self._name, document["error"])
         try:
             event = msgspec.convert(document, SGLangEvent)
         except msgspec.ValidationError as error:

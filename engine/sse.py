@@ -90,6 +90,12 @@ def http_client(url: str, key: str, timeouts: Timeouts) -> httpx.AsyncClient:
     A user and password in `url` are sent, and shown nowhere: httpx logs the addresses that it is given.
     Raises EngineRequestError where `url` is none, or the key cannot be sent."""
     address = _address(url)
+    if key and address.userinfo:
+        raise EngineRequestError(
+            "refused",
+            f"for {shown(url)} both a key and, in the address, a user and password are set, and a request can carry "
+            "only one of them (Authorization): take either out of the settings",
+        )
     if not key.isascii() or not key.isprintable():
         raise EngineRequestError(
             "refused", f"the key for {shown(url)} has characters that no header can carry; check the setting"

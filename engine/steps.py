@@ -1,14 +1,17 @@
 """The step page: a few counters that the scheduler process writes and the host process reads without asking
 it.
 
-A small file mapped by both. The writer makes `sequence` odd while it writes, so a reader sees whole records
-only.
+A small file mapped by both. The writer makes `sequence` odd while it writes, and ends with a checksum: where a
+processor shows these writes to another process in a different order, the checksum does not fit and it reads again.
 """
 
 from __future__ import annotations
 
+import functools
 import mmap
+import operator
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -58,8 +61,9 @@ class Steps(msgspec.Struct, frozen=True):
     """When its last step was done."""
 
 
-_BYTES = 8 * (1 + len(Steps.__struct_fields__))
-"""The sequence number, and one word for each field."""
+_FIELDS = len(Steps.__struct_fields__)
+_BYTES = 8 * (1 + _FIELDS + 1)
+"""The sequence number, one word for each field, and the checksum."""
 
 
 class StepPage:
@@ -82,16 +86,23 @@ class StepPage:
     def write(self, steps: Steps) -> None:
         words = self._words
         words[0] += 1
-        for at, value in enumerate(msgspec.structs.astuple(steps), start=1):
+        values: tuple[int, ...] = msgspec.structs.astuple(steps)
+        for at, value in enumerate(values, start=1):
             words[at] = value
+        words[1 + _FIELDS] = checksum(words[0] + 1, values)
         words[0] += 1
 
     def read(self) -> Steps:
         """The last whole record. Raises RuntimeError if the writer died in the middle of one."""
         for _ in range(_RETRIES):
             before = self._words[0]
-            values = [int(word) for word in self._words[1:]]
-            if before % 2 == 0 and before == self._words[0]:
+            *values, told = [int(word) for word in self._words[1:]]
+            if before % 2 == 0 and before == self._words[0] and told == checksum(before, values):
                 return Steps(*values)
             time.sleep(_RETRY_WAIT_S)
         raise RuntimeError("The scheduler stopped while it wrote its step page; the engine is going down.")
+
+
+def checksum(sequence: int, values: Iterable[int]) -> int:
+    """Of a whole record. The sequence number is part of it, so that no earlier record's checksum fits."""
+    return functools.reduce(operator.xor, values, sequence)

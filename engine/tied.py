@@ -14,6 +14,9 @@ import sys
 from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+PARENT_PID = "FOREWORD_PARENT_PID"
+"""Environment variable that tells a child of multiprocessing whose it is: multiprocessing itself knows only after
+half a minute of imports."""
 
 
 def die_with_parent(parent_pid: int) -> None:

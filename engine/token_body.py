@@ -52,6 +52,8 @@ def decode(body: bytes) -> tuple[TokenRequest, array[int]]:
         request = msgspec.json.decode(body[LENGTH_BYTES:at], type=TokenRequest)
     except msgspec.DecodeError as error:
         raise BodyError(f"its head is no request: {error}") from error
+    if "\0" in request.rid:
+        raise BodyError("its rid holds a NUL character; an id is made of characters that can be printed")
     ids = array(ID_CODE)
     ids.frombytes(memoryview(body)[at:])
     return request, _little_endian(ids)

@@ -11,14 +11,11 @@ from typing import Literal
 import msgspec
 import psutil
 
+from engine.facts import Facts
 from engine.steps import StepPage
 from engine.workspaces import kv_share_tokens
 
 Kind = Literal["server", "scheduler", "detokenizer", "other"]
-FACTS_FILE = "engine-facts.json"
-"""Beside the step page; the scheduler's process writes there what it chose for this machine."""
-FACTS_PATH = "FOREWORD_ENGINE_FACTS"
-"""Environment variable with its path, for that process."""
 KIB = 1024
 
 
@@ -29,16 +26,6 @@ class ProcessMemory(msgspec.Struct, frozen=True):
     """Resident. Libraries that processes share count once for each."""
     pss_bytes: int | None
     """Their proportional share: sums up to what the machine really gave. None where the system does not tell."""
-
-
-class Facts(msgspec.Struct, frozen=True):
-    """What the engine chose when it started; empty or 0 where nobody wrote it down."""
-
-    linears: str = ""
-    """Number format of the linear layers."""
-    threads: int = 0
-    speculation: str = ""
-    why: str = ""
 
 
 class HostStatus(msgspec.Struct, frozen=True):
@@ -99,16 +86,6 @@ def host_status(
         why=facts.why,
         window_extended=window_extended,
     )
-
-
-def read_facts(folder: Path) -> Facts:
-    """What the scheduler's process wrote into the host's scratch folder, if it did."""
-    try:
-        return msgspec.json.decode((folder / FACTS_FILE).read_bytes(), type=Facts)
-    except FileNotFoundError:
-        return Facts()
-    except msgspec.DecodeError as error:
-        return Facts(why=f"{FACTS_FILE} cannot be read: {error}")
 
 
 def memory_by_kind(host: psutil.Process) -> dict[Kind, ProcessMemory]:

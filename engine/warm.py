@@ -3,6 +3,9 @@
 Each request is a prefix of the prompt that ends one slice later than the last, with one token of answer: the
 step which reads the slice gives that token, so it costs nothing more, and every server allows it. A host of ours
 lets others go first at any moment (`engine.turns`); to any other SGLang server the slices are what makes room.
+
+Two things look like a cache that lets go, and are none: pages, by which a server may round down what it had, and a
+router that sent a slice to another worker, which then has it too.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ from engine.sse import EngineRequestError
 
 ONE_TOKEN = Sampling(max_tokens=1)
 NOT_TO_BE_WARMED = "it takes no token ids and does not tell what it has cached, so it cannot be warmed ahead"
+LARGEST_PAGE = 128
+"""Tokens; SGLang's own pages are powers of two up to this."""
+MISSES = 2
+"""In a row end a warm-up: what one slice did not find, it has read again."""
 LET_GO = "the cache let go of what had just been read: it is too small for this, or too busy"
 
 
@@ -56,6 +63,7 @@ async def warm(
     """
     begun_s = clock()
     state = Warmed(0, 0, 0, 0.0, "")
+    page, misses = 1, 0
     if endpoint.kind != "sglang":
         return msgspec.structs.replace(state, stopped=f"{endpoint.name}: {NOT_TO_BE_WARMED}")
     step = max(1, slice_tokens)
@@ -67,25 +75,43 @@ async def warm(
             cached = await cached_of(endpoint, ids[:end], priority)
         except EngineRequestError as error:
             return msgspec.structs.replace(state, stopped=str(error), seconds=clock() - begun_s)
-        state = after_slice(state, end, cached, clock() - begun_s)
-        step = 2 * step if cached >= end - 1 else max(1, slice_tokens)  # its last token is always computed
+        fitting = page_of(state.tokens if cached < state.tokens else end, cached) if state.tokens else 1
+        page = max(page, fitting) if cached else page
+        misses = misses + 1 if cached < state.tokens and not fitting else 0
+        whole = cached >= whole_pages(end - 1, page)  # its last token is always computed
+        state = after_slice(state, end, end if whole else cached, clock() - begun_s)
+        if misses >= MISSES:
+            return msgspec.structs.replace(state, tokens=cached, stopped=LET_GO)
+        step = 2 * step if whole else max(1, slice_tokens)
         if on_progress is not None:
             on_progress(state)
     return state
 
 
 def after_slice(state: Warmed, end: int, cached: int, seconds: float) -> Warmed:
-    """`state` once a prefix of `end` tokens was answered with `cached` of them found in the cache."""
-    if cached < state.tokens - 1:
-        return msgspec.structs.replace(state, tokens=cached, stopped=LET_GO, seconds=seconds)
-    found = end if cached >= end - 1 else cached
+    """`state` once a prefix of `end` tokens was answered with `cached` of them found in the cache, or all."""
     return Warmed(
         tokens=end,
-        before=found if state.computed == 0 else state.before,
-        computed=state.computed + end - max(found, state.tokens),
+        before=max(cached, state.before) if state.computed == 0 else state.before,
+        computed=state.computed + end - cached,
         seconds=seconds,
         stopped="",
     )
+
+
+def page_of(tokens: int, cached: int) -> int:
+    """The smallest page by which `tokens` in the cache, or all but the last of them, are told as `cached`; 0 where
+    there is none."""
+    page = 1
+    while page <= LARGEST_PAGE:
+        if cached in (whole_pages(tokens, page), whole_pages(tokens - 1, page)):
+            return page
+        page *= 2
+    return 0
+
+
+def whole_pages(tokens: int, page: int) -> int:
+    return tokens // page * page
 
 
 async def cached_of(endpoint: Endpoint, ids: Sequence[int], priority: Priority) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from engine.warm import Warmed
+from engine.warm import LET_GO, Warmed, page_of
 
 FIRST_WAIT_S = 60.0
 LONGEST_WAIT_S = 3600.0
@@ -62,13 +62,14 @@ class WarmKeeper:
         """Note how a warm-up of `ids` ended."""
         base = self._base(ids)
         base.cached = result.tokens >= base.tokens
-        if not base.cached and result.computed and result.tokens < result.before + result.computed:
-            self._evicted(base)  # while it was being read
+        if not base.cached and result.stopped == LET_GO:
+            self._evicted(base)
 
     def seen(self, ids: Sequence[int], cached_tokens: int) -> None:
         """Note how much of `ids` a prompt that begins with them found cached."""
         base = self._base(ids)
-        if cached_tokens >= base.tokens - 1:
+        rounded = cached_tokens > 0 and page_of(base.tokens, cached_tokens) > 0
+        if rounded or cached_tokens >= base.tokens - 1:
             base.cached = True
         elif base.cached:
             self._evicted(base)

@@ -145,6 +145,16 @@ def keep_rendezvous_private() -> None:
     HookRegistry.register("torch.distributed.init_process_group", in_memory, HookType.AROUND)
 
 
+def is_alone(server_args: Any) -> bool:
+    """Whether this scheduler is the only one: neither the model nor its requests are shared out."""
+    return server_args.tp_size == server_args.pp_size == server_args.dp_size == 1
+
+
+def is_first(tp_rank: int, pp_rank: int, dp_rank: int | None) -> bool:
+    """Whether this scheduler keeps the step page: exactly one may. Without data parallelism that rank is None."""
+    return tp_rank == 0 and pp_rank == 0 and not dp_rank
+
+
 def run_scheduler(page_path: Path, server_args: Any, port_args: Any, *args: Any, **kwargs: Any) -> None:
     """SGLang's scheduler process; `args` as SGLang gives them: gpu id, ranks, and the pipe to the host."""
     from sglang.srt.managers.scheduler import run_scheduler_process
@@ -152,18 +162,18 @@ def run_scheduler(page_path: Path, server_args: Any, port_args: Any, *args: Any,
     from sglang.srt.plugins.hook_registry import HookRegistry
 
     keep_rendezvous_private()
-    tp_rank = args[1]
-    if server_args.tp_size == 1:  # several schedulers must choose alike, and their clocks do not
+    alone = is_alone(server_args)
+    if alone:  # several schedulers must choose alike, and their clocks do not
         chunk = BACKGROUND_CHUNK_TOKENS if server_args.device == "cpu" else None
         schedule = PrioritySchedule(Turns(time.monotonic), Superseded(time.monotonic), chunk)
         schedule_for_people(schedule)
         counts = schedule.counts
     else:
         counts = Counts()
-    if tp_rank == 0:
+    if is_first(*args[1:4]):
         record_steps(page_path, counts)
     load_plugins()
     HookRegistry.apply_hooks()  # a fork has its plugins already, and these hooks not yet
-    if server_args.tp_size == 1:
+    if alone:
         check_applied()
     run_scheduler_process(server_args, port_args, *args, **kwargs)

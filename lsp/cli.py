@@ -33,6 +33,12 @@ Model = Annotated[
     str | None,
     typer.Option(help="Model by full or short name; without it the machine's memory and devices decide."),
 ]
+Window = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Tokens that the model reads at most; 0 is its own window. More than that is YaRN."
+    ),
+]
 Where = Annotated[
     str, typer.Argument(metavar="FILE:LINE:COL", help="The cursor, counted from 1, COL in characters.")
 ]
@@ -152,11 +158,11 @@ def doctor(settings: SettingsFile = None, as_json: Json = False) -> None:
 
 
 @engine_app.command("start")
-def engine_start(model: Model = None, as_json: Json = False) -> None:
+def engine_start(model: Model = None, window: Window = 0, as_json: Json = False) -> None:
     """Start the engine host, if it is not running, and wait until it answers."""
     from lsp.commands.engine import run_start
 
-    run_start(model, as_json=as_json)
+    run_start(model, window, as_json=as_json)
 
 
 @engine_app.command("stop")

@@ -55,8 +55,9 @@ class EngineLink:
 
     def start(self, settings: Settings) -> None:
         """Begins to make the engine of these settings ready."""
+        if self._edits.closed or settings != self._settings:
+            self._edits = EditEngines(settings, self._prepare)
         self._settings, self._progress = settings, None
-        self._edits = EditEngines(settings, self._prepare)
         if settings.engine.kind == "none":
             self.state, self.reason = "off", "completions are switched off (foreword.engine.kind is none)"
             return
@@ -213,7 +214,7 @@ class EngineLink:
             bar.report(info.stage or info.state, info.done, info.total)
 
         try:
-            engine = await embedded(choice, on_progress)
+            engine = await embedded(choice, on_progress, settings.engine.window_tokens)
             bar.end("ready")
             return engine
         finally:

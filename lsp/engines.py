@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_S = 3600.0
 """The first start fetches half a gigabyte of weights; on a slow line that takes most of an hour."""
+
+
+WORKSPACE_SECRET = secrets.token_bytes(32)
+"""Of this process alone: whoever sees a workspace's name cannot find its folders by trying."""
 
 
 class Engine(msgspec.Struct, frozen=True):
@@ -75,25 +80,32 @@ def needs_the_engine() -> None:
         )
 
 
-async def embedded(choice: Choice, on_progress: Callable[[EngineInfo], None]) -> Engine:
-    """The host of the chosen model, started if nobody has. Raises EngineError, WeightsError, TokenizerError and
-    NoEngine where the engine is not installed."""
-    info = await host_of(choice, on_progress)
-    return await asyncio.to_thread(_at_host, choice, info)
+async def embedded(choice: Choice, on_progress: Callable[[EngineInfo], None], window: int = 0) -> Engine:
+    """The host of the chosen model, started if nobody has, then with `window` (0: the model's own). Raises
+    EngineError, WeightsError, TokenizerError and NoEngine where the engine is not installed."""
+    info = await host_of(choice, on_progress, window)
+    return await asyncio.to_thread(_at_host, choice, info, window)
 
 
-async def host_of(choice: Choice, on_progress: Callable[[EngineInfo], None]) -> EngineInfo:
+async def host_of(choice: Choice, on_progress: Callable[[EngineInfo], None], window: int = 0) -> EngineInfo:
     """A ready host. Raises EngineError, WeightsError, and NoEngine."""
-    from engine.launcher import ensure_engine
+    from engine.launcher import ensure_engine, window_arguments
 
     needs_the_engine()
-    return await ensure_engine(choice.profile, on_progress=on_progress, timeout_s=START_TIMEOUT_S)
+    return await ensure_engine(
+        choice.profile,
+        on_progress=on_progress,
+        timeout_s=START_TIMEOUT_S,
+        host_arguments=window_arguments(window),
+    )
 
 
-def host_endpoint(choice: Choice, info: EngineInfo) -> SGLangEndpoint:
+def host_endpoint(choice: Choice, info: EngineInfo, window: int = 0) -> SGLangEndpoint:
+    """One that ran already serves with the window that it has, and its limits say so."""
     from engine.client import SGLangEndpoint
+    from engine.launcher import other_window
 
-    profile = choice.profile
+    profile, other = choice.profile, other_window(info, window)
     return SGLangEndpoint(
         info.url,
         info.key,
@@ -101,26 +113,29 @@ def host_endpoint(choice: Choice, info: EngineInfo) -> SGLangEndpoint:
         context_tokens=info.context_tokens or profile.context_native,
         stop_ids=profile.stop_ids,
         packs_ids=True,
+        limits=[other] if other else [],
     )
 
 
-def _at_host(choice: Choice, info: EngineInfo) -> Engine:
+def _at_host(choice: Choice, info: EngineInfo, window: int) -> Engine:
     from engine.tokens import ModelTokenizer
     from engine.weights import ensure_tokenizer
 
     profile = choice.profile
     tokenizer = ModelTokenizer.from_file(ensure_tokenizer(profile))
     budget = prompt_budget(profile, info.device)
-    endpoint = host_endpoint(choice, info)
+    endpoint = host_endpoint(choice, info, window)
     return Engine(endpoint, tokenizer, profile, info.device, budget, choice.reason, info.url, info.pid)
 
 
 def workspace_hash(roots: Iterable[str]) -> str:
-    """Names a workspace to an engine host without telling anything of it; empty for none."""
+    """Names a workspace to an engine host without telling anything of it, as long as this process lives; empty for
+    none."""
     folders = sorted(roots)
     if not folders:
         return ""
-    return hashlib.blake2b("\0".join(folders).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    told = "\0".join(folders).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(told, digest_size=8, key=WORKSPACE_SECRET).hexdigest()
 
 
 def configured(settings: EngineSettings, model: str = "auto") -> Engine:

@@ -85,14 +85,14 @@ def embedded_member(settings: EngineSettings, model: str, *, alone: bool) -> Bui
 
     needs_the_engine()
     choice = choose_profile(settings.model or model)
-    profile = choice.profile
+    profile, window = choice.profile, settings.window_tokens
     tokenizer, _ = tokenizer_for(profile)
 
     async def start() -> SGLangEndpoint:
         from engine.launcher import EngineError
 
         try:
-            return host_endpoint(choice, await host_of(choice, _quiet))
+            return host_endpoint(choice, await host_of(choice, _quiet, window), window)
         except (EngineError, *EXPECTED) as failed:
             raise EngineRequestError(
                 "unreachable", f"the embedded engine did not start: {failed}"
@@ -100,7 +100,7 @@ def embedded_member(settings: EngineSettings, model: str, *, alone: bool) -> Bui
 
     name = f"the embedded engine with {profile.short}"
     endpoint = LazyEndpoint(
-        name, profile.short, context_tokens=profile.context_native, start=start, waits=alone
+        name, profile.short, context_tokens=window or profile.context_native, start=start, waits=alone
     )
     member = Member(endpoint, profile, tokenizer, settings.first_text_s)
     return Built(member, tokenizer, choice.device, prompt_budget(profile, choice.device), choice.reason)

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from engine.edit_route import EditRule, EditScope, Route, Size, described, route
-from lsp.engines import Engine, configured
+from lsp.engines import Engine, NoEngine, configured
 from lsp.settings import EditSettings, EngineSettings, Settings, without_credentials
 
+SETTINGS_CHANGED = "the settings have changed while the model for edits was set up; ask again"
 ONE_MODEL = Route("small", "one model is configured for edits")
 
 
@@ -29,8 +30,10 @@ class EditEngines:
         """`prepare` gets each engine once, before it is used."""
         self._settings = settings
         self._prepare = prepare
+        self.closed = False
+        """These settings are no longer in force."""
         self._made: dict[Size, Engine] = {}
-        self._one_at_a_time = asyncio.Lock()
+        self._making: dict[Size, asyncio.Task[Engine]] = {}
 
     async def editor(self, scope: EditScope, completion: Engine | None) -> Editor | None:
         """For an edit of this scope; `completion` is the engine for completions, where there is one. None where
@@ -40,18 +43,42 @@ class EditEngines:
         wanted = edit.large_engine if chosen.size == "large" else edit.engine
         if wanted is None:
             return None if completion is None else Editor(completion, chosen)
-        async with self._one_at_a_time:
-            engine = self._made.get(chosen.size)
-            if engine is None:
-                engine = await asyncio.to_thread(configured, wanted, self._settings.model)
-                self._prepare(engine)
-                self._made[chosen.size] = engine
-        return Editor(engine, chosen)
+        return Editor(self._made.get(chosen.size) or await self._make(chosen.size, wanted), chosen)
 
     def take_all(self) -> list[Engine]:
-        """The engines that were made, to be closed; none is left here."""
+        """The engines that were made, to be closed; none is left here, and one that is being made is closed as soon
+        as it is there."""
+        self.closed = True
         made, self._made = list(self._made.values()), {}
         return made
+
+    async def _make(self, size: Size, settings: EngineSettings) -> Engine:
+        """One at a time of each size, and to its end also where the edit that wanted it is given up: a thread cannot
+        be stopped, and what it made would be closed by nobody."""
+        if self.closed:
+            raise NoEngine(SETTINGS_CHANGED)
+        making = self._making.get(size)
+        if making is None:
+            making = asyncio.create_task(
+                self._made_now(size, settings), name=f"set up the {size} model for edits"
+            )
+            self._making[size] = making
+            making.add_done_callback(lambda task: self._is_made(size, task))
+        return await asyncio.shield(making)
+
+    async def _made_now(self, size: Size, settings: EngineSettings) -> Engine:
+        engine = await asyncio.to_thread(configured, settings, self._settings.model)
+        if self.closed:
+            await engine.endpoint.close()
+            raise NoEngine(SETTINGS_CHANGED)
+        self._prepare(engine)
+        self._made[size] = engine
+        return engine
+
+    def _is_made(self, size: Size, task: asyncio.Task[Engine]) -> None:
+        del self._making[size]
+        if not task.cancelled():
+            task.exception()  # whoever waits for it has it; where nobody does any more, nobody is to be told
 
     def describe(self) -> dict[str, Any]:
         """For `foreword/status`: who writes, and by which rule."""

@@ -45,6 +45,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The server at `url` lays out fill in the middle itself (the `suffix` field of `/v1/completions`)."""
     context_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_768
     """The window of the model at `url`."""
+    window_tokens: Count = 0
+    """The window that an embedded model is started with; 0 is its own."""
     first_text_s: Annotated[float, msgspec.Meta(gt=0, le=600)] = DEFAULT_FIRST_TEXT_S
     """How long the first text may take before the next of `fallbacks` is asked."""
     fallbacks: tuple[EngineSettings, ...] = ()
@@ -227,6 +229,10 @@ def _usable(engine: EngineSettings, where: str, complaints: list[str], without: 
 def _has_address(engine: EngineSettings, where: str, complaints: list[str], without: str) -> bool:
     if engine.kind not in ("sglang", "openai"):
         return True
+    if engine.window_tokens:
+        complaints.append(
+            f"{where}.windowTokens is ignored: it is for an embedded model. A server's window is {where}.contextTokens."
+        )
     if not engine.url:
         complaints.append(
             f"{where}.kind is {engine.kind!r} but {where}.url is empty: {without} "

@@ -34,6 +34,8 @@ if importlib.util.find_spec("sglang") is None:
 NEW_TOKENS = 12
 NEAR_TIE = 2e-3
 """Two orders of summation in float32 may rank logits differently that are closer than this."""
+EIGHT_BITS = 0.12
+"""Nats by which a token's log-probability may be off on average where weights and activations have 8 bits."""
 START_TIMEOUT_S = 400
 EXTENSION = 2
 
@@ -52,10 +54,10 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @asynccontextmanager
 async def host_of(
-    folder: Path, *sglang: str, options: tuple[str, ...] = ()
+    folder: Path, *sglang: str, options: tuple[str, ...] = (), dtype: str = "float32"
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A host of the model in `folder`, with options of its own and arguments for SGLang."""
-    arguments = ("--folder", str(folder), *options, "--", "--dtype", "float32", *sglang)
+    arguments = ("--folder", str(folder), *options, "--", "--dtype", dtype, *sglang)
     try:
         info = await ensure_engine(SMOLLM, host_arguments=arguments, timeout_s=START_TIMEOUT_S)
         key = {"Authorization": f"Bearer {info.key}"}
@@ -169,3 +171,52 @@ async def test_a_window_larger_than_the_models_is_refused_at_start(own_home: Pat
     with pytest.raises(EngineError, match=said):
         async with host_of(folder, options=("--window", str(CONTEXT + 1))):
             pass
+
+
+async def prompt_log_probabilities(client: httpx.AsyncClient, ids: list[int], start: int) -> list[float]:
+    """Of the tokens after `start`; those before it come from the cache where it has them."""
+    body = {
+        "rid": uuid.uuid4().hex,
+        "input_ids": ids,
+        "sampling_params": {"temperature": 0, "max_new_tokens": 1},
+        "return_logprob": True,
+        "logprob_start_len": start,
+    }
+    answer = (await client.post("/generate", json=body)).raise_for_status().json()
+    return [entry[0] for entry in answer["meta_info"]["input_token_logprobs"] if entry[0] is not None]
+
+
+def true_log_probabilities(folder: Path, ids: list[int]) -> list[float]:
+    """Of every token but the first, by transformers in float32."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
+    return logits.gather(1, torch.tensor(ids[1:])[:, None])[:, 0].tolist()
+
+
+def mean_difference(found: list[float], true: list[float]) -> float:
+    return sum(abs(one - other) for one, other in zip(found, true, strict=True)) / len(true)
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("threads", ["1", "2"])
+async def test_what_ships_is_near_to_transformers(name: str, threads: str, own_home: Path, monkeypatch):
+    """The lean forward pass in 8 bits and bf16 attention: a cold prompt, a cached one, and single rows."""
+    monkeypatch.setenv("FOREWORD_LINEARS", "int8")
+    monkeypatch.setenv("FOREWORD_THREADS", threads)
+    folder = make_tiny(name, own_home / "model", ensure(SMOLLM), dtype="bfloat16")
+    ids = random.Random(name).choices(range(10, VOCABULARY), k=300)
+    true = await asyncio.to_thread(true_log_probabilities, folder, ids)
+    shuffled = await asyncio.to_thread(true_log_probabilities, folder, [*ids[150:], *ids[:150]])
+    assert mean_difference(shuffled[:100], true[:100]) > 10 * EIGHT_BITS, "a wrong order would be noticed"
+    async with host_of(folder, dtype="bfloat16") as client:
+        assert (await client.get("/foreword/host")).json()["linears"] == "int8"
+        cold = await prompt_log_probabilities(client, ids, 0)
+        assert mean_difference(cold, true) < EIGHT_BITS
+        cached = await prompt_log_probabilities(client, ids, 280)
+        assert mean_difference(cached, true[280:]) < EIGHT_BITS
+        single = [(await prompt_log_probabilities(client, ids[: at + 2], at))[-1] for at in range(200, 240)]
+        assert mean_difference(single, true[200:240]) < EIGHT_BITS

@@ -54,6 +54,36 @@ async def test_a_host_that_nobody_finds_finishes_and_leaves(monkeypatch):
     assert await asyncio.wait_for(leaving, 1) == "drained"
 
 
+async def test_whoever_only_looks_does_not_keep_the_host():
+    """Neither by asking again and again, nor by a question that is open."""
+    now_s, release = [0.0], asyncio.Event()
+    host = Attendance(
+        until_released,
+        idle_exit_s=10,
+        clock=lambda: now_s[0],
+        still_known=lambda: True,
+        on_draining=lambda: None,
+    )
+    host.mark_ready()
+    open_look = asyncio.create_task(
+        host({"type": "http", "path": "/foreword/host", "release": release}, None, None)
+    )
+    await asyncio.sleep(0)
+    done = asyncio.Event()
+    done.set()
+    now_s[0] = 11.0
+    for path in ("/foreword/host", "/foreword/steps"):
+        await host({"type": "http", "path": path, "release": done}, None, None)
+    assert await asyncio.wait_for(host.until_unneeded(), 1) == "no request for 11 s"
+    await host({"type": "http", "path": "/generate", "release": done}, None, None)
+    leaving = asyncio.create_task(host.until_unneeded())
+    await asyncio.sleep(0.05)
+    assert not leaving.done(), "a request is work"
+    leaving.cancel()
+    release.set()
+    await open_look
+
+
 async def test_a_draining_host_refuses_by_name():
     host, sent = attended(until_released), []
     host.drain()

@@ -122,6 +122,29 @@ async def test_faults(make, behave, fault, says, monkeypatch):
     assert len(str(caught.value)) < 1000
 
 
+async def test_an_abort_is_not_read_without_end():
+    """Nothing that a server says about an abort is of use, so nothing of it is kept."""
+    sent = 0
+
+    async def talkative(exchange: Exchange):
+        nonlocal sent
+        await exchange.send(EVENTS)
+        while exchange.path == "/abort_request":
+            await exchange.send(b"x" * 65536)
+            sent += 65536
+        await exchange.until_closed()
+
+    async with served(talkative) as (url, _):
+        server = SGLangEndpoint(url, "", model="m", context_tokens=100)
+        asking = asyncio.create_task(collect(server, PROMPT, SAMPLING))
+        await asyncio.sleep(0.3)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await asyncio.sleep(0.5)
+        await server.close()
+    assert 0 < sent < 32 * 1024**2
+
+
 IN_TWO_DAYS = email.utils.format_datetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2))
 
 

@@ -30,7 +30,7 @@ from benchmarks.engine.figures import (
     ratio,
     summary,
 )
-from benchmarks.engine.llamacpp import DEFAULT_BATCH, LLAMA_VIM_BATCH, Cell, ModelFiles, cells
+from benchmarks.engine.llamacpp import DEFAULT_BATCH, LLAMA_VIM_BATCH, Cell, Child, ModelFiles, cells
 from benchmarks.engine.llamacpp_screening import Trial, best_by_row, better, close_ones, predicted
 from benchmarks.engine.llamacpp_venv import READY_VENV
 from benchmarks.engine.machine_facts import noise
@@ -410,3 +410,16 @@ def test_nothing_outlives_the_benchmark(engine_home, short_temporary, number, st
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive, alive
     assert number == "SIGKILL" or not list(short_temporary.iterdir())
+
+
+async def test_a_child_of_llama_cpp_that_dies_leaves_its_last_words(tmp_path):
+    """Here for want of llama.cpp."""
+    child = Child(Path(sys.executable), tmp_path)
+    await child.start()
+    try:
+        with pytest.raises(
+            TargetError, match=r"(?s)ended with code 1 during `open`. It said last:.*No module named"
+        ):
+            await child.ask("open", file="none")
+    finally:
+        await child.close()

@@ -105,10 +105,11 @@ async def test_what_edits_ask_for_and_who_asks():
     sampling = msgspec.structs.replace(Sampling.advised(advice, stop=("x",)), json_schema="{}")
     assert Sampling.advised(advice, max_tokens=9999).max_tokens == 4096
     async with served(behave) as (url, exchanges):
-        engine = SGLangEndpoint(url, "", model="m", context_tokens=8192, workspace="abc")
-        await collect(engine, PROMPT, sampling, priority=Priority.EDIT)
+        engine = SGLangEndpoint(url, "", model="m", context_tokens=8192, workspace="abc", packs_ids=True)
+        text_only = msgspec.structs.replace(PROMPT, ids=None)
+        await collect(engine, text_only, sampling, priority=Priority.EDIT)
         engine.introduce("")
-        await collect(engine, PROMPT, Sampling(8), priority=Priority.WARM_UP)
+        await collect(engine, text_only, Sampling(8), priority=Priority.WARM_UP)
         await engine.close()
     edit, warm_up = exchanges
     assert (edit.headers["x-foreword-workspace"], "x-foreword-workspace" in warm_up.headers) == ("abc", False)
@@ -122,6 +123,32 @@ async def test_what_edits_ask_for_and_who_asks():
     )
     assert (sent["max_new_tokens"], sent["json_schema"], sent["stop"]) == (4096, "{}", ["x"])
     assert warm_up.json["sampling_params"]["top_k"] == -1
+
+
+@pytest.mark.parametrize("is_host", [True, False])
+async def test_only_a_host_of_ours_is_told_who_asks(is_host: bool):
+    """One at an address of the settings is known as a host when it was looked at."""
+
+    async def behave(exchange: Exchange):
+        if exchange.path == "/foreword/host" and is_host:
+            await exchange.answer(200, b'{"model": "m"}')
+        elif exchange.path == "/generate":
+            await exchange.send(EVENTS)
+            await exchange.event(chunk("a", [5], 1, STOP))
+            await exchange.send(b"data: [DONE]\n\n")
+        else:
+            await exchange.answer(404, b"{}")
+
+    async with served(behave) as (url, exchanges):
+        engine = SGLangEndpoint(url, "", model="m", context_tokens=8192, workspace="abc")
+        await collect(engine, PROMPT, Sampling(8))
+        await engine.probe()
+        await collect(engine, PROMPT, Sampling(8))
+        await engine.close()
+    first, *probes, last = exchanges
+    assert "x-foreword-workspace" not in first.headers
+    assert all("x-foreword-workspace" not in each.headers for each in probes if each.path == "/foreword/host")
+    assert last.headers.get("x-foreword-workspace") == ("abc" if is_host else None)
 
 
 @pytest.mark.parametrize("knows_it", [True, False])
@@ -369,7 +396,10 @@ async def test_closing_while_an_answer_runs():
 
 @pytest.mark.parametrize(
     "make",
-    [endpoint, lambda url: OpenAIEndpoint(f"{url}/v1", "", "m", context_tokens=8192)],
+    [
+        lambda url: endpoint(url, key=""),
+        lambda url: OpenAIEndpoint(f"{url}/v1", "", "m", context_tokens=8192),
+    ],
     ids=["sglang", "openai"],
 )
 async def test_credentials_in_the_address_are_sent_and_never_shown(make, caplog):

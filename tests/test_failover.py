@@ -346,7 +346,7 @@ async def test_another_family_reads_its_own_layout() -> None:
 def started_late(url: str, release: asyncio.Event, *, waits: bool = False) -> LazyEndpoint:
     async def start() -> SGLangEndpoint:
         await release.wait()
-        return SGLangEndpoint(url, "", model="m", context_tokens=8192, timeouts=QUICK)
+        return SGLangEndpoint(url, "", model="m", context_tokens=8192, timeouts=QUICK, packs_ids=True)
 
     return LazyEndpoint("the late one", "m", context_tokens=8192, start=start, waits=waits)
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from raw_client import RawClient, server
 
 from engine.edit_route import EditScope
 from engine.failover import FailoverEndpoint
+from engine.openai import OpenAIEndpoint
 from lsp.engine_link import EngineLink
-from lsp.engines import NoEngine, workspace_hash
-from lsp.settings import Settings, read_settings
+from lsp.engines import Engine, NoEngine, configured, workspace_hash
+from lsp.settings import EngineSettings, Settings, read_settings
 
 FOREWORD = Path(sys.executable).with_name("foreword")
 COMEBACK_TIMEOUT_S = 20.0
@@ -257,6 +259,59 @@ async def test_edits_have_fallbacks_too() -> None:
         await link.close()
 
 
+@pytest.mark.parametrize("given_up", [False, True])
+async def test_a_model_for_edits_that_comes_too_late_is_closed(
+    monkeypatch: pytest.MonkeyPatch, given_up: bool
+) -> None:
+    """The settings change, or the server ends, while a thread still sets it up."""
+    begun, release = threading.Event(), threading.Event()
+    made: list[Engine] = []
+
+    def slowly(settings: EngineSettings, model: str) -> Engine:
+        begun.set()
+        release.wait(60)
+        made.append(configured(settings, model))
+        return made[-1]
+
+    monkeypatch.setattr("lsp.roles.configured", slowly)
+    link, settings = link_of({"engine": {"kind": "none"}, "edit": {"engine": openai("http://small")}})
+    link.start(settings)
+    asking = asyncio.create_task(link.editor(SMALL))
+    await asyncio.to_thread(begun.wait, 60)
+    if given_up:
+        asking.cancel()
+    await link.restart(settings)
+    release.set()
+    (outcome,) = await asyncio.gather(asking, return_exceptions=True)
+    assert isinstance(outcome, asyncio.CancelledError if given_up else NoEngine), outcome
+    async with asyncio.timeout(60):
+        while not made or not is_closed(made[0]):
+            await asyncio.sleep(0.01)
+    assert (await link.editor(SMALL)).engine is made[1]
+    assert not is_closed(made[1])
+    await link.close()
+    assert is_closed(made[1])
+    with pytest.raises(NoEngine, match="ask again"):
+        await link.editor(SMALL)
+
+
+def is_closed(engine: Engine) -> bool:
+    assert isinstance(engine.endpoint, FailoverEndpoint)
+    endpoint = engine.endpoint._members[0].member.endpoint
+    assert isinstance(endpoint, OpenAIEndpoint)
+    return endpoint._http.is_closed
+
+
+async def test_models_for_edits_outlast_a_new_start_of_the_other() -> None:
+    link, settings = link_of({"engine": {"kind": "none"}, "edit": {"engine": openai("http://small")}})
+    link.start(settings)
+    one = (await link.editor(SMALL)).engine
+    link.start(settings)  # as after a failure
+    assert (await link.editor(SMALL)).engine is one
+    await link.close()
+    assert is_closed(one)
+
+
 async def test_no_engine_for_edits_gives_the_reason() -> None:
     link, settings = link_of({"engine": {"kind": "none"}})
     link.start(settings)
@@ -269,6 +324,16 @@ def test_a_workspace_is_named_without_telling_it() -> None:
     assert one == workspace_hash(["/home/me/a", "/home/me/b"]) != workspace_hash(["/home/me/a"])
     assert len(one) == 16 and "home" not in one
     assert workspace_hash([]) == ""
+
+
+def test_a_workspace_cannot_be_guessed() -> None:
+    """Another process names the same folders otherwise."""
+    code = "from lsp.engines import workspace_hash; print(workspace_hash(['/home/me/a']))"
+    other = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert len(other.stdout.strip()) == 16
+    assert other.stdout.strip() != workspace_hash(["/home/me/a"])
 
 
 # ---------------------------------------------------------------- commands

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
+import os
 import sys
 import threading
 from pathlib import Path
@@ -10,7 +13,9 @@ import psutil
 import pytest
 from host_client import connect, generate
 
-from engine.forking import other_threads
+from engine import forking
+from engine.forking import Child, Forking, other_threads
+from engine.tied import PARENT_PID
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells its threads so")
 
@@ -23,6 +28,66 @@ def test_a_second_thread_is_seen():
     assert len(other_threads()) == before + 1
     end.set()
     thread.join()
+
+
+def test_a_thread_that_has_just_ended_is_none(tmp_path, monkeypatch):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2/comm").write_text("lives\n")
+    monkeypatch.setattr(forking, "TASKS", tmp_path)
+    assert other_threads() == ["lives"]
+
+
+@pytest.fixture
+def spawning():
+    """The method of starting processes that SGLang asks for."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("spawn", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+def test_processes_are_forked_only_while_sglang_is_launched(spawning, monkeypatch):
+    monkeypatch.setattr(forking, "other_threads", list)
+    launch = Forking()
+    launch.prefer()
+    assert multiprocessing.get_start_method() == "fork"
+    launch.look_again()
+    assert multiprocessing.get_start_method() == "fork"
+    launch.end()
+    assert multiprocessing.get_start_method() == "spawn"
+    gc.unfreeze()
+
+
+def test_a_thread_between_two_forks_ends_forking(spawning, monkeypatch):
+    threads = []
+    monkeypatch.setattr(forking, "other_threads", lambda: threads)
+    launch = Forking()
+    launch.prefer()
+    threads.append("came late")
+    launch.look_again()
+    assert multiprocessing.get_start_method() == "spawn"
+    launch.end()
+    assert multiprocessing.get_start_method() == "spawn"
+    gc.unfreeze()
+
+
+def test_a_fork_starts_no_forks_of_its_own(spawning, monkeypatch):
+    monkeypatch.setattr(forking, "other_threads", list)
+    launch = Forking()
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+
+    def tell() -> None:
+        sender.send((multiprocessing.get_start_method(), int(os.environ[PARENT_PID]) == os.getpid()))
+
+    launch.prefer()
+    process = multiprocessing.Process(target=Child(tell, (), launch))
+    process.start()
+    launch.end()
+    process.join()
+    assert process.exitcode == 0
+    assert receiver.recv() == ("spawn", True)
+    gc.unfreeze()
 
 
 @pytest.mark.engine

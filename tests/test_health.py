@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from engine.faults import EngineRequestError, Fault, PromptTooLargeError
 from engine.health import (
     BACK_OFF_MAX_S,
     BACK_OFF_S,
+    FORGET_S,
     JITTER,
     MISCONFIGURED_S,
     RETRY_AFTER_MAX_S,
@@ -34,7 +37,7 @@ def health(clock: Clock, chance: float = 0.0) -> Health:
     return Health(clock=clock, chance=lambda: chance)
 
 
-def error(fault: Fault = "unreachable", **more: float) -> EngineRequestError:
+def error(fault: Fault = "unreachable", **more: Any) -> EngineRequestError:
     return EngineRequestError(fault, f"it was {fault}", **more)
 
 
@@ -62,6 +65,8 @@ VERDICTS = [
     (error("aborted"), ON),
     (error("starting"), ON),
     (PromptTooLargeError("it", prompt_tokens=9, max_tokens=1, context_tokens=8), ON),
+    (error("request", only_here=True), ON),
+    (error("request", status=400, only_here=True), ON),
     (error("request", status=400), HERE),
     (error("request", status=422), HERE),
     (error("request"), HERE),
@@ -136,6 +141,43 @@ def test_given_up_requests_add_up_until_text_comes(clock: Clock) -> None:
     began = one.began()
     clock.now += 1.0
     assert one.given_up(began) == 1.0
+
+
+def test_whoever_types_gives_up_on_a_healthy_one(clock: Clock) -> None:
+    one = health(clock)
+    for _ in range(70):
+        began = one.began()
+        clock.now += 0.3
+        assert one.given_up(began, counts_from_s=2.0) == 0.0
+
+
+def test_time_in_which_several_waited_counts_once(clock: Clock) -> None:
+    one = health(clock)
+    together = [one.began() for _ in range(5)]
+    clock.now += 3.0
+    assert [one.given_up(began) for began in together] == [3.0] * 5
+
+
+def test_what_was_waited_for_long_ago_is_forgotten(clock: Clock) -> None:
+    one = health(clock)
+    for pause, waited in ((0.0, 3.0), (FORGET_S, 6.0), (FORGET_S + 1, 3.0)):
+        clock.now += pause
+        began = one.began()
+        clock.now += 3.0
+        assert one.given_up(began) == waited
+
+
+def test_a_trial_that_ended_in_any_way_leaves_the_way_free(clock: Clock) -> None:
+    one = health(clock)
+    before = one.began()
+    clock.now += 1.0
+    one.failed(error(), one.began())
+    clock.now += BACK_OFF_S
+    trial = one.began()
+    one.ended(before)
+    assert (one.state, one.due) == ("trying", False), "that was another request"
+    one.ended(trial)
+    assert (one.state, one.due) == ("waiting", True)
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,14 @@ def test_addresses_that_are_no_url(url):
         OpenAIEndpoint(url, "", "m", context_tokens=8192)
 
 
+def test_a_key_and_credentials_in_the_address_exclude_each_other():
+    """Both would go in the same header."""
+    with pytest.raises(EngineRequestError, match="take either out of the settings") as caught:
+        OpenAIEndpoint("http://user:pass@host:9/v1", "secret", "m", context_tokens=8192)
+    assert "http://host:9" in str(caught.value)
+    assert all(word not in str(caught.value) for word in ("secret", "pass@", "user:"))
+
+
 def test_credentials_of_a_wrong_address_are_not_shown():
     with pytest.raises(EngineRequestError, match="'host:9' is no address") as caught:
         OpenAIEndpoint("user:pass@host:9?key=secret", "", "m", context_tokens=8192)

@@ -8,7 +8,15 @@ import pytest
 from tiny_models import published_config, write_config
 
 from engine.launch import kv_tokens
-from engine.machine import MIB, cgroup_limits, measure, nvidia_gpus, parse_nvidia_smi
+from engine.machine import (
+    MIB,
+    cgroup_limits,
+    cpu_quotas,
+    measure,
+    nvidia_gpus,
+    parse_nvidia_smi,
+    usable_cores,
+)
 from engine.profiles import GIB, PROFILES, QWEN_SMALL, Gpu, Machine, ProfileError, choose, find
 from engine.speed import completion_s
 
@@ -330,6 +338,32 @@ def test_container_limits_version_1_seen_from_inside(tmp_path: Path):
 
 def test_no_control_groups(tmp_path: Path):
     assert list(cgroup_limits(tmp_path / "absent", tmp_path / "none")) == []
+    assert list(cpu_quotas(tmp_path / "absent", tmp_path / "none")) == []
+
+
+def test_quotas_of_time_version_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    group(tmp_path / "user/app", cpu__max="max 100000")
+    group(tmp_path / "user", cpu__max="250000 100000")
+    of_self = tmp_path / "self"
+    of_self.write_text("0::/user/app\n")
+    assert list(cpu_quotas(tmp_path, of_self)) == [2.5]
+    assert usable_cores(tmp_path, of_self) == 3
+    group(tmp_path / "user/app", cpu__max="10000 100000")
+    assert usable_cores(tmp_path, of_self) == 1
+    group(tmp_path / "user/app", cpu__max="max 100000")
+    group(tmp_path / "user", cpu__max="6400000 100000")
+    assert usable_cores(tmp_path, of_self) == 8
+
+
+def test_quotas_of_time_version_1_seen_from_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    group(tmp_path / "cpu", **{"cpu__cfs_quota_us": "150000", "cpu__cfs_period_us": "100000"})
+    of_self = tmp_path / "self"
+    of_self.write_text("9:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n0::/\n")
+    assert usable_cores(tmp_path, of_self) == 2
+    group(tmp_path / "cpu", **{"cpu__cfs_quota_us": "-1"})
+    assert usable_cores(tmp_path, of_self) == 8
 
 
 def test_a_host_that_runs_already_is_used_though_memory_is_short_now():

@@ -29,6 +29,15 @@ def test_every_spelling(given: dict[str, Any]) -> None:
     assert (read.settings, read.complaints) == (wanted, [])
 
 
+def test_a_window_is_for_an_embedded_model() -> None:
+    read = read_settings({"engine": {"windowTokens": 65536}})
+    assert (read.settings.engine.window_tokens, read.complaints) == (65536, [])
+    server = {"kind": "sglang", "url": "http://one", "windowTokens": 65536}
+    told = read_settings({"engine": server}).complaints
+    assert len(told) == 1 and "foreword.engine.windowTokens is ignored" in told[0]
+    assert read_settings({"engine": {"windowTokens": -1}}).settings == Settings()
+
+
 def test_the_later_source_wins_value_by_value() -> None:
     first = {"maxLines": 5, "engine": {"kind": "openai", "url": "http://one", "model": "m"}}
     later = {"foreword": {"engine": {"url": "http://two"}}}

@@ -34,6 +34,7 @@ def test_there_and_back(ids, stream, priority):
         (b"\x02\x00\x00\x00[]\x01\x00\x00\x00", "no request"),
         (b"\x02\x00\x00\x00{}", "0 bytes of token ids"),
         (encode(REQUEST, [1, 2])[:-1], "7 bytes of token ids"),
+        (encode(TokenRequest("a\0b", {}), [1]), "rid holds a NUL"),
         (encode(REQUEST, [1]).replace(b'"priority"', b'"primacy_"'), "unknown field"),
     ],
 )

@@ -10,7 +10,7 @@ from host_client import connect, flush, generate, idle, steps, steps_when
 from engine.client import SGLangEndpoint
 from engine.endpoint import Chunk, Priority
 from engine.sse import EngineRequestError
-from engine.warm import LET_GO, Warmed, warm
+from engine.warm import LET_GO, Warmed, page_of, warm
 from engine.warm_keeper import FIRST_WAIT_S, LONGEST_WAIT_S, REMEMBERED, WarmKeeper
 
 IDS = list(range(1000, 2000))
@@ -24,8 +24,10 @@ class Cache:
     context_tokens = 8192
     limits: tuple[str, ...] = ()
 
-    def __init__(self, cached=0, *, forgets_after=None, fails_after=None):
+    def __init__(self, cached=0, *, forgets_after=None, forgets_times=1, fails_after=None, page=1):
         self.cached = cached
+        self._page = page
+        self._forgets_times = forgets_times
         self.asked: list[tuple[int, int]] = []
         self._forgets_after = forgets_after
         self._fails_after = fails_after
@@ -35,9 +37,12 @@ class Cache:
         assert prompt.ids == IDS[: len(prompt.ids)]
         if len(self.asked) == self._fails_after:
             raise EngineRequestError("unreachable", "the engine is gone")
-        if len(self.asked) == self._forgets_after:
+        if (
+            self._forgets_after is not None
+            and 0 <= len(self.asked) - self._forgets_after < self._forgets_times
+        ):
             self.cached = 0
-        found = min(self.cached, len(prompt.ids) - 1)
+        found = min(self.cached, len(prompt.ids) - 1) // self._page * self._page
         self.asked.append((len(prompt.ids), found))
         self.cached = max(self.cached, len(prompt.ids))
         yield Chunk("x", "x", 1, len(prompt.ids), found, "length")
@@ -66,8 +71,51 @@ async def test_the_rest_of_a_half_cached_prompt_is_read_in_slices():
 
 
 async def test_a_cache_that_lets_go_ends_it():
-    result = await warmed(Cache(forgets_after=4))
+    result = await warmed(Cache(forgets_after=4, forgets_times=2))
     assert (result.stopped, result.tokens) == (LET_GO, 0)
+
+
+async def test_one_slice_that_reached_another_worker_does_not_end_it():
+    """It reads there what it did not find, and goes on."""
+    cache = Cache(forgets_after=4)
+    assert await warmed(cache) == Warmed(1000, 0, 1400, 0.0, "")
+    assert cache.asked[4:6] == [(500, 0), (600, 500)]
+    keeper = WarmKeeper(Clock())
+    keeper.warmed(IDS, await warmed(Cache(forgets_after=4)))
+    assert "cached" in keeper.decide(IDS, 5000).reason
+
+
+@pytest.mark.parametrize("page", [16, 64, 128])
+async def test_a_cache_of_pages_rounds_down_and_has_let_go_of_nothing(page):
+    result = await warmed(Cache(page=page))
+    assert (result.tokens, result.before, result.stopped) == (1000, 0, "")
+    again = await warmed(Cache(1000, page=page))
+    assert (again.tokens, again.stopped) == (1000, "")
+    lost = await warmed(Cache(page=page, forgets_after=4, forgets_times=9))
+    assert lost.stopped == LET_GO
+
+
+async def test_a_cache_of_pages_that_has_all_is_skipped_through_too():
+    cache = Cache(1000, page=64)
+    assert (await warmed(cache)).stopped == ""
+    assert [asked for asked, _ in cache.asked] == [100, 200, 400, 800, 1000]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "cached", "page"),
+    [(500, 500, 1), (500, 499, 1), (500, 448, 64), (512, 448, 64), (500, 0, 0), (500, 300, 0), (100, 0, 128)],
+)
+def test_the_page_that_explains_what_is_told(tokens, cached, page):
+    assert page_of(tokens, cached) == page
+
+
+def test_a_base_that_is_told_in_whole_pages_was_not_evicted():
+    keeper = WarmKeeper(Clock())
+    keeper.warmed(IDS, WHOLE)
+    keeper.seen(IDS, 960)
+    assert "cached" in keeper.decide(IDS, 5000).reason
+    keeper.seen(IDS, 500)
+    assert "evicted" in keeper.decide(IDS, 5000).reason
 
 
 async def test_a_failing_engine_ends_it_with_what_was_done():

@@ -9,7 +9,8 @@ import pytest
 from host_client import connect, generate
 
 from engine.attendance import Attendance, workspace_of
-from engine.vitals import FACTS_FILE, Facts, memory_by_kind, read_facts
+from engine.facts import FACTS_FILE, FACTS_PATH, Facts, read_facts, tell
+from engine.vitals import memory_by_kind
 from engine.workspaces import LIVE_S, REMEMBERED, Workspaces, kv_share_tokens
 
 
@@ -82,9 +83,18 @@ async def test_only_work_counts():
 def test_facts_are_read_where_they_are(tmp_path):
     assert read_facts(tmp_path) == Facts()
     (tmp_path / FACTS_FILE).write_text('{"linears": "int8", "threads": 1, "speculation": "off", "why": "w"}')
-    assert read_facts(tmp_path) == Facts("int8", 1, "off", "w")
+    assert read_facts(tmp_path) == Facts("int8", 1, speculation="off", why="w")
     (tmp_path / FACTS_FILE).write_text("{")
     assert FACTS_FILE in read_facts(tmp_path).why
+
+
+def test_facts_are_told_to_who_wants_to_know(tmp_path, monkeypatch):
+    facts = Facts("int8", 3, why="measured", speculation="off")
+    monkeypatch.delenv(FACTS_PATH, raising=False)
+    tell(facts)
+    monkeypatch.setenv(FACTS_PATH, str(tmp_path / FACTS_FILE))
+    tell(facts)
+    assert read_facts(tmp_path) == facts
 
 
 def test_memory_of_a_process_that_is_no_host():

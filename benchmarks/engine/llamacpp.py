@@ -8,8 +8,10 @@ import contextlib
 import hashlib
 import json
 import math
+import os
 import re
 import struct
+import tempfile
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,8 @@ MADE_HERE = ("Q8_0", "BF16")
 PRECISION = re.compile(r"[qQ]\d_\w+$")
 """How the name of a model file ends."""
 PERPLEXITY_THREADS = 2
+TOLD_LINES = 6
+"""Of what a child said last: the end of a traceback, or a failed assertion of ggml."""
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -64,18 +68,26 @@ def cells(precisions: tuple[str, ...], threads: tuple[int, ...]) -> list[Cell]:
 class Child:
     """One child process with one model and context."""
 
-    def __init__(self, python: Path) -> None:
+    def __init__(self, python: Path, scratch: Path) -> None:
+        """What it prints goes into a file of its own in `scratch`."""
         self._python = python
+        self._scratch = scratch
+        self._log: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *tied([str(self._python), "-I", str(CHILD)]),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        descriptor, name = tempfile.mkstemp(".log", "llamacpp-", self._scratch)
+        self._log = Path(name)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *tied([str(self._python), "-I", str(CHILD)]),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=descriptor,
+                start_new_session=True,
+            )
+        finally:
+            os.close(descriptor)
 
     @property
     def pid(self) -> int | None:
@@ -94,13 +106,22 @@ class Child:
                 (length,) = HEAD.unpack(await process.stdout.readexactly(HEAD.size))
                 answer: dict[str, Any] = json.loads(await process.stdout.readexactly(length))
         except TimeoutError as error:
-            raise TargetError(f"llama.cpp: no answer to `{op}` within {ANSWER_TIMEOUT_S:.0f} s") from error
+            raise TargetError(
+                f"llama.cpp: no answer to `{op}` within {ANSWER_TIMEOUT_S:.0f} s{self._said()}"
+            ) from error
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             code = await process.wait()
-            raise TargetError(f"llama.cpp: its process ended with code {code} during `{op}`") from error
+            raise TargetError(
+                f"llama.cpp: its process ended with code {code} during `{op}`{self._said()}"
+            ) from error
         if "error" in answer:
-            raise TargetError(f"llama.cpp: `{op}` failed: {answer['error']}")
+            raise TargetError(f"llama.cpp: `{op}` failed: {answer['error']}{self._said()}")
         return answer
+
+    def _said(self) -> str:
+        """Its last words, to follow what became of it; empty where it said nothing."""
+        lines = self._log.read_text(errors="replace").splitlines() if self._log is not None else []
+        return "\n".join([". It said last:", *lines[-TOLD_LINES:]]) if lines else ""
 
     async def close(self) -> None:
         if self._process is not None:
@@ -173,7 +194,7 @@ class LlamaCpp:
     async def child(self, cell: Cell, *, sequences: int = 1) -> Child:
         """The child that runs `cell`, started where there is none yet."""
         if cell not in self._children:
-            child = Child(self.python)
+            child = Child(self.python, self.scratch)
             self._children[cell] = child
             await child.start()
             await open_cell(child, self.files, cell, sequences)
@@ -200,7 +221,7 @@ class LlamaCpp:
 
     async def pair(self, bases: list[list[int]], news: list[list[int]], tokens: int, row: str) -> float:
         """Seconds until two prompts that were cached have gone on together; in the cell of `row`."""
-        child = Child(self.python)
+        child = Child(self.python, self.scratch)
         try:
             await child.start()
             await open_cell(child, self.files, self.cell(row), sequences=2)
@@ -228,7 +249,7 @@ class LlamaCpp:
         return found
 
     async def _perplexity(self, precision: str, windows: list[list[int]]) -> float:
-        child = Child(self.python)
+        child = Child(self.python, self.scratch)
         cell = Cell(precision, True, min(PERPLEXITY_THREADS, self.cores))
         try:
             await child.start()

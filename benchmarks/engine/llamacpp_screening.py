@@ -83,7 +83,7 @@ def best_by_row(trials: Mapping[Cell, Trial], sizes: Sizes) -> dict[str, Cell]:
 async def screen(target: LlamaCpp, texts: Texts, sizes: Sizes, threads: tuple[int, ...], say: Say) -> None:
     """Try all cells and note the best ones in `target.best`. Raises TargetError."""
     trials: dict[Cell, Trial] = {}
-    child = Child(target.python)
+    child = Child(target.python, target.scratch)
     try:
         await child.start()
         await target.files.ensure(child, max(threads), say)

@@ -13,6 +13,7 @@ from engine.cpu.attention import SLOT_BYTES, Heads, Plan, Request, Runner, fits,
 from engine.cpu.attention_flash import attend
 from engine.cpu.attention_way import Way, quickest_way
 from engine.cpu.spans import Span, spans_of
+from engine.cpu.threads import most_threads
 
 if TYPE_CHECKING:
     from sglang.srt.layers.radix_attention import RadixAttention
@@ -37,7 +38,7 @@ class ForewordAttentionBackend(AttentionBackend):
         self.req_to_token: torch.Tensor = pools.req_to_token_pool.req_to_token
         self.pool: Any = pools.token_to_kv_pool
         self.token_to_kv_pool = self.pool  # by this name SGLang's own models ask a backend for it
-        self._runner = Runner(torch.get_num_threads())
+        self._runner = Runner(most_threads())  # a plan takes as many as compute just then
         self._forced = way
         self._ways: dict[Heads, Way] = {}
         self._rows: list[int] = []
@@ -88,6 +89,10 @@ class ForewordAttentionBackend(AttentionBackend):
     ) -> torch.Tensor:
         """Some new tokens per request after a cached prefix (a cache hit, or earlier chunks of this prompt)."""
         return self._forward(q, k, v, layer, forward_batch, save_kv_cache)
+
+    def stores(self, dtype: torch.dtype) -> bool:
+        """Whether the pool keeps K and V as they come: `attend` writes them without a conversion."""
+        return self.pool.store_dtype == dtype
 
     def attend(
         self,

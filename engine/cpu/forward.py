@@ -30,6 +30,10 @@ ROWS_PER_THREAD = 16
 Array = np.ndarray[Any, Any]
 
 
+class PositionError(Exception):
+    """A text is longer than the model's table of positions."""
+
+
 class Quantized(msgspec.Struct, frozen=True):
     """Rows of activations for the next linear layer, as PyTorch and as numba see them (the same memory)."""
 
@@ -62,7 +66,7 @@ class Layer(msgspec.Struct, frozen=True):
     ) -> torch.Tensor:
         """[rows, query heads * dim] each; our own backend is called without SGLang's wrapper around it."""
         backend = get_attn_backend()
-        if not isinstance(backend, ForewordAttentionBackend):
+        if not (isinstance(backend, ForewordAttentionBackend) and backend.stores(query.dtype)):
             return self.attention(query, key, value, forward_batch)
         return backend.attend(
             self.attention.layer_id, query, key, value, self.attention.scaling, forward_batch
@@ -81,7 +85,8 @@ class Lean:
         first = decoder.layers[0].self_attn
         self._heads = (int(first.num_heads), int(first.num_kv_heads))
         self._q_width, self._kv_width = int(first.q_size), int(first.kv_size)
-        self._cos_sin: Array = first.rotary_emb.cos_sin_cache.float().contiguous().numpy()
+        self._rotary = first.rotary_emb
+        self._cos_sin = floats(self._rotary.cos_sin_cache)
         self._layers = [packed(layer) for layer in decoder.layers]
         self._shares = Shares(os.cpu_count() or 1)
         self.governor = Governor(1)
@@ -96,8 +101,24 @@ class Lean:
     ) -> torch.Tensor:
         """Hidden states [rows, width] after the last norm, in bfloat16."""
         hidden = embedding(input_ids, self._embeddings) if input_embeds is None else input_embeds
+        if not len(hidden):
+            return hidden
         with self.governor.step():
             return self._hidden_states(hidden, positions, forward_batch)
+
+    def _turns(self, positions: Array) -> Array:
+        """The table of cosines and sines, long enough for these positions: the kernels check no bounds.
+
+        SGLang makes it longer after the weights are loaded, where windows are to be longer than the model says.
+        """
+        if positions.max() >= len(self._cos_sin):
+            self._cos_sin = floats(self._rotary.cos_sin_cache)
+            if positions.max() >= len(self._cos_sin):
+                raise PositionError(
+                    f"A text reaches position {positions.max()}, and this model knows {len(self._cos_sin)}. "
+                    "Start the engine with a smaller window."
+                )
+        return self._cos_sin
 
     def trial(self, rows: int) -> None:
         """The products of one pass over `rows` rows, without the rest: what threads are measured with."""
@@ -111,6 +132,7 @@ class Lean:
         rows = hidden.shape[0]
         residual: Array = hidden.to(torch.float32, copy=True).numpy()
         where: Array = positions.numpy()
+        turns = self._turns(where)
         epsilon, run = self._epsilon, self._shares.run
         narrow = Quantized.empty(rows, hidden.shape[1])
         heads_out = Quantized.empty(rows, self._q_width)
@@ -132,7 +154,7 @@ class Lean:
                 kernels.rotate,
                 rows,
                 *(layer.qkv(narrow.tensor).numpy(), narrow.scales, layer.qkv_bias, layer.head_norms),
-                *(epsilon, self._cos_sin, where, qkv_bits, self._heads),
+                *(epsilon, turns, where, qkv_bits, self._heads),
             )
             attended = layer.attend(query, key, value, forward_batch)
             run(kernels.quantize, rows, attended.view(torch.uint16).numpy(), *narrow_out(heads_out))
@@ -238,21 +260,28 @@ def why_not(model: Any) -> str:
     for layer in model.model.layers:
         attention, mlp = layer.self_attn, layer.mlp
         rotary = attention.rotary_emb
+        linears = (attention.qkv_proj, attention.o_proj, mlp.gate_up_proj, mlp.down_proj)
         wanted = [
+            ("linear layers that are not in bfloat16", all(has_weight(each) for each in linears)),
+            ("positions of several kinds", getattr(rotary, "mrope_section", None) is None),
             ("another activation than SiLU", type(mlp.act_fn).__name__ == "SiluAndMul"),
             ("positions that are not rotary for whole heads", rotary.rotary_dim == attention.head_dim),
             ("another rotary style than GPT-NeoX's", bool(rotary.is_neox_style)),
             ("no table of positions", getattr(rotary, "cos_sin_cache", None) is not None),
-            ("weights of another type", attention.qkv_proj.weight.dtype == torch.bfloat16),
             (
                 "biases beside those of q, k and v",
-                not any(biased(each) for each in (attention.o_proj, mlp.down_proj)),
+                not any(biased(each) for each in linears[1:]),
             ),
         ]
         for what, fits in wanted:
             if not fits:
                 return f"{name} has {what}"
     return ""
+
+
+def has_weight(linear: Any) -> bool:
+    weight = getattr(linear, "weight", None)
+    return weight is not None and weight.dtype == torch.bfloat16
 
 
 def biased(linear: Any) -> bool:

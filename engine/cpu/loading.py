@@ -5,34 +5,21 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import torch
 
 from engine.cpu.speculation import in_use
-from engine.cpu.threads import Governor, candidates, measure
+from engine.cpu.threads import Governor, candidates, measure, most_threads
+from engine.facts import Facts, tell
 
 LINEARS = "FOREWORD_LINEARS"
 """`int8`, `bf16` or `auto`: 8 bits where the model has a lean form and the processor multiplies exactly."""
 THREADS = "FOREWORD_THREADS"
 """A number of threads, instead of the measured one."""
-MAX_THREADS = 16
-"""More threads than this only wait for one another at the row counts of completions."""
 TRIAL_PROMPT_ROWS = 64
 """With two single rows this makes tokens and prompts weigh alike in the trial."""
-FACTS = "FOREWORD_ENGINE_FACTS"
-"""Path of the file with which the scheduler process tells the host what it chose."""
-
-
-class Facts(msgspec.Struct, frozen=True):
-    """What the plug-in chose, and why."""
-
-    linears: Literal["int8", "bf16"]
-    threads: int
-    why: str
-    speculation: str = "off"
 
 
 def prepare(model: Any) -> Facts:
@@ -63,7 +50,7 @@ def against_int8(model: Any) -> str:
 
 def as_loaded(fixed: str | None, why: str) -> Facts:
     """SGLang's own forward pass. Its native operations are so many that one core is left to others."""
-    torch.set_num_threads(int(fixed) if fixed else max(1, cores() - 1))
+    torch.set_num_threads(int(fixed) if fixed else max(1, most_threads() - 1))
     return Facts("bf16", torch.get_num_threads(), why)
 
 
@@ -82,8 +69,8 @@ def lean(model: Any, fixed: str | None) -> Facts:
         made.trial(1)
         made.trial(TRIAL_PROMPT_ROWS)
 
-    measured = measure(work, candidates(cores()))
-    made.governor = Governor(cores() if measured.busy else measured.threads, measured.threads)
+    measured = measure(work, candidates(most_threads()))
+    made.governor = Governor(most_threads() if measured.busy else measured.threads, measured.threads)
     return Facts("int8", measured.threads, measured.why())
 
 
@@ -93,14 +80,3 @@ def give_back_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own; others give back by themselves
         if trim is not None:
             trim(0)
-
-
-def cores() -> int:
-    """Those that this process may use, as far as more threads help."""
-    return min(MAX_THREADS, len(os.sched_getaffinity(0)))
-
-
-def tell(facts: Facts) -> None:
-    """Write the facts where the host reads them, if it wants to know."""
-    if path := os.environ.get(FACTS):
-        Path(path).write_bytes(msgspec.json.encode(facts))

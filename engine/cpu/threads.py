@@ -7,6 +7,7 @@ token, and all wait for it.
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 import msgspec
 import torch
 
+MAX_THREADS = 16
+"""More threads than this only wait for one another at the row counts of completions."""
 ROUNDS = 3
 """Measurements of each count, interleaved; the median is taken. All together take about half a second."""
 WORTH = 0.9
@@ -41,6 +44,12 @@ class Measured(msgspec.Struct, frozen=True):
         return f"trial work by threads: {each}" + (
             " (on a busy machine: tried again later)" if self.busy else ""
         )
+
+
+def most_threads() -> int:
+    """As many as may compute here: what the host found of cores and quotas, or asked for."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return min(MAX_THREADS, int(told) if told.isdigit() and int(told) else os.cpu_count() or 1)
 
 
 def candidates(cores: int) -> list[int]:

@@ -215,7 +215,7 @@ async def _engine(settings: Settings, report: Report) -> Engine:
         report(info.stage or info.state, info.done, info.total)
 
     choice = await asyncio.to_thread(choose_profile, settings.model)
-    return await embedded(choice, on_progress)
+    return await embedded(choice, on_progress, settings.engine.window_tokens)
 
 
 async def _streamed(

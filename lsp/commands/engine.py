@@ -13,7 +13,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine.client import EngineRequestError, SGLangEndpoint
-from engine.launcher import EngineError, EngineInfo, ensure_engine, list_engines, stop_engine
+from engine.launcher import (
+    EngineError,
+    EngineInfo,
+    ensure_engine,
+    list_engines,
+    other_window,
+    stop_engine,
+    window_arguments,
+)
 from engine.paths import EnginePathError
 from engine.profiles import Choice, ProfileError, find
 from lsp.commands.endpoints import Looked, as_data, look, settings_of, show
@@ -39,7 +47,7 @@ def chosen(model: str | None) -> Choice:
         fail(str(error))
 
 
-def run_start(model: str | None, *, as_json: bool) -> None:
+def run_start(model: str | None, window: int, *, as_json: bool) -> None:
     choice = chosen(model)
 
     async def start() -> EngineInfo:
@@ -48,9 +56,16 @@ def run_start(model: str | None, *, as_json: bool) -> None:
             def on_progress(info: EngineInfo) -> None:
                 report(info.stage or info.state, info.done, info.total)
 
-            return await ensure_engine(choice.profile, on_progress=on_progress, timeout_s=START_TIMEOUT_S)
+            return await ensure_engine(
+                choice.profile,
+                on_progress=on_progress,
+                timeout_s=START_TIMEOUT_S,
+                host_arguments=window_arguments(window),
+            )
 
     info = run(start(), EXPECTED)
+    if other := other_window(info, window):
+        fail(other)
     if as_json:
         print_json(_public(info))
         return
