@@ -55,4 +55,5 @@ def profile_of_folder(profile: Profile, folder: Path) -> Profile:
         needs_gpu="",
         fp8=False,
         context_extended=None,
+        eight_bits=False,
     )

@@ -190,6 +190,8 @@ def run(record: Record, options: argparse.Namespace) -> None:
     if device == "cpu":
         kernels = cache_folder() / "kernels"
         os.environ.update(cpu_environment(machine.cores, os.environ.get("FOREWORD_THREADS"), kernels))
+        if profile.eight_bits:
+            os.environ["FOREWORD_EIGHT_BITS"] = "1"  # read by engine.cpu.loading
     if profile.weights is not None or options.folder is not None:
         os.environ["HF_HUB_OFFLINE"] = "1"  # the weights are here: nothing may wait for a hub
     # torch.distributed listens, though its group has one member

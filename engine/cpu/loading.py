@@ -15,7 +15,9 @@ from engine.cpu.threads import Governor, candidates, measure, most_threads
 from engine.facts import Facts, tell
 
 LINEARS = "FOREWORD_LINEARS"
-"""`int8`, `bf16` or `auto`: 8 bits where the model has a lean form and the processor multiplies exactly."""
+"""`int8`, `bf16` or `auto`: 8 bits where the model is known to bear them and the processor multiplies exactly."""
+BEARS = "FOREWORD_EIGHT_BITS"
+"""Set by the host for a model that was measured to bear 8 bits."""
 THREADS = "FOREWORD_THREADS"
 """A number of threads, instead of the measured one."""
 TRIAL_PROMPT_ROWS = 64
@@ -28,6 +30,8 @@ def prepare(model: Any) -> Facts:
     if wanted not in ("auto", "int8", "bf16"):
         raise ValueError(f"{LINEARS} is {wanted!r}; it may be auto, int8 or bf16.")
     against = f"{LINEARS} asks for bf16" if wanted == "bf16" else against_int8(model)
+    if wanted == "auto" and not os.environ.get(BEARS):
+        against = against or "that 8 bits cost this model less than 1% of perplexity is not known"
     if against and wanted == "int8":
         raise ValueError(f"{LINEARS} asks for int8, but {against}. Leave it unset.")
     fixed = os.environ.get(THREADS)
