@@ -135,8 +135,8 @@ async def test_the_next_answers_within_the_same_request(behave) -> None:
 
 
 async def test_nobody_listens_and_then_comes_back() -> None:
-    port = free_port()
     async with served(fine) as (good, _):
+        port = free_port()  # not before: the good one could be given the very same one
         several = Several(f"http://127.0.0.1:{port}", good)
         assert await several.text() == "fine"
         assert several.states == ["waiting", "ready"]

@@ -79,8 +79,8 @@ async def ready(client: RawClient) -> dict[str, Any]:
 async def test_the_second_completes_while_the_first_is_dead_and_the_first_comes_back(
     client: RawClient,
 ) -> None:
-    port = free_port()
     async with served(writes("second")) as (second, _):
+        port = free_port()  # not before: the second could be given the very same one
         engine = openai(f"http://127.0.0.1:{port}", key="secret", fallbacks=[openai(second)])
         await client.initialize({"index": False, "engine": engine})
         await ready(client)
