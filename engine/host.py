@@ -164,6 +164,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def run(record: Record, options: argparse.Namespace) -> None:
     """Fetch weights, load the model, serve until unneeded."""
+    from engine.cpu import EIGHT_BITS
     from engine.facts import FACTS_FILE, FACTS_PATH
     from engine.folder_profile import profile_of_folder
     from engine.launch import cpu_environment, sglang_arguments
@@ -191,7 +192,7 @@ def run(record: Record, options: argparse.Namespace) -> None:
         kernels = cache_folder() / "kernels"
         os.environ.update(cpu_environment(machine.cores, os.environ.get("FOREWORD_THREADS"), kernels))
         if profile.eight_bits:
-            os.environ["FOREWORD_EIGHT_BITS"] = "1"  # read by engine.cpu.loading
+            os.environ[EIGHT_BITS] = "1"
     if profile.weights is not None or options.folder is not None:
         os.environ["HF_HUB_OFFLINE"] = "1"  # the weights are here: nothing may wait for a hub
     # torch.distributed listens, though its group has one member

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.cpu import DEVICE
 from engine.placement import STATIC_SHARE, gpu_bytes_needed, place
 from engine.profiles import RUNTIME_BYTES, Machine, Profile
 from engine.refusals import ELSEWHERE, UnsupportedModelError, refuse_without_gpu
@@ -50,7 +51,7 @@ def cpu_environment(cores: int, threads: str | None, kernels: Path) -> dict[str,
         "GOMP_SPINCOUNT": "0",
         "TOKENIZERS_PARALLELISM": "false",
         "NUMBA_CACHE_DIR": str(kernels),
-        "FOREWORD_DEVICE": "cpu",  # read by engine.cpu; the others hide what the machine may have beside it
+        DEVICE: "cpu",  # the others hide what the machine may have beside it
         "CUDA_VISIBLE_DEVICES": "",
         "HIP_VISIBLE_DEVICES": "",
         "ZE_AFFINITY_MASK": "",

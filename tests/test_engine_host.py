@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import stat
@@ -18,6 +17,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from host_client import generate, steps
 
 from engine.client import EngineRequestError, Sampling, SGLangEndpoint, collect
 from engine.host import EXIT_LOCK_HELD
@@ -61,10 +61,6 @@ async def until(condition, timeout_s=15.0):
     return result
 
 
-async def steps(client):
-    return (await client.get("/foreword/steps")).json()
-
-
 async def steps_when(client, condition, timeout_s=20.0):
     deadline = time.monotonic() + timeout_s
     while True:
@@ -73,25 +69,6 @@ async def steps_when(client, condition, timeout_s=20.0):
             return now
         assert time.monotonic() < deadline, f"not within {timeout_s} s: {now}"
         await asyncio.sleep(0.01)
-
-
-async def generate(client, ids, max_new_tokens=8, *, rid=None, seen=None):
-    """The last event of a greedy, streamed generation; `seen` collects all of them as they come."""
-    body = {
-        "rid": rid or uuid.uuid4().hex,
-        "input_ids": ids,
-        "stream": True,
-        "sampling_params": {"temperature": 0, "max_new_tokens": max_new_tokens, "ignore_eos": True},
-    }
-    event = None
-    async with client.stream("POST", "/generate", json=body) as answer:
-        assert answer.status_code == 200, await answer.aread()
-        async for line in answer.aiter_lines():
-            if line.startswith("data: {"):
-                event = json.loads(line.removeprefix("data: "))
-                if seen is not None:
-                    seen.append(event)
-    return event
 
 
 def test_file_tells_and_is_private(engine_host):

@@ -5,6 +5,9 @@ import os
 DEVICE = "FOREWORD_DEVICE"
 """`cpu` where the host has chosen the CPU although there is an accelerator, too small or too old for the model."""
 
+EIGHT_BITS = "FOREWORD_EIGHT_BITS"
+"""Set by the host for a model that was measured to bear 8-bit linear layers."""
+
 
 def activate() -> str | None:
     """Name our platform class, or None where an accelerator is to be used (then SGLang's own platform serves it).

@@ -8,7 +8,6 @@ residual stream stays in float32. Everything else of SGLang, from batching to sa
 from __future__ import annotations
 
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -21,7 +20,7 @@ from torch.nn.functional import embedding
 from engine.cpu import kernels
 from engine.cpu.backend import ForewordAttentionBackend, refuse_unsupported
 from engine.cpu.linears import Int8Linear
-from engine.cpu.threads import Governor
+from engine.cpu.threads import Governor, most_threads
 
 ARCHITECTURES = ("Qwen2ForCausalLM", "Qwen3ForCausalLM", "LlamaForCausalLM")
 ROWS_PER_THREAD = 16
@@ -77,7 +76,7 @@ class Lean:
     """The decoder of one model; `forward` has the signature of SGLang's."""
 
     def __init__(self, model: Any) -> None:
-        """`model` is SGLang's `Qwen2Model` or its like, loaded; its linear weights are packed and let go."""
+        """`model` is SGLang's `Qwen2ForCausalLM` or its like, loaded; its linear weights are packed and let go."""
         decoder = model.model
         self._embeddings: torch.Tensor = decoder.embed_tokens.weight
         self._epsilon = np.float32(decoder.norm.variance_epsilon)
@@ -88,7 +87,7 @@ class Lean:
         self._rotary = first.rotary_emb
         self._cos_sin = floats(self._rotary.cos_sin_cache)
         self._layers = [packed(layer) for layer in decoder.layers]
-        self._shares = Shares(os.cpu_count() or 1)
+        self._shares = Shares(most_threads())
         self.governor = Governor(1)
 
     def forward(

@@ -10,14 +10,13 @@ from typing import Any
 import msgspec
 import torch
 
+from engine.cpu import EIGHT_BITS
 from engine.cpu.speculation import in_use
 from engine.cpu.threads import Governor, candidates, measure, most_threads
 from engine.facts import Facts, tell
 
 LINEARS = "FOREWORD_LINEARS"
 """`int8`, `bf16` or `auto`: 8 bits where the model is known to bear them and the processor multiplies exactly."""
-BEARS = "FOREWORD_EIGHT_BITS"
-"""Set by the host for a model that was measured to bear 8 bits."""
 THREADS = "FOREWORD_THREADS"
 """A number of threads, instead of the measured one."""
 TRIAL_PROMPT_ROWS = 64
@@ -29,9 +28,12 @@ def prepare(model: Any) -> Facts:
     wanted = os.environ.get(LINEARS) or "auto"
     if wanted not in ("auto", "int8", "bf16"):
         raise ValueError(f"{LINEARS} is {wanted!r}; it may be auto, int8 or bf16.")
-    against = f"{LINEARS} asks for bf16" if wanted == "bf16" else against_int8(model)
-    if wanted == "auto" and not os.environ.get(BEARS):
-        against = against or "that 8 bits cost this model less than 1% of perplexity is not known"
+    if wanted == "bf16":
+        against = f"{LINEARS} asks for bf16"
+    elif wanted == "auto" and not os.environ.get(EIGHT_BITS):
+        against = "that 8 bits cost this model less than 1% of perplexity is not known"
+    else:
+        against = against_int8(model)
     if against and wanted == "int8":
         raise ValueError(f"{LINEARS} asks for int8, but {against}. Leave it unset.")
     fixed = os.environ.get(THREADS)

@@ -1,4 +1,4 @@
-"""How many threads compute: the choice at start, and the retreat of a busy machine."""
+"""What the CPU plug-in makes of the machine: whether it serves here at all, with how many threads, and when fewer."""
 
 from __future__ import annotations
 
@@ -96,3 +96,20 @@ def test_a_choice_made_on_a_busy_machine_is_tried_again():
     assert machine.work(RETREAT_S - 1, share=1.0) == 1
     assert machine.work(2, share=1.0) == 4
     assert machine.set == [4]
+
+
+@pytest.mark.parametrize(
+    ("device", "accelerator", "ours"),
+    [(None, False, True), (None, True, False), ("cpu", False, True), ("cpu", True, True)],
+)
+def test_the_host_may_choose_the_cpu_beside_an_accelerator(monkeypatch, device, accelerator, ours):
+    """One that is too small for the model: without this, SGLang would know no attention backend of ours."""
+    import torch
+
+    from engine.cpu import DEVICE, activate
+
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: accelerator)
+    monkeypatch.delenv(DEVICE, raising=False)
+    if device is not None:
+        monkeypatch.setenv(DEVICE, device)
+    assert (activate() is not None) == ours
