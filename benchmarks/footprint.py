@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import platform
 import statistics
@@ -20,20 +19,13 @@ import msgspec
 import psutil
 from client import Editor
 
+from benchmarks.figures import Figure
+from benchmarks.processes import MB, cpu_seconds, memory
+
 ROOT = Path(__file__).resolve().parent.parent
 READY_TIMEOUT_S = 1800.0
 SETTLE_S = 90.0
 """After the last work: the children that parse and embed are kept for a minute, and the store is compacted."""
-
-
-class Figure(msgspec.Struct):
-    name: str
-    value: float
-    unit: str
-    against: str
-    n: int
-    min: float
-    max: float
 
 
 def machine() -> dict[str, Any]:
@@ -47,30 +39,6 @@ def machine() -> dict[str, Any]:
 def ours(server_pid: int, status: dict[str, Any]) -> dict[str, int]:
     """The three processes of this run that have all others as their children."""
     return {"server": server_pid, "index": status["index"]["pid"], "engine": status["engine"]["pid"]}
-
-
-def tree(pid: int) -> list[psutil.Process]:
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
-
-
-def cpu_seconds(pid: int) -> float:
-    """Of a process, its living children, and those that have ended meanwhile."""
-    seconds = 0.0
-    for process in tree(pid):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            seconds += times.user + times.system + times.children_user + times.children_system
-    return seconds
-
-
-def private_bytes(pid: int) -> int:
-    """Memory that would be free without these processes: what they share among themselves counts once."""
-    total = 0
-    for process in tree(pid):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            total += process.memory_full_info().pss
-    return total
 
 
 async def starts(count: int) -> list[float]:
@@ -93,11 +61,12 @@ async def idle(seconds: float) -> tuple[dict[str, float], dict[str, float]]:
         await asyncio.sleep(SETTLE_S)
         assert editor.server_pid is not None
         pids = ours(editor.server_pid, status)
-        before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+        each = tuple(pids.values())
+        before = {name: cpu_seconds(pid, each) for name, pid in pids.items()}
         await asyncio.sleep(seconds)
-        share = {name: (cpu_seconds(pid) - before[name]) / seconds for name, pid in pids.items()}
-        memory = {name: private_bytes(pid) / 1e6 for name, pid in pids.items()}
-        return share, memory
+        share = {name: (cpu_seconds(pid, each) - before[name]) / seconds for name, pid in pids.items()}
+        held = {name: memory(pid, each).proportional / MB for name, pid in pids.items()}
+        return share, held
     finally:
         await editor.stop()
 
@@ -116,7 +85,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     initialize = asyncio.run(starts(arguments.starts))
-    share, memory = asyncio.run(idle(arguments.seconds))
+    share, held = asyncio.run(idle(arguments.seconds))
     median = statistics.median(initialize)
     figures = [
         Figure("initialize_s", median, "s", "", len(initialize), min(initialize), max(initialize)),
@@ -125,7 +94,7 @@ def main() -> None:
     figures += [
         Figure(f"idle_cpu_{name}", value, "cores", "", 1, value, value) for name, value in share.items()
     ]
-    figures += [Figure(f"pss_{name}_mb", value, "MB", "", 1, value, value) for name, value in memory.items()]
+    figures += [Figure(f"pss_{name}_mb", value, "MB", "", 1, value, value) for name, value in held.items()]
     if arguments.json:
         print(msgspec.json.format(msgspec.json.encode({"machine": machine(), "figures": figures})).decode())
         return

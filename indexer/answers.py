@@ -24,14 +24,13 @@ from indexer.messages import (
     PROTOCOL_VERSION,
     Answer,
     CloseRoot,
-    Definition,
     Done,
+    Forget,
     Hits,
     OpenRoot,
     Pack,
     PackRequest,
     ProtocolError,
-    Reference,
     ReferenceList,
     References,
     Request,
@@ -45,11 +44,16 @@ from indexer.messages import (
 )
 from indexer.pack import pack
 from indexer.paths import UnsafeFolderError
+from indexer.referring import find_references
 from indexer.root import Root
 from indexer.roots import NoRoot, Roots
+from indexer.symbols import QuestionError, find_symbols
 from indexer.tokens import TokenizerError, tokenizer_for
+from indexer.watch import Changes
 
 if TYPE_CHECKING:
+    from indexer.ranking import Scale
+    from indexer.search import Searcher
     from indexer.store import Store
 
 _log = logging.getLogger(__name__)
@@ -58,10 +62,15 @@ _T = TypeVar("_T")
 _PACKS_AT_ONCE = 4
 """Packing is mostly the processor's work; more at once only makes each of them later."""
 
-_REFERENCE_ROWS = 10
-"""Times the limit: rows are read from the store before those of other roots fall out."""
-
-_EXPECTED = (NoRoot, ProtocolError, TokenizerError, EmbeddingUnavailable, UnsafeFolderError, *STORE_ERRORS)
+_EXPECTED = (
+    NoRoot,
+    ProtocolError,
+    QuestionError,
+    TokenizerError,
+    EmbeddingUnavailable,
+    UnsafeFolderError,
+    *STORE_ERRORS,
+)
 
 
 class Answers:
@@ -80,6 +89,7 @@ class Answers:
         self._store = store
         self._embedding = embedding
         self._texts = texts
+        self._searcher: Searcher | None = None
         self._packers = ThreadPoolExecutor(_PACKS_AT_ONCE, thread_name_prefix="pack")
         self._loop = asyncio.get_running_loop()
 
@@ -115,10 +125,15 @@ class Answers:
                 return await self._pack(request, connection)
             case StatusRequest():
                 return await self._status(request)
+            case Forget():
+                return await self._forget(request, connection)
             case _:
                 raise ProtocolError(f"{type(request).__name__} cannot be asked here")
 
     async def _open(self, request: OpenRoot, connection: Connection, report: Report) -> RootStatus:
+        if self._embedding.ask_for(request.embedder):
+            for opened in self._roots.all():
+                opened.changed(Changes(rescan=True))  # at whose end vectors are filled
         root = self._roots.hold(request.root, connection)
         root.retry(request.wait_vectors)
         if request.wait or request.wait_vectors:
@@ -133,6 +148,15 @@ class Answers:
                 status, note="; ".join(filter(None, (status.note, root.no_vectors)))
             )
         return status
+
+    async def _forget(self, request: Forget, connection: Connection) -> Done:
+        from indexer import forgetting
+
+        path = None if request.root is None else Path(os.path.realpath(request.root))
+        await self._roots.end(path, connection)
+        store = await self._store()
+        await asyncio.to_thread(forgetting.forget_roots, store, None if path is None else [str(path)])
+        return Done()
 
     async def _root_status(self, root: Root) -> RootStatus:
         try:
@@ -150,16 +174,27 @@ class Answers:
 
     async def _ask(self, view: LiveView, query: str, limit: int, wait_s: float, *, start: bool) -> Hits:
         """Hybrid search; awaited on the service's own loop."""
+        from indexer.chunk_map import ChunkMaps
         from indexer.search import Searcher
 
         store = await self._store()
+        if self._searcher is None or self._searcher.store is not store:
+            self._searcher = Searcher(store, ChunkMaps())
+            await asyncio.to_thread(self._embedding.remember, store)
+        tables = store.vector_tables
+        table = await asyncio.to_thread(tables.answering, view.stored()) if tables.older else tables.wanted
 
         async def vector(text: str) -> list[float]:
-            if not store.embedded:
+            if not len(table.keys):
                 raise EmbeddingUnavailable(self._embedding.problem or "no vectors yet")
-            return await self._embedding.question(text, wait_s=wait_s, start=start)
+            return await self._embedding.question(
+                text, wait_s=wait_s, start=start, fingerprint=table.fingerprint
+            )
 
-        return await Searcher(store).search(view, query, limit, vector)
+        def scale() -> Scale:
+            return self._embedding.scale(table.fingerprint)
+
+        return await self._searcher.search(view, query, limit, vector, table, scale)
 
     async def _ask_for_pack(self, view: LiveView, query: str, limit: int) -> Hits:
         """The same from a packing thread's loop."""
@@ -174,34 +209,12 @@ class Answers:
 
     async def _symbols(self, request: Symbols, connection: Connection) -> SymbolList:
         view = await self._view(self._roots.hold(request.root, connection), connection)
-
-        def find() -> list[Definition]:
-            if request.path is not None:
-                found = view.definitions_in(request.path)
-                return [it for it in found if request.name in (None, it.name)]
-            if request.name is None:
-                raise ProtocolError("ask for symbols by name or by path")
-            return list(view.definitions_named(request.name))
-
-        return SymbolList((await asyncio.to_thread(find))[: request.limit])
+        return SymbolList(await asyncio.to_thread(find_symbols, view, request))
 
     async def _references(self, request: References, connection: Connection) -> ReferenceList:
-        store = await self._store()
+        await self._store()  # without one there are no references, and it says why
         view = await self._view(self._roots.hold(request.root, connection), connection)
-
-        def find() -> list[Reference]:
-            found = [
-                Reference(path, request.name, line)
-                for path, document in view.overlays.items()
-                for line in document.references(request.name)
-            ]
-            for key, lines in store.references_to(request.name, request.limit * _REFERENCE_ROWS):
-                for path in view.paths_by_key.get(key, ()):
-                    if path not in view.overlays:
-                        found.extend(Reference(path, request.name, line) for line in lines)
-            return sorted(found, key=lambda reference: (reference.path, reference.line))
-
-        return ReferenceList((await asyncio.to_thread(find))[: request.limit])
+        return await asyncio.to_thread(find_references, view, request)
 
     async def _pack(self, request: PackRequest, connection: Connection) -> Pack:
         root = self._root_of(request, connection)

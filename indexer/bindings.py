@@ -1,23 +1,24 @@
-"""Follows imports to the definitions that they bind, through re-exports, in the living text of one root."""
+"""What the imports of a document that is being written bind, for whoever chooses what a model reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.imports import Import, PathIndex, resolve
+from indexer import resolution_go
+from indexer.imports import Import
 from indexer.messages import Definition
-from indexer.view import IndexView
+from indexer.resolution import indexed
+from indexer.values import Module, Names, Value
+from indexer.view import GraphView, IndexView, definition_of
 
-MAX_REEXPORTS = 5
-"""How many files a name may be handed on through; real packages use one or two."""
+if TYPE_CHECKING:
+    from indexer.tags import Site, Tag
 
 MAX_FILES = 40
 """Files looked at for one import: a Go package or a Java wildcard has several."""
-
-PACKAGE_STEMS = frozenset({"__init__", "index", "mod", "lib"})
-"""Files that stand for their folder."""
 
 Found = tuple[str, tuple[Definition, ...]]
 """A path and the definitions there; without any, the file itself is meant, as a module."""
@@ -35,79 +36,104 @@ class Binding(msgspec.Struct, frozen=True):
     """Bound by `import *` or `#include`, which says nothing about whether it is wanted."""
 
 
+class _WithImports:
+    """A view in which one path has these imports and nothing else: the text that is being written is newer than
+    what the view has of it."""
+
+    def __init__(self, view: GraphView, path: str, imports: Sequence[Import]) -> None:
+        self._view = view
+        self._path = path
+        self._imports = tuple(imports)
+        self.state = (view.state, path, self._imports)
+        self.files = view.files
+        self.text = view.text
+        self.referring = view.referring
+
+    def key_of(self, path: str) -> str:
+        return f"written {self._imports}" if path == self._path else self._view.key_of(path)
+
+    def tags_in(self, path: str) -> Sequence[Tag]:
+        return () if path == self._path else self._view.tags_in(path)
+
+    def imports_of(self, path: str) -> Sequence[Import]:
+        return self._imports if path == self._path else self._view.imports_of(path)
+
+    def types_of(self, path: str) -> Mapping[str, str]:
+        return {} if path == self._path else self._view.types_of(path)
+
+    def sites_of(self, path: str) -> Mapping[str, Sequence[Site]]:
+        return {} if path == self._path else self._view.sites_of(path)
+
+    def defining(self, name: str) -> Sequence[str]:
+        return [path for path in self._view.defining(name) if path != self._path]
+
+
 class Bindings:
     """Resolves the imports of one file. `own_path` is never an answer."""
 
     def __init__(self, view: IndexView, own_path: str) -> None:
-        self._view = view
         self._own_path = own_path
-        files = view.files()
-        self.files = files if isinstance(files, PathIndex) else PathIndex(files)
-        self._by_file: dict[str, dict[str, list[Definition]]] = {}
+        self._graph = view.graph
+        self._stored = view
+        self._view = _WithImports(view, own_path, ())
+        self.files = indexed(view.files())
 
     def of(self, imports: Sequence[Import]) -> list[Binding]:
         """The bindings of those imports that lead to a file of the root, in their order."""
-        return [binding for import_ in imports for binding in self._bind(import_)]
+        self._view = _WithImports(self._stored, self._own_path, imports)
+        found: list[Binding] = []
+        for import_, values in zip(imports, self._graph.imports_of(self._view, self._own_path), strict=True):
+            if import_.name == "*":
+                found += (one for value in values for one in self._everything(value, import_.line))
+            else:
+                found += (one for value in values for one in self._one(import_, value))
+        return found
 
     def attribute(self, module: Binding, name: str) -> Found | None:
         """What `module.name` means."""
-        return self._first(name, module.paths, 0, frozenset())
-
-    def _bind(self, import_: Import) -> Iterator[Binding]:
-        paths = tuple(path for path in resolve(import_, self._own_path, self.files) if path != self._own_path)
-        paths = paths[:MAX_FILES]
-        if not paths:
-            return
-        if import_.name == "*":
-            yield from self._bind_all(paths, import_.line)
-            return
-        local = import_.alias or import_.name or import_.module.replace("/", ".").rsplit(".", 1)[-1]
-        found = None if import_.name is None else self._first(import_.name, paths, 0, frozenset())
-        if found is not None and found[1]:
-            yield Binding(local, found[:1], found[1], import_.line)
-        else:
-            yield Binding(local, paths if found is None else found[:1], (), import_.line)
-
-    def _bind_all(self, paths: Sequence[str], line: int) -> Iterator[Binding]:
-        for path in paths:
-            for name, definitions in self._top_level(path).items():
-                yield Binding(name, (path,), tuple(definitions), line, star=True)
-
-    def _first(self, name: str, paths: Sequence[str], depth: int, seen: frozenset[str]) -> Found | None:
-        for path in paths:
-            if found := self._find(name, path, depth, seen):
-                return found
-        return next(((path, ()) for path in paths if _stands_for(path, name)), None)
-
-    def _find(self, name: str, path: str, depth: int, seen: frozenset[str]) -> Found | None:
-        """Where `name` of the module `path` is really defined."""
-        if path in seen or path == self._own_path or depth > MAX_REEXPORTS:
-            return None
-        if definitions := self._top_level(path).get(name):
-            return path, tuple(definitions)
-        handed_on = self._view.imports_of(path)
-        named = [one for one in handed_on if one.name != "*" and (one.alias or one.name) == name]
-        stars = [one for one in handed_on if one.name == "*"]
-        for import_ in [*named, *reversed(stars)]:
-            inner = import_.name if import_.name not in (None, "*") else name
-            targets = resolve(import_, path, self.files)[:MAX_FILES]
-            if found := self._first(str(inner), targets, depth + 1, seen | {path}):
-                return found
+        for path in module.paths:
+            found = self._graph.member_of(self._view, path, name)
+            if isinstance(found, Names):
+                return self._found(found)
+            if isinstance(found, Module):
+                return self._files_of(found)[0], ()
         return None
 
-    def _top_level(self, path: str) -> dict[str, list[Definition]]:
-        """Definitions of a file that stand in nothing else, by name."""
-        known = self._by_file.get(path)
-        if known is None:
-            known = self._by_file[path] = {}
-            for definition in self._view.definitions_in(path):
-                if not definition.container:
-                    known.setdefault(definition.name, []).append(definition)
-        return known
+    def _one(self, import_: Import, value: Value) -> Iterator[Binding]:
+        local = import_.alias or import_.name or import_.module.replace("/", ".").rsplit(".", 1)[-1]
+        if isinstance(value, Names):
+            path, definitions = self._found(value)
+            if path != self._own_path:
+                yield Binding(local, (path,), definitions, import_.line)
+        elif isinstance(value, Module) and (files := self._files_of(value)):
+            yield Binding(local, files, (), import_.line)
 
+    def _everything(self, value: Value, line: int) -> Iterator[Binding]:
+        for path in self._files_of(value) if isinstance(value, Module) else ():
+            by_name: dict[str, list[Definition]] = {}
+            for tag in self._view.tags_in(path):
+                if not tag.container:
+                    by_name.setdefault(tag.name, []).append(definition_of(path, tag))
+            for name, definitions in by_name.items():
+                yield Binding(name, (path,), tuple(definitions), line, star=True)
 
-def _stands_for(path: str, name: str) -> bool:
-    """Whether this file is the module `name`."""
-    parts = path.split("/")
-    stem = parts[-1].split(".", 1)[0]
-    return stem == name or (stem in PACKAGE_STEMS and len(parts) > 1 and parts[-2] == name)
+    def _files_of(self, module: Module) -> tuple[str, ...]:
+        """The files that a module is; of a package, the ones that are no tests."""
+        if not module.path.endswith("/"):
+            return () if module.path == self._own_path else (module.path,)
+        files: Sequence[str] = ()
+        if module.family == "go":
+            files = resolution_go.package_files(module.path, self.files)
+        elif module.family == "java":
+            files = [path for path in self.files.in_folder(module.path[:-1]) if path.endswith(".java")]
+        return tuple(path for path in files if path != self._own_path and not path.endswith("_test.go"))[
+            :MAX_FILES
+        ]
+
+    def _found(self, names: Names) -> Found:
+        """The definitions in the first of their files."""
+        path = names.places[0][0]
+        tags = self._view.tags_in(path)
+        return path, tuple(
+            definition_of(path, tags[number]) for where, number in names.places if where == path
+        )

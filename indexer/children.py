@@ -4,19 +4,29 @@ idle."""
 from __future__ import annotations
 
 import asyncio
+import functools
 import multiprocessing
 import os
+import select
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import psutil
 
+from indexer import forkserver
+
 NICENESS = 10
 """Work in the background yields to an editor and a model that want the processor now."""
+
+_OOM_SCORE = 500
+"""Out of 1,000, added to a child's share of the memory: when there is none left, the system should end a child,
+whose work is done again, and no editor."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -31,23 +41,43 @@ def settle_in() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("RAYON_NUM_THREADS", "1")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when its children go
+    _end_with_parent()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    process = psutil.Process()
-    if psutil.LINUX:
-        process.ionice(psutil.IOPRIO_CLASS_IDLE)
-    threading.Thread(target=_die_with_parent, daemon=True, name="orphan guard").start()
+    if sys.platform == "linux":
+        psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
+        Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
 
 
-def _die_with_parent() -> None:
+def _end_with_parent() -> None:
+    """The parent holds the other end of a pipe for as long as it lives."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
+    if parent is None:
+        return
+    if sys.platform != "linux":
+        threading.Thread(target=_die_after, args=(parent.join,), daemon=True, name="orphan guard").start()
+        return
+    import fcntl
+
+    # the kernel ends this process when the pipe is closed: a thread would have to wait for a parser to give the
+    # interpreter's lock back
+    pipe = parent.sentinel
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+    gone = select.poll()
+    gone.register(pipe, 0)
+    if gone.poll(0):  # closed before we asked to be told
         os._exit(1)
 
 
+def _die_after(wait: Callable[[], None]) -> None:
+    wait()
+    os._exit(1)
+
+
 class Children:
-    """A pool of spawned processes that is started by the first job and ended `idle_s` after the last one."""
+    """A pool of processes that is started by the first job and ended `idle_s` after the last one."""
 
     def __init__(self, count: int, idle_s: float, initializer: Callable[[], None] = settle_in) -> None:
         self._count = count
@@ -71,24 +101,32 @@ class Children:
             self._timer.cancel()
         self._jobs += 1
         try:
-            if self._pool is None:
-                self._pool = ProcessPoolExecutor(
-                    self._count, multiprocessing.get_context("spawn"), self._initializer
-                )
-            pool = self._pool
-            try:
-                # submitting may spawn a process, which takes too long for the event loop
-                future: Future[_R] = await asyncio.to_thread(_submit, pool, job, *args, **kwargs)
-                return await asyncio.wrap_future(future)
-            except BrokenProcessPool as broken:
-                if self._pool is pool:
-                    self._pool = None
-                    await asyncio.to_thread(pool.shutdown, wait=False)
-                raise ChildCrashed(f"the process that ran {job.__name__} ended abruptly") from broken
+            return await self._run(functools.partial(job, *args, **kwargs))
         finally:
             self._jobs -= 1
             if not self._jobs:
                 self._timer = asyncio.get_running_loop().call_later(self._idle_s, self.stop)
+
+    async def _run(self, job: functools.partial[_R]) -> _R:
+        while True:
+            if self._pool is None:
+                forkserver.hold()
+                self._pool = ProcessPoolExecutor(self._count, forkserver.context(), self._initializer)
+            pool = self._pool
+            try:
+                # submitting may start a process, which takes too long for the event loop
+                return await asyncio.wrap_future(await asyncio.to_thread(_submit, pool, job))
+            except BrokenProcessPool as broken:
+                await self._drop(pool)
+                raise ChildCrashed(f"the process that ran {job.func.__name__} ended abruptly") from broken
+            except _NoForkServer:
+                await self._drop(pool)
+
+    async def _drop(self, pool: ProcessPoolExecutor) -> None:
+        if self._pool is pool:
+            self._pool = None
+            forkserver.release()
+            await asyncio.to_thread(pool.shutdown, wait=False)
 
     def stop(self) -> None:
         """Ends the children once they are done with what they have; the next job starts new ones."""
@@ -96,13 +134,20 @@ class Children:
             self._timer.cancel()
         pool, self._pool = self._pool, None
         if pool is not None:
+            forkserver.release()
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _submit(
-    pool: ProcessPoolExecutor, job: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
-) -> Future[_R]:
+class _NoForkServer(Exception):
+    """The fork server is gone, and children are spawned from now on."""
+
+
+def _submit(pool: ProcessPoolExecutor, job: Callable[[], _R]) -> Future[_R]:
     try:
-        return pool.submit(job, *args, **kwargs)
+        forkserver.start()
+        return pool.submit(job)
     except RuntimeError as ended:  # another job broke this pool between our asking for it and now
         raise BrokenProcessPool(str(ended)) from ended
+    except (EOFError, ConnectionError, ChildProcessError) as failed:
+        forkserver.give_up(failed)
+        raise _NoForkServer from failed

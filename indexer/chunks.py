@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from indexer.languages import has_grammar
 from indexer.lines import segment_text, split_lines, trim_span
 from indexer.tags import FUNCTION_KINDS, Tag
 
@@ -56,7 +57,7 @@ def chunks(text: str, definitions: Sequence[Tag], language: str | None) -> list[
     lines = split_lines(text)
     result: list[Chunk] = []
     pending = [_nest(lines, definitions)]
-    between = "code" if definitions or language in _CODE else "text"
+    between = "code" if definitions or has_grammar(language) else "text"
     while pending:
         span = pending.pop()
         pending.extend(span.inner)
@@ -73,9 +74,6 @@ def chunks(text: str, definitions: Sequence[Tag], language: str | None) -> list[
             )
     result.sort(key=lambda chunk: (chunk.start_line, -chunk.end_line))
     return result
-
-
-_CODE = frozenset({"python", "javascript", "typescript", "tsx", "go", "rust", "java", "c", "cpp"})
 
 
 def _nest(lines: Sequence[str], definitions: Sequence[Tag]) -> _Span:

@@ -21,6 +21,7 @@ from indexer.messages import (
     CloseRoot,
     Done,
     Failure,
+    Forget,
     Hello,
     Hits,
     OpenRoot,
@@ -53,6 +54,9 @@ ANSWER_TIMEOUT_S = 10.0
 
 PASS_TIMEOUT_S = 3600.0
 """A whole index of a large repository on a small, busy machine."""
+
+FORGET_TIMEOUT_S = 300.0
+"""Rows of a large root are deleted and what is left is compacted."""
 
 _RETRY_S = 0.05
 _MAKE_ROOM_TIMEOUT_S = 10.0
@@ -254,12 +258,15 @@ class IndexClient:
         *,
         wait: bool = False,
         wait_vectors: bool = False,
+        embedder: str = "",
         timeout_s: float | None = None,
         on_progress: OnProgress | None = None,
     ) -> RootStatus:
-        """Has `root` indexed and kept in step; waits for a whole index where asked to."""
+        """Has `root` indexed and kept in step; waits for a whole index where asked to. `embedder`: see `OpenRoot`."""
         limit_s = timeout_s or (PASS_TIMEOUT_S if wait or wait_vectors else ANSWER_TIMEOUT_S)
-        return await self._typed(OpenRoot(root, wait, wait_vectors), RootStatus, limit_s, on_progress)
+        return await self._typed(
+            OpenRoot(root, wait, wait_vectors, embedder), RootStatus, limit_s, on_progress
+        )
 
     async def close_root(self, root: str) -> None:
         await self._typed(CloseRoot(root), Done, ANSWER_TIMEOUT_S)
@@ -272,18 +279,32 @@ class IndexClient:
         return await self._typed(Search(root, query, limit), Hits, ANSWER_TIMEOUT_S)
 
     async def symbols(
-        self, root: str, *, name: str | None = None, path: str | None = None, limit: int = 200
+        self,
+        root: str,
+        *,
+        name: str | None = None,
+        path: str | None = None,
+        query: str | None = None,
+        limit: int = 200,
     ) -> SymbolList:
-        return await self._typed(Symbols(root, name, path, limit), SymbolList, ANSWER_TIMEOUT_S)
+        return await self._typed(Symbols(root, name, path, limit, query), SymbolList, ANSWER_TIMEOUT_S)
 
-    async def references(self, root: str, name: str, limit: int = 200) -> ReferenceList:
-        return await self._typed(References(root, name, limit), ReferenceList, ANSWER_TIMEOUT_S)
+    async def references(
+        self, root: str, name: str, limit: int = 200, *, path: str = "", line: int = -1
+    ) -> ReferenceList:
+        """By name, or, with a path below the root and a line, to the one definition that is meant there."""
+        request = References(root, name, limit, path, line)
+        return await self._typed(request, ReferenceList, ANSWER_TIMEOUT_S)
 
     async def pack(self, request: PackRequest, timeout_s: float = ANSWER_TIMEOUT_S) -> Pack:
         return await self._typed(request, Pack, timeout_s)
 
     async def status(self, root: str | None = None) -> ServiceStatus:
         return await self._typed(StatusRequest(root), ServiceStatus, ANSWER_TIMEOUT_S)
+
+    async def forget(self, root: str | None = None) -> None:
+        """Removes what is stored of `root`, or everything."""
+        await self._typed(Forget(root), Done, FORGET_TIMEOUT_S)
 
     async def shutdown(self) -> None:
         """Asks the service to finish what it writes and go."""

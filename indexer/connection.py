@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from indexer.indexing import Stage
 from indexer.messages import (
     PROTOCOL_VERSION,
     Answer,
@@ -31,6 +32,7 @@ from indexer.messages import (
     read_frame,
 )
 from indexer.overlays import OverlayDocument
+from indexer.pace import Pace
 from indexer.pack_memory import PackMemory
 
 if TYPE_CHECKING:
@@ -134,11 +136,11 @@ class Connection:
                 raise ProtocolError(f"the path of an overlay must be absolute, not {request.path!r}")
             return Done()
 
-        def report(stage: str, done: int, total: int) -> None:
-            note = msgspec.convert(
-                {"type": "progress", "id": call_id, "stage": stage, "done": done, "total": total},
-                ProgressNote,
-            )
+        pace = Pace()
+
+        def report(stage: Stage, done: int, total: int) -> None:
+            pace.note(stage, done, total)
+            note = ProgressNote(call_id, stage, done, total, round(pace.rate, 1), round(pace.seconds_left, 1))
             if not self._writer.is_closing():
                 self._writer.write(frame(note))
 

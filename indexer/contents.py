@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import struct
 from collections.abc import Iterable
 
 import msgspec
@@ -25,7 +26,12 @@ _SOURCE_PLACE = re.compile(r",? \S+\.rs:\d+.*")
 _ERROR_CHARACTERS = 300
 """The store's errors go on with its own call stack."""
 
-_imports = msgspec.msgpack.Decoder(list[Import])
+TEXT_KEY_BYTES = 16
+"""Of a chunk text's key (`facts.text_key` writes it as 32 hexadecimal digits)."""
+
+
+SPAN = struct.Struct("<II")
+"""First and end line of a chunk as they are packed."""
 
 
 class StoreError(RuntimeError):
@@ -51,22 +57,73 @@ class ManifestEntry(msgspec.Struct, frozen=True, gc=False):
     mtime_ns: int
 
 
-class StoredContent(msgspec.Struct, gc=False):
-    """What is held in memory about a content of an open root."""
+class _Facts(msgspec.Struct, array_like=True):
+    """What is packed in `StoredContent.facts`, each part decoded only when it is asked for."""
+
+    definitions: msgspec.Raw
+    imports: msgspec.Raw
+    types: msgspec.Raw
+
+
+class StoredContent(msgspec.Struct, array_like=True, gc=False):
+    """What is held in memory about a content of an open root, and in its row on disk. Definitions, imports and
+    types stay packed until somebody asks: unpacked they take ten times the memory."""
 
     key: str
     language: str
     size: int
-    skipped: str
-    error: str
-    imports: bytes
-    definitions: tuple[Tag, ...] = ()
+    skipped: str = ""
+    """Why nothing of it may be indexed, else empty."""
+    error: str = ""
+    """Why its facts are not whole, else empty."""
+    symbols: int = 0
+    """Number of definitions."""
     references: int = 0
-    text_keys: tuple[str, ...] = ()
-    """Of its chunks."""
+    """Number of places that refer to something."""
+    names: str = ""
+    """The distinct names of its definitions, each with a newline before and after it, so that one search in
+    this text tells whether a name is among them."""
+    text_keys: bytes = b""
+    """Of its chunks, `TEXT_KEY_BYTES` each."""
+    facts: bytes = b""
+    """msgpack of `_Facts`, empty where there are none."""
+    spans: bytes = b""
+    """First and end line of its chunks, `SPAN` each."""
+
+    @property
+    def definitions(self) -> tuple[Tag, ...]:
+        """By place: the order to which `Site.within` refers."""
+        return _definitions.decode(_facts.decode(self.facts).definitions) if self.facts else ()
+
+    @property
+    def types(self) -> dict[str, str]:
+        """`Class.attribute` → receiver path of its type."""
+        return _types.decode(_facts.decode(self.facts).types) if self.facts else {}
+
+    @property
+    def chunks(self) -> int:
+        return len(self.text_keys) // TEXT_KEY_BYTES
+
+    def span(self, chunk: int) -> tuple[int, int]:
+        """First and end line of a chunk."""
+        return SPAN.unpack_from(self.spans, chunk * SPAN.size)
 
     def decode_imports(self) -> list[Import]:
-        return _imports.decode(self.imports) if self.imports else []
+        return _imports.decode(_facts.decode(self.facts).imports) if self.facts else []
+
+    def distinct_names(self) -> list[str]:
+        return self.names.strip("\n").split("\n") if self.names else []
+
+    def hex_text_keys(self) -> list[str]:
+        """The keys of its chunks' texts as `facts.text_key` writes them."""
+        digits = self.text_keys.hex()
+        return [digits[at : at + 2 * TEXT_KEY_BYTES] for at in range(0, len(digits), 2 * TEXT_KEY_BYTES)]
+
+
+_facts = msgspec.msgpack.Decoder(_Facts)
+_definitions = msgspec.msgpack.Decoder(tuple[Tag, ...])
+_types = msgspec.msgpack.Decoder(dict[str, str])
+_imports = msgspec.msgpack.Decoder(list[Import])
 
 
 def by_place(tags: Iterable[Tag]) -> tuple[Tag, ...]:

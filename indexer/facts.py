@@ -7,13 +7,13 @@ import hashlib
 import msgspec
 
 from indexer import chunks as chunking
-from indexer import imports as importing
 from indexer import tags as tagging
 from indexer.chunks import Chunk
 from indexer.exclusions import why_content_excluded
 from indexer.imports import Import
-from indexer.tags import Tag
-from indexer.words import words
+from indexer.secrets import redact
+from indexer.tags import Site, Tag, by_place
+from indexer.words import joined_words
 
 _DIGEST_BYTES = 16
 """128 bits: no two contents of one person's machine collide."""
@@ -33,8 +33,11 @@ class FileFacts(msgspec.Struct):
     error: str = ""
     """Why its facts are not whole, else empty."""
     definitions: list[Tag] = []
-    references: dict[str, list[int]] = {}
-    """Name → lines."""
+    """In the order of `tags.by_place`, to which `Site.within` and `Chunk.definition` refer."""
+    references: dict[str, list[Site]] = {}
+    """By name."""
+    types: dict[str, str] = {}
+    """`Class.field`, and `variable` at the top → receiver path of its type (see `indexer.receivers`)."""
     imports: list[Import] = []
     chunks: list[Chunk] = []
     text_keys: list[str] = []
@@ -81,14 +84,16 @@ def facts_of_text(text: str, language: str | None) -> FileFacts:
 
 
 def fill(facts: FileFacts, text: str, language: str | None, *, with_chunks: bool = True) -> FileFacts:
+    """What is in `text`, without the secrets in it."""
+    text = redact(text, language).text
     found = tagging.tags(text, language)
-    facts.definitions = found.definitions
+    facts.definitions = list(by_place(found.definitions))
     facts.error = found.error
-    for reference in found.references:
-        facts.references.setdefault(reference.name, []).append(reference.start_line)
-    facts.imports = importing.imports(text, language)
+    facts.references = found.references
+    facts.types = found.types
+    facts.imports = found.imports
     if with_chunks:
-        facts.chunks = chunking.chunks(text, found.definitions, language)
+        facts.chunks = chunking.chunks(text, facts.definitions, language)
         facts.text_keys = [text_key(chunk.text) for chunk in facts.chunks]
-        facts.chunk_words = [" ".join(words(f"{chunk.symbol} {chunk.text}")) for chunk in facts.chunks]
+        facts.chunk_words = [joined_words(f"{chunk.symbol} {chunk.text}") for chunk in facts.chunks]
     return facts

@@ -3,46 +3,63 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from indexer import git, paths
 from indexer.exclusions import Exclusions
 
 
-def folders_to_watch(root: Path, exclusions: Exclusions) -> set[str]:
-    """POSIX paths relative to `root`, "" for the root itself; folders without any file yet are among them."""
-    ignored = _ignored_by_git(root)
-    our_own = paths.cache_folder()  # watching where we write would never come to rest
-    found = {""}
-    waiting = [""]
+def folders_to_watch(root: Path, exclusions: Exclusions, only: Sequence[str] = ()) -> set[str]:
+    """POSIX paths relative to `root`, "" for the root itself; folders without any file yet are among them. With
+    `only`, these folders and what is below them."""
+    ignored = _ignored_by_git(root, only)
+    our_own = str(paths.cache_folder())  # watching where we write would never come to rest
+    top = str(root)
+    waiting = [path for path in only if _is_worth_it(root, path, ignored, exclusions)] if only else [""]
+    found = set(waiting)
     while waiting:
         folder = waiting.pop()
         try:
-            entries = list(os.scandir(root / folder))
+            entries = list(os.scandir(f"{top}/{folder}"))
         except OSError:
             continue  # vanished or closed to us: there is nothing to be seen in it
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False) or entry.name == ".git":
                 continue
             path = f"{folder}/{entry.name}" if folder else entry.name
-            if path in ignored or exclusions.why_folder_excluded(path) or root / path == our_own:
+            if path in ignored or exclusions.why_folder_excluded(path) or f"{top}/{path}" == our_own:
                 continue
             found.add(path)
             waiting.append(path)
     return found
 
 
-def git_folders(root: Path) -> list[Path]:
-    """Where HEAD and index of this work tree are, and where `exclude` is; also of a linked work tree. Empty
-    without git."""
-    own = _git_folder(root)
-    if own is None:
-        return []
-    try:
-        common = own / (own / "commondir").read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        common = own  # no linked work tree
-    return [own, common.resolve() / "info"]
+def _is_worth_it(root: Path, path: str, ignored: set[str], exclusions: Exclusions) -> bool:
+    above = path.split("/")
+    return not (
+        ".git" in above
+        or any("/".join(above[:count]) in ignored for count in range(1, len(above) + 1))
+        or exclusions.why_folder_excluded(path)
+        or (root / path).is_symlink()
+        or not (root / path).is_dir()
+    )
+
+
+def git_folders(root: Path, submodules: Sequence[str] = ()) -> list[Path]:
+    """Where HEAD and index of this work tree and its submodules are, and where `exclude` is; also of a linked work
+    tree. Empty without git."""
+    found: dict[Path, None] = {}
+    for tree in (root, *(root / submodule for submodule in submodules)):
+        own = _git_folder(tree)
+        if own is None:
+            continue
+        try:
+            common = own / (own / "commondir").read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            common = own  # no linked work tree
+        found.update(dict.fromkeys([own, common.resolve() / "info"]))
+    return list(found)
 
 
 def _git_folder(root: Path) -> Path | None:
@@ -66,8 +83,8 @@ def repository_name(root: Path) -> str:
     return name or root.name
 
 
-def _ignored_by_git(root: Path) -> set[str]:
-    listed = _printed(root, "ls-files", "-z", "-o", "-i", "--exclude-standard", "--directory")
+def _ignored_by_git(root: Path, only: Sequence[str]) -> set[str]:
+    listed = _printed(root, "ls-files", "-z", "-o", "-i", "--exclude-standard", "--directory", "--", *only)
     return {name.rstrip("/") for name in listed.split("\0") if name.endswith("/")}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,8 @@ NO_REPOSITORY = "not a git repository"
 
 GITLINK = "160000"
 """The mode of a submodule in git's index."""
+
+_MODE_DIGITS = 6
 
 _SETTINGS = (
     "-c", "core.fsmonitor=false",  # may name a program to run
@@ -57,23 +60,42 @@ class GitRefusal(Exception):
 _UNREADABLE = re.compile(rb"^warning: could not open directory '(.*?)/?': (.*)$", re.MULTILINE)
 
 
-def list_folder(folder: Path) -> GitList:
-    """Tracked files and those that are neither tracked nor ignored; may name files that are gone from the
-    disk. Raises GitRefusal."""
+def list_folder(folder: Path, only: Sequence[str] = ()) -> GitList:
+    """Tracked files and those that are neither tracked nor ignored, of all or of `only` these files and folders;
+    may name files that are gone from the disk. Raises GitRefusal."""
     prefix = output(folder, "rev-parse", "--show-prefix").rstrip(b"\n")
     if prefix and _run(folder, "check-ignore", "--quiet", "--", ".").returncode == 0:
         raise GitRefusal("outside", "the repository around this folder ignores it")
-    found: dict[bytes, GitEntry] = {}
-    for record in filter(None, output(folder, "ls-files", "-z", "--stage").split(b"\0")):
-        head, _, path = record.partition(b"\t")
-        found[path] = GitEntry(path, head.decode("ascii").split(" ")[0])
-    untracked = _checked(folder, "ls-files", "-z", "--others", "--exclude-standard")
+    found = {entry.path: entry for entry in tracked(folder, only)}
+    arguments = ("ls-files", "-z", "--others", "--exclude-standard", "--", *only)
+    untracked = _checked(folder, *arguments)
     for path in filter(None, untracked.stdout.split(b"\0")):
         found.setdefault(path, GitEntry(path))
     unreadable = [
         (path, why.decode("utf-8", "replace").lower()) for path, why in _UNREADABLE.findall(untracked.stderr)
     ]
     return GitList(list(found.values()), unreadable)
+
+
+def tracked(folder: Path, only: Sequence[str] = ()) -> list[GitEntry]:
+    """What git's index holds of this folder, each path once. Raises GitRefusal."""
+    found: dict[bytes, GitEntry] = {}
+    listed = output(folder, "ls-files", "-z", "--stage", "--", *only)
+    for record in filter(None, listed.split(b"\0")):
+        head, _, path = record.partition(b"\t")
+        found[path] = GitEntry(path, head[:_MODE_DIGITS].decode("ascii"))
+    return list(found.values())
+
+
+def user_excludes() -> Path:
+    """The file with what this user never wants tracked in any repository, whether it exists or not."""
+    try:
+        # asked outside of every repository: nothing but the user's own settings is read
+        named = output(Path(os.sep), "config", "--path", "--get", "core.excludesFile")
+        return Path(os.fsdecode(named.rstrip(b"\n")))
+    except GitRefusal:  # not set, or no git
+        settings = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
+        return Path(settings, "git", "ignore")
 
 
 def output(folder: Path, *arguments: str) -> bytes:
@@ -99,9 +121,11 @@ def _environment() -> dict[str, str]:
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    # what is listed are names, whatever is in them; for `check-ignore` that would be another question
+    literal = ["--literal-pathspecs"] if arguments[0] == "ls-files" else []
     try:
         return subprocess.run(
-            ["git", *_SETTINGS, *arguments],
+            ["git", *_SETTINGS, *literal, *arguments],
             cwd=folder,
             env=_environment(),
             stdin=subprocess.DEVNULL,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 from tree_sitter import Node, QueryCursor
 
+from indexer import exported
 from indexer.languages import has_grammar, parse, query_for
 from indexer.resolution import PathIndex as PathIndex
 from indexer.resolution import resolve as resolve
@@ -18,7 +19,7 @@ class Import(msgspec.Struct, frozen=True):
 
     module: str
     """As written: `a.b`, `./x`, `github.com/o/r/pkg`, `crate::m`, `dir/x.h`; of a relative Python import
-    without its dots."""
+    without its dots. Empty without dots: not taken but handed on, see `indexer.exported`."""
     name: str | None
     """None: the module itself. `*`: all of it (`#include` too). `default`: JavaScript's default export."""
     alias: str
@@ -41,26 +42,46 @@ def imports(text: str | bytes, language: str | None) -> list[Import]:
     if tree is None:
         return []
     nodes = QueryCursor(query_for(language, "imports")).captures(tree.root_node).get("statement", [])
-    read = _READERS[language]
-    return [found for node in sorted(nodes, key=lambda node: node.start_byte) for found in read(node)]
+    return [found for _, found in read(nodes, language, data)]
 
 
-def _text(node: Node | None) -> str:
-    return node.text.decode("utf-8", "replace") if node is not None and node.text else ""
+def read(nodes: Iterable[Node], language: str, data: bytes) -> list[tuple[Node, Import]]:
+    """The imports in statements of a language, with the statement of each, in the order of the text, which is
+    `data`."""
+    reader = _READERS.get(language)
+    if reader is None:
+        return []
+    text = _Text(data)
+    ordered = sorted(nodes, key=lambda node: node.start_byte)
+    return [(node, found) for node in ordered for found in reader(node, text)]
 
 
-def _field(node: Node, name: str) -> str:
-    return _text(node.child_by_field_name(name))
+class _Text:
+    """The texts of nodes. Asking the node itself would copy what follows it too, up to what the parser takes at a
+    time."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __call__(self, node: Node | None) -> str:
+        if node is None:
+            return ""
+        return self._data[node.start_byte : node.end_byte].decode("utf-8", "replace")
+
+    def field(self, node: Node, name: str) -> str:
+        return self(node.child_by_field_name(name))
+
+    def unquoted(self, node: Node | None) -> str:
+        return self(node).strip("\"'`<>")
 
 
-def _unquoted(node: Node | None) -> str:
-    return _text(node).strip("\"'`<>")
-
-
-def _python(node: Node) -> Iterator[Import]:
+def _python(node: Node, text: _Text) -> Iterator[Import]:
     line = node.start_point.row
+    if node.type.endswith("assignment"):
+        yield from (Import("", name, alias, 0, line) for name, alias in exported.in_all(node, text))
+        return
     module_node = node.child_by_field_name("module_name")
-    module, level = _text(module_node).replace(" ", ""), 0
+    module, level = text(module_node).replace(" ", ""), 0
     if module_node is not None and module_node.type == "relative_import":
         level = len(module) - len(module.lstrip("."))
         module = module.lstrip(".")
@@ -68,75 +89,84 @@ def _python(node: Node) -> Iterator[Import]:
         yield Import(module, "*", "", level, line)
     for child in node.children_by_field_name("name"):
         aliased = child.type == "aliased_import"
-        name = _field(child, "name") if aliased else _text(child)
-        alias = _field(child, "alias") if aliased else ""
+        name = text.field(child, "name") if aliased else text(child)
+        alias = text.field(child, "alias") if aliased else ""
         if module_node is not None:
             yield Import(module, name, alias or name, level, line)
         else:
             yield Import(name, None, alias or ("" if "." in name else name), 0, line)
 
 
-def _ecmascript(node: Node) -> Iterator[Import]:
+def _ecmascript(node: Node, text: _Text) -> Iterator[Import]:
     if node.type == "call_expression":
-        yield from _require(node)
+        yield from _require(node, text)
         return
     line = node.start_point.row
+    if node.type != "import_statement" and node.child_by_field_name("source") is None:
+        yield from (Import("", name, alias, 0, line) for name, alias in exported.in_statement(node, text))
+        return
     clause = next((child for child in node.named_children if child.type.endswith("_clause")), None)
     source = node.child_by_field_name("source") or (clause and clause.child_by_field_name("source"))
-    module = _unquoted(source)
+    module = text.unquoted(source)
     if not module:
         return
     parts = [] if clause is None else clause.named_children
     if clause is None:
         namespace = next((child for child in node.named_children if child.type == "namespace_export"), None)
         if namespace is not None:
-            yield Import(module, None, _text(namespace).removeprefix("*").split()[-1], 0, line)
+            yield Import(module, None, text(namespace).removeprefix("*").split()[-1], 0, line)
         else:
             yield Import(module, "*" if node.type == "export_statement" else None, "", 0, line)
     for part in parts:
         if part.type == "identifier":
             whole = clause is not None and clause.type == "import_require_clause"
-            yield Import(module, None if whole else "default", _text(part), 0, line)
+            yield Import(module, None if whole else "default", text(part), 0, line)
         elif part.type == "namespace_import":
-            yield Import(module, None, _text(part).split()[-1], 0, line)
+            yield Import(module, None, text(part).split()[-1], 0, line)
         for specifier in [part, *part.named_children]:
             if specifier.type in ("import_specifier", "export_specifier"):
-                name = _field(specifier, "name")
-                yield Import(module, name, _field(specifier, "alias") or name, 0, line)
+                name = text.field(specifier, "name")
+                yield Import(module, name, text.field(specifier, "alias") or name, 0, line)
 
 
-def _require(node: Node) -> Iterator[Import]:
+_AROUND_REQUIRE = frozenset({"await_expression", "member_expression", "parenthesized_expression"})
+
+
+def _require(node: Node, text: _Text) -> Iterator[Import]:
     """`require("x")` and `import("x")`, with the names that they are assigned to."""
-    if _field(node, "function") not in ("require", "import"):
+    if text.field(node, "function") not in ("require", "import"):
         return
     line = node.start_point.row
     arguments = node.child_by_field_name("arguments")
-    module = _unquoted(arguments.named_children[0] if arguments else None)
-    outer, member = node.parent, None
-    while outer is not None and outer.type in ("await_expression", "member_expression"):
-        member = _field(outer, "property") or member
+    module = text.unquoted(arguments.named_children[0] if arguments else None)
+    outer, member, awaited = node.parent, None, text.field(node, "function") == "require"
+    while outer is not None and outer.type in _AROUND_REQUIRE and (member is None or not awaited):
+        awaited = awaited or outer.type == "await_expression"
+        if awaited and outer.type == "member_expression":  # else a member of the promise
+            member = text.field(outer, "property")
         outer = outer.parent
-    target = (
-        outer.child_by_field_name("name")
-        if outer is not None and outer.type == "variable_declarator"
-        else None
-    )
+    target = None
+    if outer is not None and outer.type == "variable_declarator":
+        target = outer.child_by_field_name("name")
+    elif outer is not None and outer.type == "assignment_expression":
+        target = outer.child_by_field_name("left")
+        target = target if target is not None and target.type == "identifier" else None
     if target is None or target.type != "object_pattern":
-        yield Import(module, member, _text(target), 0, line)
+        yield Import(module, member, text(target), 0, line)
         return
     for part in target.named_children:
         if part.type == "pair_pattern":
-            yield Import(module, _field(part, "key"), _field(part, "value"), 0, line)
+            yield Import(module, text.field(part, "key"), text.field(part, "value"), 0, line)
         elif part.type == "shorthand_property_identifier_pattern":
-            yield Import(module, _text(part), _text(part), 0, line)
+            yield Import(module, text(part), text(part), 0, line)
 
 
 _GO_VERSION = re.compile(r"v\d+")
 
 
-def _go(node: Node) -> Iterator[Import]:
-    module = _unquoted(node.child_by_field_name("path"))
-    alias = _field(node, "name")
+def _go(node: Node, text: _Text) -> Iterator[Import]:
+    module = text.unquoted(node.child_by_field_name("path"))
+    alias = text.field(node, "name")
     line = node.start_point.row
     if alias == ".":
         yield Import(module, "*", "", 0, line)
@@ -147,31 +177,31 @@ def _go(node: Node) -> Iterator[Import]:
     yield Import(module, None, "" if alias == "_" else alias, 0, line)
 
 
-def _rust(node: Node) -> Iterator[Import]:
+def _rust(node: Node, text: _Text) -> Iterator[Import]:
     line = node.start_point.row
     if node.type == "mod_item":
-        yield Import(f"self::{_field(node, 'name')}", None, _field(node, "name"), 0, line)
+        yield Import(f"self::{text.field(node, 'name')}", None, text.field(node, "name"), 0, line)
         return
     if node.type == "extern_crate_declaration":
-        name = _field(node, "name")
-        yield Import(name, None, _field(node, "alias") or name, 0, line)
+        name = text.field(node, "name")
+        yield Import(name, None, text.field(node, "alias") or name, 0, line)
         return
     argument = node.child_by_field_name("argument")
     pending = [("", argument)] if argument is not None else []
     while pending:
         prefix, tree = pending.pop()
         if tree.type in ("scoped_use_list", "use_list"):
-            inner = _rust_path(prefix, _field(tree, "path"))
+            inner = _rust_path(prefix, text.field(tree, "path"))
             branches = tree.child_by_field_name("list") or tree
             pending.extend((inner, branch) for branch in reversed(branches.named_children))
         elif tree.type == "use_wildcard":
             yield Import(
-                _rust_path(prefix, _text(tree).removesuffix("*").removesuffix("::")), "*", "", 0, line
+                _rust_path(prefix, text(tree).removesuffix("*").removesuffix("::")), "*", "", 0, line
             )
         elif tree.type not in ("line_comment", "block_comment"):
             aliased = tree.type == "use_as_clause"
-            path = _rust_path(prefix, _field(tree, "path") if aliased else _text(tree))
-            yield _rust_use(path, _field(tree, "alias") if aliased else "", line)
+            path = _rust_path(prefix, text.field(tree, "path") if aliased else text(tree))
+            yield _rust_use(path, text.field(tree, "alias") if aliased else "", line)
 
 
 def _rust_path(prefix: str, path: str) -> str:
@@ -190,8 +220,8 @@ def _rust_use(path: str, alias: str, line: int) -> Import:
     )
 
 
-def _java(node: Node) -> Iterator[Import]:
-    path = next((_text(child) for child in node.named_children if "identifier" in child.type), "")
+def _java(node: Node, text: _Text) -> Iterator[Import]:
+    path = next((text(child) for child in node.named_children if "identifier" in child.type), "")
     line = node.start_point.row
     if any(child.type == "asterisk" for child in node.children):
         yield Import(path, "*", "", 0, line)
@@ -200,13 +230,13 @@ def _java(node: Node) -> Iterator[Import]:
     yield Import(module, name, name, 0, line)
 
 
-def _include(node: Node) -> Iterator[Import]:
-    module = _unquoted(node.child_by_field_name("path"))
+def _include(node: Node, text: _Text) -> Iterator[Import]:
+    module = text.unquoted(node.child_by_field_name("path"))
     if module:
         yield Import(module, "*", "", 0, node.start_point.row)
 
 
-_READERS: dict[str, Callable[[Node], Iterator[Import]]] = {
+_READERS: dict[str, Callable[[Node, _Text], Iterator[Import]]] = {
     "python": _python,
     "javascript": _ecmascript,
     "typescript": _ecmascript,

@@ -17,10 +17,12 @@ from typing import Literal
 import msgspec
 import tree_sitter
 
+from indexer.macros import without_macros
+
 
 class Grammar(msgspec.Struct, frozen=True):
     """Where a language's grammar comes from. `queries` are stems of files in `indexer/queries`, joined in
-    order."""
+    order: of two patterns for one name the first counts."""
 
     package: str
     function: str
@@ -36,7 +38,15 @@ GRAMMARS: dict[str, Grammar] = {
     "rust": Grammar("tree_sitter_rust", "language", ("rust",)),
     "java": Grammar("tree_sitter_java", "language", ("java",)),
     "c": Grammar("tree_sitter_c", "language", ("c",)),
-    "cpp": Grammar("tree_sitter_cpp", "language", ("c", "cpp")),
+    "cpp": Grammar("tree_sitter_cpp", "language", ("cpp", "c")),
+    "csharp": Grammar("tree_sitter_c_sharp", "language", ("csharp",)),
+    "kotlin": Grammar("tree_sitter_kotlin", "language", ("kotlin",)),
+    "lua": Grammar("tree_sitter_lua", "language", ("lua",)),
+    "php": Grammar("tree_sitter_php", "language_php", ("php",)),
+    "ruby": Grammar("tree_sitter_ruby", "language", ("ruby",)),
+    "scala": Grammar("tree_sitter_scala", "language", ("scala",)),
+    "shellscript": Grammar("tree_sitter_bash", "language", ("bash",)),
+    "swift": Grammar("tree_sitter_swift", "language", ("swift",)),
 }
 
 # `.h` is read as C++: that grammar takes nearly all C, while C's makes nothing of a class.
@@ -79,7 +89,8 @@ _EXTENSIONS: dict[str, str] = {
         "assembly": "s asm",
         "verilog": "v sv svh",
         "vhdl": "vhd vhdl",
-        "shellscript": "sh bash zsh fish ksh",
+        "shellscript": "sh bash zsh ksh",
+        "fish": "fish",
         "powershell": "ps1 psm1 psd1",
         "bat": "bat cmd",
         "sql": "sql",
@@ -187,21 +198,34 @@ def parser_for(language: str) -> tree_sitter.Parser:
     return tree_sitter.Parser(grammar_of(language))
 
 
-Purpose = Literal["definitions", "references", "imports"]
+Purpose = Literal["definitions", "references", "imports", "bindings", "everything"]
+
+PURPOSES: tuple[Purpose, ...] = ("definitions", "references", "imports", "bindings")
+"""What there are files of queries for; `everything` is all of them in one, which goes through a tree once."""
+
+
+def query_text(language: str, purpose: Purpose) -> str:
+    """The query of this language as written. Raises KeyError for a language that is not in GRAMMARS."""
+    folder = resources.files("indexer") / "queries"
+    purposes = PURPOSES if purpose == "everything" else (purpose,)
+    parts = [folder / f"{stem}.{one}.scm" for one in purposes for stem in GRAMMARS[language].queries]
+    return "\n".join(part.read_text("utf-8") for part in parts if part.is_file())
 
 
 @functools.cache
 def query_for(language: str, purpose: Purpose) -> tree_sitter.Query:
     """The compiled query of this language. Raises KeyError for a language that is not in GRAMMARS."""
-    folder = resources.files("indexer") / "queries"
-    parts = [folder / f"{stem}.{purpose}.scm" for stem in GRAMMARS[language].queries]
-    source = "\n".join(part.read_text("utf-8") for part in parts if part.is_file())
-    return tree_sitter.Query(grammar_of(language), source)
+    return tree_sitter.Query(grammar_of(language), query_text(language, purpose))
 
 
 _SLICE_BYTES = 64 * 1024
 """What the parser is handed at a time when a time-out is set: its callback cannot take the text as a
 whole."""
+
+
+_NAME_BYTES = 128
+"""The same once it is done: `Node.text` and predicates of queries read names through the same callback, and would
+copy what follows them too."""
 
 
 def parse(source: bytes, language: str, timeout_s: float | None = None) -> tree_sitter.Tree | None:
@@ -210,13 +234,14 @@ def parse(source: bytes, language: str, timeout_s: float | None = None) -> tree_
     The interpreter's lock is held all the while without a time-out, and but for the callbacks with one.
     Raises KeyError for a language that is not in GRAMMARS."""
     parser = parser_for(language)
+    source = without_macros(source, language)
     if timeout_s is None:
         return parser.parse(source)
     deadline = time.monotonic() + timeout_s
-    late = False
+    late, size = False, _SLICE_BYTES
 
     def read(offset: int, _point: tree_sitter.Point) -> bytes:
-        return source[offset : offset + _SLICE_BYTES]
+        return source[offset : offset + size]
 
     def stop(_offset: int, _has_error: bool) -> bool:
         nonlocal late
@@ -224,8 +249,10 @@ def parse(source: bytes, language: str, timeout_s: float | None = None) -> tree_
         return late
 
     try:
-        return parser.parse(read, encoding="utf8", progress_callback=stop)
+        tree = parser.parse(read, encoding="utf8", progress_callback=stop)
     except ValueError:  # what tree-sitter raises for a parse that its callback has stopped
         if late:
             return None
         raise
+    size = _NAME_BYTES
+    return tree

@@ -98,7 +98,7 @@ def _spawn() -> subprocess.Popen[bytes]:
     with log.open("wb" if full else "ab") as sink:
         process = subprocess.Popen(
             # -I: neither the user's workspace nor PYTHONPATH may shadow this package
-            [sys.executable, "-I", "-m", "indexer.service"],
+            [sys.executable, "-I", "-m", "indexer"],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,

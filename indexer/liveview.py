@@ -20,7 +20,8 @@ class LiveView(LiveFiles):
     def __init__(
         self, root: Root, overlays: Mapping[str, OverlayDocument], cache: TextCache, ask: Ask
     ) -> None:
-        super().__init__(root.path, root.live, _admitted(root, overlays), cache, root.stale)
+        super().__init__(root.path, root.live, _admitted(root, overlays), cache, root.stale, root.store)
+        self.graph = root.graph
         self.repo_name = root.repo_name
         self.ready = root.ready
         self.notes = _notes(root)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised with every change below; a client that meets another version asks that service to make room."""
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -48,6 +48,9 @@ class OpenRoot(msgspec.Struct, tag="open_root", frozen=True):
     root: str
     wait: bool = False
     wait_vectors: bool = False
+    embedder: str = ""
+    """The embedding model that this client wants, if it wants one: a folder or a name on the model hub. One service has
+    one; see `embedder_settings` for whose word counts, and the status for what is used."""
 
 
 class CloseRoot(msgspec.Struct, tag="close_root", frozen=True):
@@ -70,18 +73,26 @@ class Search(msgspec.Struct, tag="search", frozen=True):
 
 
 class Symbols(msgspec.Struct, tag="symbols", frozen=True):
-    """Definitions by exact `name`, or all of one file when `path` is given (relative to the root)."""
+    """Definitions by exact `name`, by what somebody types to find one (`query`: the exact name first, then names
+    that begin so, then those with its letters at the beginnings of their words, or in order), or all of one file
+    when `path` is given (relative to the root). With several of these, what meets all. Answer: `SymbolList`."""
 
     root: str
     name: str | None = None
     path: str | None = None
     limit: int = 200
+    query: str | None = None
 
 
 class References(msgspec.Struct, tag="references", frozen=True):
+    """References by `name`; with `path` (relative to the root) and `line`, those that mean the one definition of
+    that name there, or the one that a reference there means. Answer: `ReferenceList`."""
+
     root: str
     name: str
     limit: int = 200
+    path: str = ""
+    line: int = -1
 
 
 class PackRequest(msgspec.Struct, tag="pack", frozen=True):
@@ -102,6 +113,13 @@ class StatusRequest(msgspec.Struct, tag="status", frozen=True):
     root: str | None = None
 
 
+class Forget(msgspec.Struct, tag="forget", frozen=True):
+    """Remove what is stored of this root and of no other one; with `root=None`, everything. Refused while somebody
+    else has it open. The folder need not be there any longer. Answer: `Done`."""
+
+    root: str | None = None
+
+
 class Shutdown(msgspec.Struct, tag="shutdown", frozen=True):
     """Finish what is being written and go."""
 
@@ -116,6 +134,7 @@ Request = (
     | References
     | PackRequest
     | StatusRequest
+    | Forget
     | Shutdown
 )
 
@@ -141,12 +160,31 @@ class Definition(msgspec.Struct, tag="definition", frozen=True):
     end_line: int
     container: str = ""
     signature: str = ""
+    docstring: str = ""
+    """Its first paragraph in one line."""
+    name_line: int = -1
+    """Where the name itself stands, -1 where nothing says."""
+    name_column: int = 0
 
 
 class Reference(msgspec.Struct, tag="reference", frozen=True):
+    """One place that refers to a name. What has several equally good targets is there once for each."""
+
     path: str
     name: str
     line: int
+    column: int = 0
+    kind: str = "name"
+    """`call`, `class`, `type`, `import` or `name`."""
+    target_path: str = ""
+    """Where what is meant is defined; a folder ends in `/`. Empty when nothing was found."""
+    target_line: int = -1
+    """Of its name; -1 for a module as a whole."""
+    how: str = ""
+    """How it was found: `import`, `same file`, `member of C`, …"""
+    unresolved: str = ""
+    """Why nothing was found: `receiver unknown`, `not in this repository`, … Exactly one of this and
+    `target_path` is empty."""
 
 
 class SymbolList(msgspec.Struct, tag="symbol_list", frozen=True):
@@ -155,6 +193,8 @@ class SymbolList(msgspec.Struct, tag="symbol_list", frozen=True):
 
 class ReferenceList(msgspec.Struct, tag="reference_list", frozen=True):
     references: list[Reference]
+    note: str = ""
+    """Why something that one would expect is not here: no such definition, the index is being built …"""
 
 
 class Hit(msgspec.Struct, tag="hit", frozen=True):
@@ -217,9 +257,19 @@ class RootStatus(msgspec.Struct, tag="root_status", frozen=True):
     source_bytes: int = 0
     seconds: float = 0.0
     """Of the last full pass, without vectors."""
+    stage: str = ""
+    """What is under way, as in `ProgressNote`; empty when nothing is."""
+    rate: float = 0.0
+    """Of that, files or chunks per second; 0 while nobody can tell."""
+    seconds_left: float = 0.0
+    """The same."""
+    files_read: int = 0
+    """Files whose facts were taken out since this root was opened; what the store knew is not among them."""
     skipped: dict[str, int] = {}
     """Reason → number of files."""
     skipped_examples: list[Skipped] = []
+    redacted: int = 0
+    """Lines of which a value was replaced, since it looks like a secret."""
     error: str = ""
     """Why the state is `failed`, or what went wrong since the index was whole."""
     note: str = ""
@@ -270,9 +320,13 @@ class ProgressNote(msgspec.Struct, tag="progress", frozen=True):
     """Progress of call `id`."""
 
     id: int
-    stage: Literal["listing", "parsing", "writing", "embedding"]
+    stage: Literal["listing", "parsing", "writing", "embedding", "counting"]
     done: int
     total: int
+    rate: float = 0.0
+    """Per second; 0 while nobody can tell."""
+    seconds_left: float = 0.0
+    """The same."""
 
 
 Inbound = Call | Cancel

@@ -73,6 +73,22 @@ class Roots:
         for root in self.held_by(holder):
             self.release(root.path, holder)
 
+    async def end(self, path: Path | None, holder: Holder) -> None:
+        """Closes one root (None: all), and waits until nothing of it runs any longer. Raises NoRoot when somebody
+        else holds one."""
+        paths = [each for each in self._open if path in (None, each)]
+        for each in paths:
+            if self._holders.get(each, set()) - {holder}:
+                raise NoRoot(f"{each} is open in an editor: close it there first")
+        tasks = [self._open[each][1] for each in paths]
+        for each in paths:
+            timer = self._timers.pop(each, None)
+            if timer is not None:
+                timer.cancel()
+            self._holders.pop(each, None)
+            self._close(each)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def close(self) -> None:
         """Closes every root and waits for their tasks."""
         for timer in self._timers.values():

@@ -1,6 +1,6 @@
 """The index service: one process per user that holds the store and answers over a Unix socket.
 
-Run as `python -I -m indexer.service`; clients start it (see `indexer.launch`). It ends when nobody has been
+Run as `python -I -m indexer`; clients start it (see `indexer.launch`). It ends when nobody has been
 connected for a minute. The store's library is loaded beside the socket, so that the first greeting is not
 held up.
 """
@@ -12,32 +12,21 @@ import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
-from indexer import launch, paths
+from indexer import forkserver, launch, paths
 from indexer.answers import Answers
 from indexer.connection import Connection
-from indexer.contents import STORE_ERRORS
-from indexer.embedder_weights import FINGERPRINT
 from indexer.embedding import Embedding
+from indexer.keeper import StoreKeeper, index_text
 from indexer.live import TextCache
 from indexer.root import Facilities
 from indexer.roots import Roots
 from indexer.workers import Workers
 
-if TYPE_CHECKING:
-    from indexer.store import Store
-
 _log = logging.getLogger("indexer.service")
 
 _IDLE_S = 60.0
 """An editor that restarts is back sooner; a service for nobody holds 300 MB for nothing."""
-
-_TIDY_AFTER_S = 40.0
-"""After the first write: most of what led to it is then old enough to be removed (`upkeep.READ_AT_MOST`)."""
-
-_LEAVE_S = 10.0
-"""What the last write may take at the end."""
 
 
 class Service:
@@ -46,17 +35,23 @@ class Service:
     def __init__(self) -> None:
         self._stop = asyncio.Event()
         self._connections: set[Connection] = set()
-        self._store: asyncio.Task[Store] | None = None
         self._idle_s = float(os.environ.get("FOREWORD_SERVICE_IDLE_S", _IDLE_S))
         self._idle_timer: asyncio.TimerHandle | None = None
-        self._tidy_timer: asyncio.TimerHandle | None = None
-        self._tidying: asyncio.Task[None] | None = None
         self._workers = Workers()
         self._embedding = Embedding()
         texts = TextCache()
-        facilities = Facilities(self.store, _index_text, self._written, self._workers, self._embedding, texts)
-        self._roots = Roots(facilities)
-        self._answers = Answers(self._roots, self.store, self._embedding, texts, self._stop.set)
+        self._keeper = StoreKeeper()
+        facilities = Facilities(
+            self._keeper.store,
+            index_text,
+            self._keeper.written,
+            self._workers,
+            self._embedding,
+            texts,
+            self._keeper.doubt,
+        )
+        self._roots = self._keeper.roots = Roots(facilities)
+        self._answers = Answers(self._roots, self._keeper.store, self._embedding, texts, self._stop.set)
 
     async def run(self) -> None:
         """Listens until asked to go or left alone."""
@@ -71,26 +66,15 @@ class Service:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stop.set)
         self._watch_idleness()
-        opening = asyncio.create_task(self._open_early(), name="open the store")
+        opening = asyncio.create_task(self._keeper.open_early(), name="open the store")
+        forking = asyncio.create_task(forkserver.start_early(), name="start the fork server")
         _log.info("listening, version %s", launch.own_version())
         await self._stop.wait()
         server.close()
         socket.unlink(missing_ok=True)
         opening.cancel()
+        forking.cancel()
         await self._leave()
-
-    async def store(self) -> Store:
-        """The one store, opened by the first who asks. Raises one of STORE_ERRORS; the next who asks tries
-        again."""
-        if self._store is None or (self._store.done() and not _succeeded(self._store)):
-            self._store = asyncio.create_task(asyncio.to_thread(_open_store), name="store")
-        return await asyncio.shield(self._store)
-
-    async def _open_early(self) -> None:
-        try:
-            await self.store()
-        except STORE_ERRORS as failed:
-            _log.warning("the store cannot be opened: %s", failed)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer, self._answers)
@@ -109,60 +93,13 @@ class Service:
             self._idle_timer.cancel()
         self._idle_timer = asyncio.get_running_loop().call_later(self._idle_s, self._stop.set)
 
-    def _written(self) -> None:
-        """Somebody wrote: tidy in a while."""
-        if self._tidy_timer is None:
-            self._tidy_timer = asyncio.get_running_loop().call_later(_TIDY_AFTER_S, self._tidy)
-
-    def _tidy(self) -> None:
-        self._tidy_timer = None
-        if self._tidying is None or self._tidying.done():
-            self._tidying = asyncio.create_task(self._tidy_store(), name="tidy")
-
-    async def _tidy_store(self) -> None:
-        try:
-            await asyncio.to_thread(_tidy, await self.store())
-        except STORE_ERRORS as failed:
-            _log.warning("the store is not tidied this time: %s", failed)
-
     async def _leave(self) -> None:
         for connection in list(self._connections):
             connection.hang_up()
         await self._roots.close()
         self._embedding.stop()
         self._workers.stop()
-        if self._store is not None and _succeeded(self._store):
-            lock = self._store.result().lock
-            await asyncio.to_thread(lock.acquire, timeout=_LEAVE_S)  # until the last write is whole
-
-
-def _succeeded(task: asyncio.Task[Store]) -> bool:
-    return task.done() and not task.cancelled() and task.exception() is None
-
-
-def _open_store() -> Store:
-    from indexer import schema, upkeep
-    from indexer.store import Store
-
-    store = Store(paths.store_folder() / schema.generation(), FINGERPRINT)
-    try:
-        upkeep.forget(store)
-    except STORE_ERRORS as failed:
-        _log.warning("old contents stay in the store this time: %s", failed)
-    return store
-
-
-def _index_text(store: Store) -> None:
-    from indexer import upkeep
-
-    upkeep.index_text(store)
-
-
-def _tidy(store: Store) -> None:
-    from indexer import upkeep
-
-    if upkeep.due(store):
-        upkeep.tidy(store)
+        await self._keeper.close()
 
 
 def main() -> int:

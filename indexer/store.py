@@ -1,10 +1,10 @@
 """The store: facts by content, manifests by root, vectors by chunk text, in one LanceDB folder.
 
-Every method blocks and belongs on a worker thread; writes are serialized here, and a lock in the folder keeps
-every other process out. Readers see whole contents only: a content's row in `files` is written after
-everything else about it, and leftovers of a write that was cut short are removed when the store is opened and
-before the next write after a failure.
-"""
+Memory first: what is put in counts at once and is written in batches by one thread. A lock in the folder keeps
+every other process out. A batch names its contents in a file beside the tables before it begins and writes the
+row in `files` after everything else about a content, so that whoever opens the store after a crash finds whole
+contents only, and knows which rows to remove. Methods that say so block on the disk and belong on a worker
+thread."""
 
 from __future__ import annotations
 
@@ -12,287 +12,280 @@ import contextlib
 import os
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import msgspec
-
-from indexer.batches import batched
-from indexer.contents import ManifestEntry, StoredContent, StoreError, by_place
-from indexer.facts import FileFacts
-from indexer.launch import try_lock
-from indexer.tags import Tag
 
 os.environ.setdefault("LANCEDB_LOG", "error")  # read at import; else a warning for every flat query
 
 import lancedb
-import pyarrow as pa
-import pyarrow.compute
 
-from indexer import schema
+from indexer import columns, reader, schema
+from indexer.announcement import Announcement
+from indexer.batches import batched
+from indexer.claim import claim
+from indexer.contents import ManifestEntry, StoredContent
+from indexer.facts import FileFacts
+from indexer.fulltext import FullText
+from indexer.openings import Openings
+from indexer.pending import Batch, Pending
+from indexer.reader import KEYS_PER_FILTER as KEYS_PER_FILTER
+from indexer.reader import ChunkRow as ChunkRow
+from indexer.reader import quoted as quoted
+from indexer.rows import ContentRows, pack
+from indexer.tags import Site
+from indexer.vector_tables import VectorTable, VectorTables
+from indexer.writer import Writer
 
-_compute: Any = pyarrow.compute  # made at import, so that type checkers see nothing in it
-
-KEYS_PER_FILTER = 500
-"""Literals in one IN (…): planning time grows with them, 500 stay under a few milliseconds."""
-
-_SCAN_ABOVE_KEYS = 4_000
-"""From here on one scan of the whole column beats many filtered queries."""
-
-
-WRITER_LOCK = "writer.lock"
-"""In the folder of a generation, held by the one process that has opened it. The service's own lock is of one
-runtime folder: a container or another machine with the same cache folder has another."""
-
-
-class ChunkRow(msgspec.Struct, frozen=True):
-    key: str
-    text_key: str
-    start_line: int
-    end_line: int
-    symbol: str
-    text: str
-    score: float = 0.0
-
-
-def quoted(values: Iterable[str]) -> str:
-    """SQL literals for an IN (…)."""
-    return ",".join("'" + value.replace("'", "''") + "'" for value in values)
+_INDEX_CACHE_BYTES = 64 * 1024 * 1024
+_METADATA_CACHE_BYTES = 32 * 1024 * 1024
+"""LanceDB would keep gigabytes; an index of 100,000 chunks is 30 MB."""
 
 
 class Store:
     """One generation of the store, opened for writing by the one service of this user."""
 
-    def __init__(self, folder: Path, embedder_fingerprint: str) -> None:
-        """Raises one of STORE_ERRORS when the folder cannot be made, read or repaired."""
+    def __init__(
+        self, folder: Path, embedder_fingerprint: str, dimensions: int = schema.VECTOR_DIMENSIONS
+    ) -> None:
+        """Blocks. Raises one of STORE_ERRORS when the folder cannot be made, read or repaired."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.utime(folder)  # says that this generation is in use
         self.folder = folder
         self.writes = 0
         """Since the last maintenance; each leaves a version and small files behind."""
-        self._lock = threading.RLock()
-        self._torn = True  # until proven otherwise: the last process may have been killed while writing
-        self._claim: int | None = _claim(folder)
+        self.bulk = 0
+        """Passes over whole roots under way: each indexes its text at its end, all at once."""
+        self.lock = threading.RLock()
+        """Held by every writer."""
+        self.pending = Pending()
+        self._announcement = Announcement(folder)
+        self._claim: int | None = claim(folder)
         with contextlib.ExitStack() as undo:
-            undo.callback(self.close)
-            database = lancedb.connect(folder)
+            undo.callback(self._let_go)
+            session: Any = lancedb.Session
+            database = lancedb.connect(folder, session=session(_INDEX_CACHE_BYTES, _METADATA_CACHE_BYTES))
             self.files = database.create_table("files", schema=schema.FILES, exist_ok=True)
-            self.definitions = database.create_table("definitions", schema=schema.DEFINITIONS, exist_ok=True)
             self.references = database.create_table("references", schema=schema.REFERENCES, exist_ok=True)
             self.chunks = database.create_table("chunks", schema=schema.CHUNKS, exist_ok=True)
             self.manifest_table = database.create_table("manifest", schema=schema.MANIFEST, exist_ok=True)
-            self.vectors = database.create_table(
-                f"vectors-{embedder_fingerprint}", schema=schema.VECTORS, exist_ok=True
-            )
-            self.known: set[str] = set(self._column(self.files, "key"))
-            self.embedded: set[str] = set(self._column(self.vectors, "text_key"))
+            self.openings = Openings(folder)
+            self.text = FullText(self.chunks)
+            self.vector_tables = VectorTables(database, embedder_fingerprint, dimensions)
+            self.known: set[str] = set(reader.column(self.files, "key"))
+            """Contents that are whole on disk. Replaced or added to, by whoever holds the lock."""
+            self._serial = max(reader.column(self.manifest_table, "serial"), default=0)
             self._repair()
             undo.pop_all()
+        self.writer = Writer(self._write_pending, lambda: len(self.pending))
 
     def close(self) -> None:
-        """Lets another process write; nothing may be written here any longer."""
+        """Blocks. Writes what waits and lets another process write. May raise one of STORE_ERRORS, closed all
+        the same."""
+        if self._claim is None:
+            return
+        try:
+            self.writer.flush()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Closes without writing what waits: what the disk knows is what a crash would leave."""
+        self.writer.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         claim, self._claim = self._claim, None
         if claim is not None:
             os.close(claim)
 
     @property
-    def lock(self) -> threading.RLock:
-        """Held by every writer."""
-        return self._lock
-
-    @property
     def tables(self) -> dict[str, Any]:
+        """Everything that maintenance looks after."""
         return {
             "files": self.files,
-            "definitions": self.definitions,
             "references": self.references,
             "chunks": self.chunks,
             "manifest": self.manifest_table,
-            "vectors": self.vectors,
+            **self.vector_tables.tables,
         }
 
     # ------------------------------------------------------------ writing
 
+    def put(
+        self,
+        root: str,
+        upserts: Mapping[str, ManifestEntry],
+        gone: Iterable[str] = (),
+        rows: Sequence[ContentRows] = (),
+    ) -> set[str]:
+        """Makes memory say so at once and the disk soon. Gives the paths of `upserts` whose content turned out
+        to be unknown: they were left out and have to be read."""
+        lacking = self.pending.add(root, upserts, gone, rows, self.known)
+        self.text.add(row for row in rows if row.key not in self.known)
+        self.writer.wake()
+        return lacking
+
+    def holds(self, key: str) -> bool:
+        """Whether this content need not be read again."""
+        return key in self.known or key in self.pending.contents
+
+    def flush(self) -> None:
+        """Blocks until all that was put is on disk. Raises one of STORE_ERRORS; what could not be written is
+        tried again later."""
+        self.writer.flush()
+
     def write(self, contents: Sequence[FileFacts]) -> list[StoredContent]:
-        """Adds contents that are not known yet; gives what memory holds about all of them."""
-        with self._lock:
-            self._repair()
-            fresh = list({facts.key: facts for facts in contents if facts.key not in self.known}.values())
-            if fresh:
-                self._torn = True
-                self._add(self.definitions, schema.DEFINITIONS, list(_definition_rows(fresh)))
-                self._add(self.references, schema.REFERENCES, list(_reference_rows(fresh)))
-                self._add(self.chunks, schema.CHUNKS, list(_chunk_rows(fresh)))
-                self._add(self.files, schema.FILES, list(_file_rows(fresh)))
-                self._torn = False
-                self.known.update(facts.key for facts in fresh)
-            return [_stored(facts) for facts in contents]
+        """Blocks. Adds contents that are not known yet; gives what memory holds about all of them."""
+        rows = [pack(facts) for facts in contents]
+        self.pending.add(None, {}, (), rows, self.known)
+        self.text.add(row for row in rows if row.key not in self.known)
+        self.flush()
+        return [row.content for row in rows]
 
     def write_manifest(self, root: str, upserts: Mapping[str, ManifestEntry], deletes: Iterable[str]) -> None:
-        """Makes the stored manifest of `root` say so."""
-        with self._lock:
-            for group in batched(sorted({*upserts, *deletes}), KEYS_PER_FILTER):
-                self.manifest_table.delete(f"root = {quoted([root])} AND path IN ({quoted(group)})")
+        """Blocks. Makes the stored manifest of `root` say so."""
+        self.put(root, upserts, deletes)
+        self.flush()
+
+    def add(self, table: Any, rows: Any) -> None:
+        """Blocks. Appends Arrow rows to one of the tables."""
+        if rows.num_rows:
+            with self.lock:
+                table.add(rows)
                 self.writes += 1
-            rows = [
-                {"root": root, "path": path, "key": entry.key, "size": entry.size, "mtime_ns": entry.mtime_ns}
-                for path, entry in upserts.items()
-            ]
-            self._add(self.manifest_table, schema.MANIFEST, rows)
 
-    def write_vectors(self, vectors: Mapping[str, Sequence[float]]) -> None:
-        with self._lock:
-            fresh = [
-                {"text_key": key, "vector": vector}
-                for key, vector in vectors.items()
-                if key not in self.embedded
-            ]
-            self._add(self.vectors, schema.VECTORS, fresh)
-            self.embedded.update(vectors)
+    def delete(self, table: Any, column: str, values: Sequence[str]) -> None:
+        """Blocks. Removes the rows with one of these values."""
+        with self.lock:
+            for group in batched(values, KEYS_PER_FILTER):
+                table.delete(f"{column} IN ({quoted(group)})")
+                self.writes += 1
 
-    def _add(self, table: Any, table_schema: Any, rows: list[dict[str, Any]]) -> None:
+    def _write_pending(self) -> None:
+        with self.lock:
+            self._repair()
+            batch, superseded = self.pending.take()
+            self.text.forget(superseded)
+            whole = False
+            try:
+                self._write_batch(batch)
+                whole = True
+            finally:
+                if whole:
+                    self.pending.settle()
+                else:
+                    self.pending.give_back()
+
+    def _write_batch(self, batch: Batch) -> None:
+        rows = [row for row in batch.contents.values() if row.key not in self.known]
         if rows:
-            table.add(pa.Table.from_pylist(rows, schema=table_schema))
-            self.writes += 1
+            with self._announcement.of([row.key for row in rows]):
+                self.add(self.references, columns.references(rows))
+                self.add(self.chunks, columns.chunks(rows))
+                self.add(self.files, columns.files(rows, int(time.time())))
+                self.known.update(row.key for row in rows)
+        if batch.manifest:
+            self.add(self.manifest_table, columns.manifest(batch.manifest, self._serial + 1))
+            self._serial += 1
+
+    def remove_contents(self, keys: Sequence[str]) -> None:
+        """Blocks. Forgets contents that no manifest names. Raises one of STORE_ERRORS."""
+        with self.lock, self._announcement.of(keys):
+            self.known = self.known.difference(keys)
+            # the row in `files` goes first: a content is whole or not there
+            for table in (self.files, self.references, self.chunks):
+                self.delete(table, "key", keys)
 
     def _repair(self) -> None:
-        """Removes rows of contents whose `files` row is missing."""
-        with self._lock:
-            if not self._torn:
-                return
-            for table in (self.definitions, self.references, self.chunks):
-                orphans = set(self._column(table, "key")) - self.known
-                for group in batched(sorted(orphans), KEYS_PER_FILTER):
-                    table.delete(f"key IN ({quoted(group)})")
-                    self.writes += 1
-            self._torn = False
+        """Removes what a change that was cut short has left behind."""
+        keys = self._announcement.left()
+        if not keys:
+            return
+        self.known |= reader.present(self.files, set(keys))
+        torn = [key for key in keys if key not in self.known]
+        self.delete(self.references, "key", torn)
+        self.delete(self.chunks, "key", torn)
+        self._announcement.withdraw()
 
     # ------------------------------------------------------------ reading
 
     def manifest(self, root: str) -> dict[str, ManifestEntry]:
-        rows = self.manifest_table.search().where(f"root = {quoted([root])}").limit(None).to_arrow()
-        columns = [rows[name].to_pylist() for name in ("path", "key", "size", "mtime_ns")]
-        return {
-            path: ManifestEntry(key, size, mtime)
-            for path, key, size, mtime in zip(*columns, strict=True)
-            if key in self.known
-        }
+        """Blocks. Which content each path of `root` has; only contents that are whole."""
+        found = reader.manifest(self.manifest_table, root)
+        for path, entry in self.pending.changes_of(root).items():
+            found.pop(path, None)
+            if entry is not None:
+                found[path] = entry
+        return {path: entry for path, entry in found.items() if self.holds(entry.key)}
+
+    def keys_by_root(self) -> dict[str, set[str]]:
+        """Blocks. The contents that each root has."""
+        found = reader.keys_by_root(self.manifest_table)
+        for root in {*found, *self.pending.roots()}:
+            changes = self.pending.changes_of(root)
+            found.setdefault(root, set()).update(entry.key for entry in changes.values() if entry)
+        return found
 
     def contents(self, keys: Iterable[str]) -> dict[str, StoredContent]:
-        """What memory holds about these contents; unknown keys are missing from the answer."""
-        wanted = set(keys) & self.known
-        found = {
-            row["key"]: StoredContent(**row)
-            for row in self._rows(
-                self.files, wanted, ["key", "language", "size", "skipped", "error", "imports"]
-            )
-        }
-        definitions: defaultdict[str, list[Tag]] = defaultdict(list)
-        for row in self._rows(self.definitions, wanted, schema.DEFINITIONS.names):
-            key = row.pop("key")
-            definitions[key].append(Tag(role="definition", **row))
-        for key, tags in definitions.items():
-            found[key].definitions = by_place(tags)
-        for row in self._rows(self.references, wanted, ["key", "lines"]):
-            found[row["key"]].references += len(row["lines"])
-        text_keys: defaultdict[str, list[str]] = defaultdict(list)
-        for row in self._rows(self.chunks, wanted, ["key", "text_key"]):
-            text_keys[row["key"]].append(row["text_key"])
-        for key, of_content in text_keys.items():
-            found[key].text_keys = tuple(of_content)
-        return found
+        """Blocks. What memory holds about these contents; unknown keys are missing from the answer."""
+        wanted = set(keys)
+        pending = self.pending.contents
+        found = {key: pending[key].content for key in wanted & pending.keys()}
+        return found | reader.contents(self.files, (wanted - found.keys()) & self.known)
 
-    def references_to(self, name: str, limit: int) -> list[tuple[str, list[int]]]:
-        """(content key, lines) of everything that refers to this name."""
-        query = self.references.search().where(f"name = {quoted([name])}").select(["key", "lines"])
-        return [(row["key"], row["lines"]) for row in query.limit(limit).to_list()]
+    def references_to(self, name: str, limit: int | None = None) -> list[tuple[str, list[Site]]]:
+        """Blocks. (content key, sites) of everything that refers to this name, in any root."""
+        found = {key: rows.sites(name) for key, rows in self.pending.contents.items()}
+        found = {key: sites for key, sites in found.items() if sites}
+        for key, sites in reader.references_to(self.references, name, limit):
+            found.setdefault(key, sites)
+        return list(found.items())[:limit]
+
+    def keys_referring(self, name: str) -> list[str]:
+        """Blocks. The contents that refer to this name, in any root."""
+        found = {key: None for key, rows in self.pending.contents.items() if name in rows.reference_names}
+        found.update(dict.fromkeys(reader.keys_referring(self.references, name)))
+        return list(found)
+
+    def references_of(self, key: str) -> dict[str, list[Site]]:
+        """Blocks. What one content refers to, by name."""
+        return self.sites_of([key]).get(key, {})
+
+    def sites_of(self, keys: Iterable[str]) -> dict[str, dict[str, list[Site]]]:
+        """Blocks. The same of several contents."""
+        wanted = set(keys)
+        pending = self.pending.contents
+        found = {key: pending[key].all_sites() for key in wanted & pending.keys()}
+        return found | reader.sites_of(self.references, wanted - found.keys())
 
     def chunk_texts(self, text_keys: Sequence[str]) -> dict[str, str]:
-        """What is to be embedded."""
-        found: dict[str, str] = {}
-        for group in batched(text_keys, KEYS_PER_FILTER):
-            query = self.chunks.search().where(f"text_key IN ({quoted(group)})").select(["text_key", "text"])
-            found.update((row["text_key"], row["text"]) for row in query.limit(None).to_list())
+        """Blocks. What is to be embedded."""
+        found = reader.chunk_texts(self.chunks, text_keys)
+        wanted = set(text_keys) - found.keys()
+        for rows in self.pending.contents.values() if wanted else ():
+            of_content = zip(rows.content.hex_text_keys(), rows.texts, strict=True)
+            found.update((key, text) for key, text in of_content if key in wanted)
         return found
 
-    def _rows(self, table: Any, keys: set[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-        if len(keys) > _SCAN_ABOVE_KEYS:
-            rows = table.search().select(list(columns)).limit(None).to_arrow()
-            yield from rows.filter(_compute.is_in(rows["key"], pa.array(list(keys), pa.string()))).to_pylist()
-            return
-        for group in batched(sorted(keys), KEYS_PER_FILTER):
-            query = table.search().where(f"key IN ({quoted(group)})").select(list(columns))
-            yield from query.limit(None).to_arrow().to_pylist()
+    # ------------------------------------------------------------ vectors
 
-    def _column(self, table: Any, name: str) -> list[str]:
-        return _compute.unique(table.search().select([name]).limit(None).to_arrow()[name]).to_pylist()
+    @property
+    def vectors(self) -> Any:
+        """The table of the embedder that was asked for."""
+        return self.vector_tables.wanted.table
 
+    @property
+    def embedded(self) -> Any:
+        """Which chunk texts have their vector there."""
+        return self.vector_tables.wanted.keys
 
-def _claim(folder: Path) -> int:
-    claim = try_lock(folder / WRITER_LOCK)
-    if claim is None:
-        raise StoreError(
-            "another index service (of a container, another machine or another runtime folder) writes to this "
-            f"store: end it, or set XDG_CACHE_HOME to a folder of its own for one of them. Store: {folder}"
-        )
-    return claim
+    def want_vectors(self, fingerprint: str, dimensions: int) -> None:
+        """Blocks. Another embedder's vectors are made from now on."""
+        with self.lock:
+            self.vector_tables.want(fingerprint, dimensions)
 
-
-def _stored(facts: FileFacts) -> StoredContent:
-    return StoredContent(
-        key=facts.key,
-        language=facts.language,
-        size=facts.size,
-        skipped=facts.skipped,
-        error=facts.error,
-        imports=msgspec.msgpack.encode(facts.imports),
-        definitions=by_place(facts.definitions),
-        references=sum(map(len, facts.references.values())),
-        text_keys=tuple(facts.text_keys),
-    )
-
-
-def _file_rows(contents: Sequence[FileFacts]) -> Iterator[dict[str, Any]]:
-    now_s = int(time.time())
-    for facts in contents:
-        yield {
-            "key": facts.key,
-            "language": facts.language,
-            "size": facts.size,
-            "skipped": facts.skipped,
-            "error": facts.error,
-            "imports": msgspec.msgpack.encode(facts.imports),
-            "stored_s": now_s,
-        }
-
-
-def _definition_rows(contents: Sequence[FileFacts]) -> Iterator[dict[str, Any]]:
-    for facts in contents:
-        for tag in facts.definitions:
-            row = msgspec.structs.asdict(tag)
-            del row["role"]
-            yield {"key": facts.key, **row}
-
-
-def _reference_rows(contents: Sequence[FileFacts]) -> Iterator[dict[str, Any]]:
-    for facts in contents:
-        for name, lines in facts.references.items():
-            yield {"key": facts.key, "name": name, "lines": lines}
-
-
-def _chunk_rows(contents: Sequence[FileFacts]) -> Iterator[dict[str, Any]]:
-    for facts in contents:
-        for chunk, chunk_key, tokens in zip(facts.chunks, facts.text_keys, facts.chunk_words, strict=True):
-            yield {
-                "key": facts.key,
-                "text_key": chunk_key,
-                "start_line": chunk.start_line,
-                "end_line": chunk.end_line,
-                "symbol": chunk.symbol,
-                "kind": chunk.kind,
-                "definition": chunk.definition,
-                "text": chunk.text,
-                "tokens": tokens,
-            }
+    def write_vectors(self, vectors: Mapping[str, Sequence[float]], table: VectorTable | None = None) -> None:
+        """Blocks. Adds those that are not known yet, to the wanted table or another."""
+        with self.lock:
+            self.writes += (table or self.vector_tables.wanted).write(vectors)

@@ -1,75 +1,78 @@
-"""Keeps the store fast and small: indexes new rows, compacts, and forgets what nobody needs."""
+"""Keeps the store fast: indexes new rows and compacts. What is not needed any longer is `indexer.forgetting`'s."""
 
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-from lancedb.index import FTS, IvfFlat
+import pyarrow as pa
+from lancedb.index import BTree
 
-from indexer.batches import batched
+from indexer import reader
 from indexer.contents import STORE_ERRORS
-from indexer.launch import try_lock
-from indexer.store import KEYS_PER_FILTER, WRITER_LOCK, Store, quoted
+from indexer.fulltext import READ_AT_MOST
+from indexer.store import Store
 
 _log = logging.getLogger(__name__)
 
-_UNINDEXED_ROWS = 2_000
-"""Rows that full text may scan beside its index: 20,000 take 143 ms, so these take 14."""
+_UNINDEXED_CHUNKS = 2_000
+"""That full text searches in memory rather than having them indexed, which takes 0.2 s for 10,000."""
+
+_UNINDEXED_SHARE = 0.05
+"""The same of a large store, where indexing takes longer: every time, the whole index is written anew."""
 
 _WRITES = 40
 """Each leaves a version and small files behind; 600 of them made reading five times slower."""
 
-_FLAT_VECTORS = 30_000
-"""Below, comparing with every vector takes under 50 ms and needs no index."""
+_FLAT_REFERENCES = 200_000
+"""Rows below which finding a name by looking at all of them takes a few milliseconds."""
 
-_PARTITIONS = 256
-_UNINDEXED_SHARE = 0.2
+_STALE_SHARE = 0.2
+"""Of a table's rows, when its other indexes are made anew."""
 
-READ_AT_MOST = timedelta(seconds=30)
-"""No query takes this long, so no reader is left on a version that is older."""
-
-_KEEP_UNUSED_S = 14 * 86_400
-"""A branch or a deleted file may come back; after two weeks its facts are cheaper made anew."""
+_LOG_SHARE = 2
+"""The manifest's log is shortened when it has this many times more rows than there are paths."""
+_LEAST_LOG_ROWS = 10_000
 
 
 def index_text(store: Store) -> None:
-    """Makes full text fast for what was written. Raises one of STORE_ERRORS."""
+    """Takes what was written into the full-text index, unless memory may as well go on searching it. Raises one
+    of STORE_ERRORS."""
     with store.lock:
-        statistics = store.chunks.index_stats("tokens_idx")
-        if statistics is None:
-            _build_text_index(store)
-        elif statistics.num_unindexed_rows > _UNINDEXED_ROWS:
-            try:
-                store.chunks.optimize()
-            except STORE_ERRORS as failed:
-                _log.warning("the full-text index is rebuilt, for it could not be extended: %s", failed)
-                _build_text_index(store)
+        most = max(_UNINDEXED_CHUNKS, _UNINDEXED_SHARE * len(store.known))
+        if store.text.uncovered or store.text.unindexed > most:
+            store.text.index(store.known)
+            store.writes += 1
 
 
-def _build_text_index(store: Store) -> None:
-    # words are cut before (`words.words`); stop words stay in, for `not`, `for` and `is` are names in code
-    configuration = FTS(with_position=False, stem=True, remove_stop_words=False)
-    store.chunks.create_index("tokens", config=configuration, replace=True)
-    store.writes += 1
+def keep_up(store: Store) -> None:
+    """After each write of a burst of saves, which leaves no quiet moment: full text and small files stay within
+    bounds. Nothing while a pass over a whole root is under way, which does this at its end."""
+    if store.bulk:
+        return
+    index_text(store)
+    if due(store):
+        compact(store)
 
 
 def due(store: Store) -> bool:
-    """Whether `tidy` has something to do."""
+    """Whether there is something to compact."""
     return store.writes >= _WRITES
 
 
 def tidy(store: Store, keep: timedelta = READ_AT_MOST) -> None:
-    """Compacts every table and removes versions older than `keep`. For quiet moments: a second for 100,000
-    rows."""
+    """Everything in order. For quiet moments: a second for 100,000 rows."""
     with store.lock:
         index_text(store)
-        _index_vectors(store)
+        _index_names(store)
+        _shorten_log(store)
+        compact(store, keep)
+
+
+def compact(store: Store, keep: timedelta = READ_AT_MOST) -> None:
+    """Makes few files of many and removes versions older than `keep`."""
+    with store.lock:
         for name, table in store.tables.items():
             try:
                 # without an age, optimize() only adds to the disk
@@ -79,57 +82,26 @@ def tidy(store: Store, keep: timedelta = READ_AT_MOST) -> None:
         store.writes = 0
 
 
-def _index_vectors(store: Store) -> None:
-    rows = store.vectors.count_rows()
-    if rows < _FLAT_VECTORS:
+def _index_names(store: Store) -> None:
+    for column in ("name", "key"):
+        _index(store.references, column, BTree(), _FLAT_REFERENCES)
+
+
+def _index(table: Any, column: str, configuration: Any, least_rows: int) -> None:
+    rows = table.count_rows()
+    if rows < least_rows:
         return
-    statistics = store.vectors.index_stats("vector_idx")
-    if statistics is None or statistics.num_unindexed_rows > rows * _UNINDEXED_SHARE:
-        configuration = IvfFlat(distance_type="cosine", num_partitions=_PARTITIONS)
-        store.vectors.create_index("vector", config=configuration, replace=True)
+    statistics = table.index_stats(f"{column}_idx")
+    if statistics is None or statistics.num_unindexed_rows > rows * _STALE_SHARE:
+        table.create_index(column, config=configuration, replace=True)
 
 
-def forget(store: Store) -> None:
-    """Removes roots that are gone, contents that no root has had for two weeks, and generations nobody
-    uses."""
-    with store.lock:
-        rows = store.manifest_table.search().select(["root", "key"]).limit(None).to_arrow()
-        roots, keys = rows["root"].to_pylist(), rows["key"].to_pylist()
-        gone = {root for root in set(roots) if not Path(root).is_dir()}
-        for root in gone:
-            _delete(store, store.manifest_table, "root", [root])
-        used = {key for root, key in zip(roots, keys, strict=True) if root not in gone}
-        old = f"stored_s < {int(time.time()) - _KEEP_UNUSED_S}"
-        stale = store.files.search().where(old).select(["key"]).limit(None).to_arrow()["key"].to_pylist()
-        unused = sorted(set(stale) - used)
-        # the `files` row goes first: a content is whole or not there
-        store.known.difference_update(unused)
-        for table in (store.files, store.definitions, store.references, store.chunks):
-            _delete(store, table, "key", unused)
-        if unused:
-            texts = store.chunks.search().select(["text_key"]).limit(None).to_arrow()["text_key"].to_pylist()
-            orphans = sorted(store.embedded - set(texts))
-            _delete(store, store.vectors, "text_key", orphans)
-            store.embedded.difference_update(orphans)
-    _forget_generations(store.folder)
-
-
-def _delete(store: Store, table: Any, column: str, values: list[str]) -> None:
-    for group in batched(values, KEYS_PER_FILTER):
-        table.delete(f"{column} IN ({quoted(group)})")
-        store.writes += 1
-
-
-def _forget_generations(current: Path) -> None:
-    for sibling in current.parent.iterdir():
-        if sibling == current or not sibling.is_dir() or not _unused(sibling):
-            continue
-        claim = try_lock(sibling / WRITER_LOCK)
-        if claim is not None:  # else a service of another version has been running for weeks
-            # what cannot be removed now is tried at the next start
-            shutil.rmtree(sibling, ignore_errors=True)
-            os.close(claim)
-
-
-def _unused(generation: Path) -> bool:
-    return time.time() - generation.stat().st_mtime > _KEEP_UNUSED_S
+def _shorten_log(store: Store) -> None:
+    """Leaves one row of the manifest for each path, in one new version of the table."""
+    rows = store.manifest_table.count_rows()
+    if rows < _LEAST_LOG_ROWS:
+        return
+    whole = store.manifest_table.search().limit(None).to_arrow()
+    last = reader.last_rows(whole)
+    if rows > _LOG_SHARE * last.num_rows:
+        store.manifest_table.add(pa.table(last), mode="overwrite")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pathspec
 
+from indexer import git
 from indexer.exclusions import Exclusions
 
 
@@ -23,36 +25,82 @@ class _Rules(msgspec.Struct, frozen=True):
     spec: pathspec.GitIgnoreSpec
 
 
-def walk(root: Path, exclusions: Exclusions, max_files: int) -> Iterator[tuple[str, str | None]]:
-    """(POSIX path relative to `root`, None or the reason why it is skipped), a folder at a time.
+_Folder = tuple[str, tuple[_Rules, ...]]
+"""A folder (POSIX, ends in `/` unless empty) and the rules of those above it."""
+
+
+def walk(
+    root: Path, exclusions: Exclusions, max_files: int, only: Sequence[str] = ()
+) -> Iterator[tuple[str, str | None]]:
+    """(POSIX path relative to `root`, None or the reason why it is skipped), a folder at a time; with `only`, of
+    these files and folders.
 
     What `.gitignore` names is left out without a word, as git does. Links are given, never followed, so that
     there are no loops. Raises WalkLimit after `max_files`."""
-    pending: list[tuple[str, tuple[_Rules, ...]]] = [("", _rules_of(root / ".git" / "info" / "exclude", ""))]
+    rules = _rules_of(git.user_excludes(), "") + _rules_of(root / ".git" / "info" / "exclude", "")
+    pending: list[_Folder] = []
+    if not only:
+        pending.append(("", rules))
+    for path in only:
+        yield from _begin(root, exclusions, path, rules, pending)
     given = 0
     while pending:
-        base, rules = pending.pop()
-        folder = root / base
-        try:
-            with os.scandir(folder) as scan:
-                children = list(scan)
-        except OSError as failed:
-            yield base.rstrip("/"), f"unreadable: {(failed.strerror or str(failed)).lower()}"
-            continue
-        rules += _rules_of(folder / ".gitignore", base)
-        for child in children:
-            path = base + child.name
-            if child.is_dir(follow_symlinks=False):
-                reason = exclusions.why_folder_excluded(path)
-                if reason and child.name != ".git":
-                    yield path, reason
-                elif not reason and not _ignored(path + "/", rules):
-                    pending.append((path + "/", rules))
-            elif not _ignored(path, rules):
-                given += 1
-                if given > max_files:
-                    raise WalkLimit(f"only the first {max_files:,} files are indexed")
+        for path, reason in _open(root, exclusions, pending.pop(), pending):
+            given += reason is None
+            if given > max_files:
+                raise WalkLimit(f"only the first {max_files:,} files are indexed")
+            yield path, reason
+
+
+def _begin(
+    root: Path, exclusions: Exclusions, path: str, rules: tuple[_Rules, ...], pending: list[_Folder]
+) -> Iterator[tuple[str, str | None]]:
+    """Gives `path` if it is a file that is not ignored; puts it into `pending` if it is such a folder."""
+    *folders, name = path.split("/")
+    base = ""
+    for folder in folders:
+        rules += _rules_of(root / base / ".gitignore", base)
+        if exclusions.why_folder_excluded(base + folder) or _ignored(f"{base}{folder}/", rules):
+            return
+        base += f"{folder}/"
+    rules += _rules_of(root / base / ".gitignore", base)
+    try:
+        is_folder = stat.S_ISDIR((root / path).lstat().st_mode)
+    except OSError:
+        return  # gone again
+    if not is_folder:
+        if not _ignored(path, rules):
+            yield path, None
+    elif reason := exclusions.why_folder_excluded(path):
+        if name != ".git":
+            yield path, reason
+    elif not _ignored(f"{path}/", rules):
+        pending.append((f"{path}/", rules))
+
+
+def _open(
+    root: Path, exclusions: Exclusions, folder: _Folder, pending: list[_Folder]
+) -> Iterator[tuple[str, str | None]]:
+    """Gives the files of one folder, puts the folders in it into `pending`."""
+    base, rules = folder
+    try:
+        with os.scandir(root / base) as scan:
+            children = list(scan)
+    except OSError as failed:
+        yield base.rstrip("/"), f"unreadable: {(failed.strerror or str(failed)).lower()}"
+        return
+    if any(child.name == ".gitignore" for child in children):
+        rules += _rules_of(root / base / ".gitignore", base)
+    for child in children:
+        path = base + child.name
+        if not child.is_dir(follow_symlinks=False):
+            if not _ignored(path, rules):
                 yield path, None
+        elif reason := exclusions.why_folder_excluded(path):
+            if child.name != ".git":
+                yield path, reason
+        elif not _ignored(f"{path}/", rules):
+            pending.append((f"{path}/", rules))
 
 
 def _rules_of(file: Path, base: str) -> tuple[_Rules, ...]:

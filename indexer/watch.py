@@ -1,21 +1,18 @@
-"""Sees what changes under a root and reports it in settled batches.
+"""Sees what changes under a root and hands it to a `Batcher`.
 
 On Linux one shared inotify queue holds a watch for each folder that is not ignored: no thread polls, and
-ignored
-trees cost nothing. Elsewhere watchdog's recursive observer does it.
+ignored trees cost nothing. Elsewhere watchdog's recursive observer does it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from watchdog.events import (
     FileClosedEvent,
     FileCreatedEvent,
@@ -27,85 +24,19 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-SETTLE_S = 0.075
-"""An atomic save is three events within a few milliseconds; a person does not notice this wait."""
+from indexer.batcher import MOST_PATHS as MOST_PATHS
+from indexer.batcher import Batcher as Batcher
+from indexer.batcher import Changes as Changes
 
-_LONGEST_UNSETTLED_S = 1.0
-"""While a checkout or a build keeps writing, changes are taken in steps of this."""
+_RULES = frozenset({".gitignore", ".forewordignore"})
+"""Files that say what is ignored: with them any path may come or go."""
 
-MOST_PATHS = 2_000
-"""A batch of more is a checkout: comparing with the listing is then cheaper than path by path."""
+_GIT_STATE = frozenset({"HEAD", "index"})
+"""What git replaces when it switches branches or starts to track a file."""
 
-_RESCAN_NAMES = frozenset({".gitignore", ".forewordignore"})
-_GIT_PATHS = frozenset({"HEAD", "index", "info", "info/exclude"})
-"""What git replaces when it switches branches or starts to track a file; and `exclude`, which people
-write."""
-_GIT_NAMES = frozenset(path.rpartition("/")[2] for path in _GIT_PATHS)
-
-
-class Changes(msgspec.Struct):
-    """What happened since the last report."""
-
-    paths: set[str] = msgspec.field(default_factory=set[str])
-    """POSIX, relative to the root; each may have been written, created or removed."""
-    rescan: bool = False
-    """Not everything that happened is in `paths`: the whole listing has to be compared."""
-
-
-OnChanges = Callable[[Changes], None]
-
-
-class Batcher:
-    """Collects from any thread, reports on the event loop once things have settled."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, report: OnChanges) -> None:
-        self._loop = loop
-        self._report = report
-        self._lock = threading.Lock()
-        self._changes = Changes()
-        self._announced = False
-        self._first_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
-
-    def add(self, path: str | None) -> None:
-        """One changed path, or None for: compare everything."""
-        with self._lock:
-            if self._closed:
-                return
-            if path is None or len(self._changes.paths) >= MOST_PATHS:
-                self._changes.rescan = True
-            else:
-                self._changes.paths.add(path)
-            if self._announced:
-                return
-            self._announced = True
-        self._loop.call_soon_threadsafe(self._announce)
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _announce(self) -> None:
-        now = self._loop.time()
-        with self._lock:
-            self._announced = False
-        if self._timer is None:
-            self._first_s = now
-        else:
-            self._timer.cancel()
-        due = min(now + SETTLE_S, self._first_s + _LONGEST_UNSETTLED_S)
-        self._timer = self._loop.call_at(due, self._flush)
-
-    def _flush(self) -> None:
-        self._timer = None
-        with self._lock:
-            changes, self._changes = self._changes, Changes()
-            if self._closed:
-                return
-        self._report(changes)
+_GIT_LOCK = "index.lock"
+_GIT_RULES = frozenset({"exclude", "info"})
+"""In git's folders, what people write about ignored files, and the folder of it."""
 
 
 class ObserverWatch:
@@ -131,6 +62,15 @@ class ObserverWatch:
             self._observer.start()
         return False
 
+    def extend(self, folders: set[str]) -> bool:
+        """They are watched already."""
+        return False
+
+    def doubt(self) -> None:
+        """The root may be another folder than the one that is watched."""
+        self.close()
+        self._observer = Observer()
+
     def close(self) -> None:
         self._observer.stop()
 
@@ -147,10 +87,17 @@ class _Handler(FileSystemEventHandler):
                 continue
             relative = path.relative_to(self._root).as_posix()
             if relative.startswith(".git/"):
-                if relative.removeprefix(".git/") in _GIT_PATHS:
-                    self._batcher.add(None)
+                self._on_git(relative.removeprefix(".git/"))
+            elif path.name in _RULES:
+                self._batcher.add(None)
             else:
-                self._batcher.add(None if path.name in _RESCAN_NAMES else relative)
+                self._batcher.add(relative, soon=isinstance(event, FileClosedEvent | FileModifiedEvent))
+
+    def _on_git(self, path: str) -> None:
+        if path in _GIT_STATE:
+            self._batcher.add_git()
+        elif path in ("info", "info/exclude"):
+            self._batcher.add(None)
 
 
 if sys.platform == "linux":
@@ -191,21 +138,34 @@ if sys.platform == "linux":
             self._id = CallbackId(next(_ids))
             self._lock = threading.Lock()
             self._folders: dict[WatchDescriptor, str] = {}
+            self._doubtful = False
 
         def update(self, folders: set[str], git_folders: Sequence[Path]) -> bool:
             """Watches exactly these folders; whether any of them is new. Raises OSError at a limit of the
             system."""
             wanted: dict[str, Path] = {folder: self._root / folder for folder in folders}
             wanted.update((f"{_GIT}{folder}", folder) for folder in git_folders)
+            if self._doubtful:
+                self._doubtful = False
+                self.close()
             with self._lock:
                 have = {folder: descriptor for descriptor, folder in self._folders.items()}
-            gone = [descriptor for folder, descriptor in have.items() if folder not in wanted]
-            self._queue.remove_callbacks([(descriptor, self._id) for descriptor in gone])
+            self._drop([descriptor for folder, descriptor in have.items() if folder not in wanted])
+            return self._add_all({folder: path for folder, path in wanted.items() if folder not in have})
+
+        def extend(self, folders: set[str]) -> bool:
+            """Watches these as well; whether any of them is new. Raises OSError as `update`."""
             with self._lock:
-                for descriptor in gone:
-                    self._folders.pop(descriptor, None)
+                have = set(self._folders.values())
+            return self._add_all({folder: self._root / folder for folder in folders - have})
+
+        def doubt(self) -> None:
+            """The folders may be others than those that are watched: the next `update` begins anew."""
+            self._doubtful = True
+
+        def _add_all(self, wanted: dict[str, Path]) -> bool:
             added = False
-            for folder in sorted(wanted.keys() - have.keys()):
+            for folder in sorted(wanted):
                 added = self._add(folder, wanted[folder]) or added
             return added
 
@@ -218,10 +178,15 @@ if sys.platform == "linux":
                 self._folders[descriptor] = folder
             return True
 
+        def _drop(self, descriptors: list[WatchDescriptor]) -> None:
+            with self._lock:
+                descriptors = [it for it in descriptors if self._folders.pop(it, None) is not None]
+            self._queue.remove_callbacks([(descriptor, self._id) for descriptor in descriptors])
+
         def close(self) -> None:
             with self._lock:
-                descriptors, self._folders = list(self._folders), {}
-            self._queue.remove_callbacks([(descriptor, self._id) for descriptor in descriptors])
+                descriptors = list(self._folders)
+            self._drop(descriptors)
 
         def on_event(self, event: InotifyEvent) -> None:
             with self._lock:
@@ -229,22 +194,53 @@ if sys.platform == "linux":
             if folder is None:
                 return
             name = os.fsdecode(event.name)
-            if folder.startswith(_GIT):
-                if name in _GIT_NAMES:
-                    self._batcher.add(None)
-            elif event.is_directory and name != ".git":
-                self._batcher.add(None)  # what is in it, or was in it, makes no events of its own
-            elif name in _RESCAN_NAMES or name == ".git":
+            if event.mask & InotifyConstants.IN_UNMOUNT:
                 self._batcher.add(None)
+            elif folder.startswith(_GIT):
+                self._on_git(folder, name, event)
+            elif event.is_delete_self or event.is_move_self:
+                self._forget(folder)
+            elif name in _RULES or name == ".git":
+                self._batcher.add(None)
+            elif event.is_directory:
+                self._batcher.add_folder(f"{folder}/{name}" if folder else name)
             else:
-                self._batcher.add(f"{folder}/{name}" if folder else name)
+                path = f"{folder}/{name}" if folder else name
+                # what is moved to a new name may be the backup of a file that is about to be written
+                complete = event.is_close_write or (event.is_moved_to and self._batcher.knows(path))
+                self._batcher.add(path, soon=complete)
+
+        def _on_git(self, folder: str, name: str, event: InotifyEvent) -> None:
+            if name in _GIT_RULES:
+                self._batcher.add(None)
+            elif name in _GIT_STATE:
+                self._batcher.add_git()
+            if name == _GIT_LOCK:
+                self._batcher.git_lock(folder, held=event.is_create or event.is_moved_to)
+
+        def _forget(self, folder: str) -> None:
+            """A watch follows its folder to wherever it is moved, under the name that it had: let go of it and of
+            all below; what is there now is watched anew."""
+            below = f"{folder}/" if folder else ""
+            with self._lock:
+                stale = [
+                    descriptor
+                    for descriptor, it in self._folders.items()
+                    if it == folder or (it.startswith(below) and not it.startswith(_GIT))
+                ]
+            self._drop(stale)
+            if folder:
+                self._batcher.add_folder(folder)
+            else:
+                self._batcher.add(None)
 
         def on_watch_deleted(self, wd: WatchDescriptor) -> None:
             with self._lock:
                 self._folders.pop(wd, None)
 
         def on_queue_overflow(self) -> None:
-            """The kernel dropped events (of whom, it does not say)."""
+            """The kernel dropped events: of whom, it does not say; that a folder was moved may be among them."""
+            self.doubt()
             self._batcher.add(None)
 
     Watch = InotifyWatch

@@ -86,14 +86,26 @@ def language_server() -> None:
 
 @app.command()
 def index(
-    folder: Folder = Path(),
+    folder: Annotated[Path | None, typer.Argument(help="The repository.", show_default=".")] = None,
     vectors: Annotated[bool, typer.Option(help="Also wait until every chunk has its vector.")] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Remove what is stored of this folder instead; see --all.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="With --forget: of every folder.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Index a repository now and print what was found."""
-    from lsp.commands.repository import run_index
+    """Index a repository now and print what was found, or forget it."""
+    from lsp.commands.repository import run_forget, run_index
 
-    run_index(absolute(folder), wait_vectors=vectors, as_json=as_json)
+    if everything and (folder is not None or not forget):
+        raise typer.BadParameter("--all goes with --forget and without a folder")
+    root = absolute(folder or Path())
+    if forget:
+        run_forget(None if everything else root)
+        return
+    if not root.is_dir():
+        raise typer.BadParameter(f"{root} is no folder")
+    run_index(root, wait_vectors=vectors, as_json=as_json)
 
 
 @app.command()

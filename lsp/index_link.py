@@ -43,10 +43,14 @@ class IndexLink:
     def __init__(self, bar: Callable[[str], Bar], warn: Callable[[str], None]) -> None:
         self.client: IndexClient | None = None
         self.reason = "the index service is starting"
+        self.embedder = ""
+        """The model that this client wants for vectors, if it wants one."""
         self._bar = bar
         self._warn = warn
         self._roots: dict[str, None] = {}
         self._failures: dict[str, str] = {}
+        self._opened: dict[str, asyncio.Event] = {}
+        """Of each root: whether it is indexed, or why it cannot be is known."""
         self._documents: dict[str, Snapshot] = {}
         self._laid_over: set[str] = set()
         self._dirty: set[str] = set()
@@ -68,6 +72,7 @@ class IndexLink:
 
     def add_root(self, root: str) -> None:
         self._roots[root] = None
+        self._opened.setdefault(root, asyncio.Event())
         if self.client is not None:
             self._spawn(self._open(self.client, root), f"open {root}")
         self._touch(*self._documents)
@@ -75,6 +80,7 @@ class IndexLink:
     def remove_root(self, root: str) -> None:
         self._roots.pop(root, None)
         self._failures.pop(root, None)
+        self._opened.pop(root, asyncio.Event()).set()
         if self.client is not None:
             self._spawn(self._close_root(self.client, root), f"close {root}")
 
@@ -96,6 +102,15 @@ class IndexLink:
             return self.reason
         return self._failures.get(root, "")
 
+    def is_open(self, root: str) -> bool:
+        """Whether this root has been indexed as a whole; from then on it is kept in step."""
+        return root in self._opened and self._opened[root].is_set() and not self.why_not(root)
+
+    async def opened(self, root: str) -> None:
+        """Until this root is indexed, or why it cannot be is known."""
+        if root in self._opened:
+            await self._opened[root].wait()
+
     # ------------------------------------------------------------ connection
 
     async def _keep_connected(self) -> None:
@@ -114,6 +129,8 @@ class IndexLink:
             self.client, self.reason = client, ""
             self._laid_over.clear()
             self._failures.clear()  # another service may do what the last one could not
+            for opened in self._opened.values():
+                opened.clear()
             for root in self._roots:
                 self._spawn(self._open(client, root), f"open {root}")
             self._touch(*self._documents)
@@ -138,7 +155,9 @@ class IndexLink:
 
         outcome = "stopped"
         try:
-            status = await client.open_root(root, wait=True, on_progress=on_progress)
+            status = await client.open_root(
+                root, wait=True, embedder=self.embedder, on_progress=on_progress
+            )
             outcome = f"{status.files} files, {status.symbols} symbols"
             failure = status.error if status.state == "failed" else ""
         except IndexServiceError as failed:
@@ -146,6 +165,8 @@ class IndexLink:
         finally:
             bar.end(outcome)
         self._failures[root] = failure
+        if root in self._opened:
+            self._opened[root].set()
         if failure:
             self._warn(f"{root} is not indexed: {failure}")
 

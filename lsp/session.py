@@ -25,12 +25,15 @@ from lsp.inline import InlineCompletions, Outcome, SelectedItem
 from lsp.progress import Progress
 from lsp.protocol import ForewordProtocol
 from lsp.settings import SECTION, Settings, read_settings
+from lsp.symbols import NotNow, Symbols
 from lsp.workspace import CODE_CELL, Cell, NotOpen, Workspace
 
 PARENT_WATCH_S = 3.0
 """How often the editor's process is looked for; normally the end of stdin tells sooner."""
 
 CLIENTS_MISTAKES = (JsonRpcInvalidParams, JsonRpcInvalidRequest, JsonRpcMethodNotFound)
+REFUSALS = (*CLIENTS_MISTAKES, NotNow)
+"""Errors that a request is answered with and that are no fault of the server's."""
 
 NOTEBOOKS = types.NotebookDocumentSyncOptions(
     notebook_selector=[types.NotebookDocumentFilterWithNotebook(notebook="*")], save=False
@@ -58,6 +61,7 @@ class ForewordServer(LanguageServer):
         self.index = IndexLink(self._bar, self.log_warning)
         self.engine = EngineLink(self._bar, self.log_warning, lambda: workspace_hash(self.documents.roots))
         self.completions = InlineCompletions(self.documents, self.index, self.engine, lambda: self.settings)
+        self.symbols = Symbols(self)
         self.stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._initialization_options: object = None
         self._last_logged_reason = ""
@@ -80,16 +84,19 @@ class ForewordServer(LanguageServer):
         fallback = params.root_uri or (from_fs_path(params.root_path) if params.root_path else None)
         for uri in folders or ([fallback] if fallback else []):
             self.documents.add_root(uri)
+        self.symbols.initialize()
 
     def initialized(self) -> None:
         """Begins all that takes time, in the background."""
         for complaint in self.complaints:
             self.log_warning(complaint)
         if self.settings.index:
+            self.index.embedder = self.settings.embedder
             self.index.start()
             for root in self.documents.roots:
                 self.index.add_root(root)
         self.engine.start(self.settings)
+        self._spawn(self.symbols.settled(), "languages with symbols")
         if self.process_id is not None:
             self._spawn(self._watch_parent(self.process_id), "parent watch")
 
@@ -124,6 +131,7 @@ class ForewordServer(LanguageServer):
         for complaint in self.complaints:
             self.log_warning(complaint)
         now = self.settings
+        await self.symbols.settled()
         if (before.engine, before.model, before.edit) != (now.engine, now.model, now.edit):
             await self.engine.restart(self.settings)
 
@@ -270,7 +278,7 @@ class ForewordServer(LanguageServer):
     def report_server_error(self, error: Exception, source: Any) -> None:
         """An error of our own, told in the client's log and on stderr; pygls would pop it up at the user. A
         request that was wrong has been answered as such: a word in the log is enough."""
-        if isinstance(error, CLIENTS_MISTAKES):
+        if isinstance(error, REFUSALS):
             self.log_warning(f"Refused a request: {error}")
             return
         log.error("an error of the server itself", exc_info=error)

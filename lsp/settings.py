@@ -64,6 +64,13 @@ class EditSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     small_diagnostics: Count = 3
 
 
+class SymbolSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Of whose languages this server tells the symbols: those that have no other server in this editor."""
+
+    languages: tuple[str, ...] = ()
+    """As the editor or the index names them: `lua`, `php`, `shellscript`."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     model: str = "auto"
     """The embedded model by full or short name; `auto` chooses by what the machine has."""
@@ -76,6 +83,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How long a whole block is waited for, counted from its first token; then whole lines are enough."""
     index: bool = True
     """Read the repository; without it completions see the open document only. Read at start only."""
+    embedder: str = ""
+    """The model of the index's vectors: an absolute folder with a sentence-transformers model or its name on the model
+    hub; empty: whatever the index service uses. One service has one: the status tells when it is another. Read at start
+    only."""
+    symbols: SymbolSettings = SymbolSettings()
+    """Answer `textDocument/documentSymbol` and `workspace/symbol` for some languages."""
     completion_items: bool = False
     """Also answer `textDocument/completion`, for clients without inline completion. Read at start only."""
 
@@ -90,6 +103,7 @@ _NESTED: dict[str, type[msgspec.Struct]] = {
     "engine": EngineSettings,
     "largeEngine": EngineSettings,
     "edit": EditSettings,
+    "symbols": SymbolSettings,
 }
 """Settings that are objects of settings, by the name that clients write."""
 _LISTS: dict[str, type[msgspec.Struct]] = {"fallbacks": EngineSettings}
@@ -200,6 +214,10 @@ def _consistent(settings: Settings, complaints: list[str]) -> Settings:
     small = _edit_engine(edit.engine, f"{SECTION}.edit.engine", complaints)
     large = _edit_engine(edit.large_engine, f"{SECTION}.edit.largeEngine", complaints)
     edit = msgspec.structs.replace(edit, engine=small, large_engine=large)
+    if settings.symbols.languages and not settings.index:
+        complaints.append(
+            f"{SECTION}.symbols.languages is ignored: symbols come from the index, and {SECTION}.index is off."
+        )
     return msgspec.structs.replace(settings, engine=engine, edit=edit)
 
 

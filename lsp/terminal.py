@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -13,7 +13,18 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
 
 EXIT_FAILED = 1
 """Something did not work; stderr says what and what to do."""
@@ -24,6 +35,10 @@ EXIT_INTERRUPTED = 130
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 STEP = 1024
+
+LEAST_BAR, LONGEST_BAR = 10, 40
+ROOM_FOR_BAR, ROOM_FOR_RATES = 80, 64
+"""Columns that a row takes with the shortest bar, and without one; a narrower terminal gets what it has room for."""
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -107,9 +122,39 @@ class Report(Protocol):
     def __call__(self, stage: str, done: int, total: int) -> None: ...
 
 
+class Rate(ProgressColumn):
+    """How many a second; empty until that is known, and where nothing is counted."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        unit = task.fields["unit"]
+        return Text(f"{speed:,.0f} {unit}/s" if speed and unit else "", style="progress.data.speed")
+
+
+class Left(TimeRemainingColumn):
+    """Time left; empty where nobody can know."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total and task.speed and not task.finished else Text("")
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """What a terminal of this width has room for."""
+    figures: list[ProgressColumn] = [
+        TextColumn("{task.description}"),
+        TextColumn("{task.fields[amount]}", table_column=Column(no_wrap=True)),
+    ]
+    if width < ROOM_FOR_RATES:
+        return [*figures, Left(compact=True)]
+    if width >= ROOM_FOR_BAR:
+        figures.insert(1, BarColumn(bar_width=min(width - ROOM_FOR_BAR + LEAST_BAR, LONGEST_BAR)))
+    return [*figures, Rate(table_column=Column(no_wrap=True)), Left(compact=True), TimeElapsedColumn()]
+
+
 @contextmanager
-def progress(enabled: bool = True) -> Generator[Report]:
-    """A bar on stderr, one row a stage; on a pipe only each stage's name, once. Yields report(stage, done, total)."""
+def progress(enabled: bool = True, units: Mapping[str, str] | None = None) -> Generator[Report]:
+    """A bar on stderr, one row a stage; on a pipe only each stage's name, once. Yields report(stage, done, total).
+    `units` names what a stage counts; of those, the rate is shown and the time left."""
     if not enabled:
         yield lambda stage, done, total: None
         return
@@ -123,22 +168,17 @@ def progress(enabled: bool = True) -> Generator[Report]:
 
         yield report_line
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[amount]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err, transient=True) as bars:
+    with Progress(*_columns(err.width), console=err, transient=True) as bars:
         rows: dict[str, TaskID] = {}
 
         def report(stage: str, done: int, total: int) -> None:
+            unit = (units or {}).get(stage, "")
             if stage not in rows:
                 for row in rows.values():
                     bars.stop_task(row)
                     bars.update(row, total=1, completed=1)  # a later stage: the ones before are over
-                rows[stage] = bars.add_task(stage, total=None, amount="")
-            amount = f"{done:,} of {total:,}" if total else ""
+                rows[stage] = bars.add_task(stage, total=None, amount="", unit=unit)
+            amount = f"{done:,} of {total:,} {unit}".rstrip() if total > 1 else ""
             bars.update(rows[stage], completed=done, total=total or None, amount=amount)
 
         yield report

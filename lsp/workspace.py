@@ -59,6 +59,9 @@ class Workspace:
         earlier = self._earlier_cells(uri)
         return msgspec.structs.replace(snapshot, preamble=earlier) if earlier else snapshot
 
+    def all(self) -> list[Snapshot]:
+        return list(self._documents.values())
+
     def _known(self, uri: str) -> Snapshot:
         snapshot = self._documents.get(key_of(uri))
         if snapshot is None:

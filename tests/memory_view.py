@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
+from indexer.contents import by_place
 from indexer.facts import facts_of_text
+from indexer.graph import Graph
 from indexer.imports import Import
 from indexer.languages import language_of
 from indexer.messages import Definition, Hit
+from indexer.tags import Site, Tag
+from indexer.view import definition_of
 from indexer.words import words
 
 
 class MemoryView:
-    """Implements `indexer.view.IndexView`. `unsaved` texts stand over `stored` ones."""
+    """Implements `indexer.view.IndexView` and `GraphView`. `unsaved` texts stand over `stored` ones."""
 
     def __init__(self, stored: dict[str, str], unsaved: dict[str, str] | None = None, *, ready: bool = True):
         self.root = "/project"
         self.repo_name = "project"
         self.ready = ready
         self.notes: list[str] = []
+        self.graph = Graph()
         self._unsaved = unsaved or {}
         self._texts = {**stored, **self._unsaved}
         self._facts = {path: facts_of_text(text, language_of(path)) for path, text in self._texts.items()}
@@ -34,7 +39,7 @@ class MemoryView:
 
     def definitions_in(self, path: str) -> Sequence[Definition]:
         facts = self._facts.get(path)
-        return [] if facts is None else [_definition(path, tag) for tag in facts.definitions]
+        return [] if facts is None else [definition_of(path, tag) for tag in facts.definitions]
 
     def definitions_named(self, name: str) -> Sequence[Definition]:
         return [one for path in sorted(self._texts) for one in self.definitions_in(path) if one.name == name]
@@ -42,6 +47,38 @@ class MemoryView:
     def imports_of(self, path: str) -> Sequence[Import]:
         facts = self._facts.get(path)
         return [] if facts is None else facts.imports
+
+    @property
+    def state(self) -> Hashable:
+        return frozenset(self._texts.items())
+
+    def key_of(self, path: str) -> str:
+        return self._texts.get(path, "")
+
+    def tags_in(self, path: str) -> Sequence[Tag]:
+        facts = self._facts.get(path)
+        return () if facts is None else by_place(facts.definitions)
+
+    def types_of(self, path: str) -> Mapping[str, str]:
+        facts = self._facts.get(path)
+        return {} if facts is None else facts.types
+
+    def sites_of(self, path: str) -> Mapping[str, Sequence[Site]]:
+        facts = self._facts.get(path)
+        return {} if facts is None else facts.references
+
+    def defining(self, name: str) -> Sequence[str]:
+        return [
+            path
+            for path, facts in sorted(self._facts.items())
+            if any(tag.name == name for tag in facts.definitions)
+        ]
+
+    def names(self):
+        return {tag.name for facts in self._facts.values() for tag in facts.definitions}
+
+    def referring(self, name: str) -> Sequence[str]:
+        return [path for path, facts in sorted(self._facts.items()) if name in facts.references]
 
     async def search(self, query: str, limit: int) -> Sequence[Hit]:
         """Definitions by how many words they share with the query."""
@@ -55,7 +92,3 @@ class MemoryView:
                 if score:
                     hits.append(Hit(path, one.start_line, one.end_line, score, text, "text"))
         return sorted(hits, key=lambda hit: (-hit.score, hit.path, hit.start_line))[:limit]
-
-
-def _definition(path: str, tag) -> Definition:
-    return Definition(path, tag.name, tag.kind, tag.start_line, tag.end_line, tag.container, tag.signature)

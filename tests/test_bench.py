@@ -22,23 +22,22 @@ from benchmarks.engine.figures import (
     NAMED,
     OURS,
     STOCK,
-    Figure,
     absolute_figures,
     named_ratios,
     other_ratios,
-    percentile,
-    ratio,
-    summary,
 )
 from benchmarks.engine.llamacpp import DEFAULT_BATCH, LLAMA_VIM_BATCH, Cell, Child, ModelFiles, cells
 from benchmarks.engine.llamacpp_screening import Trial, best_by_row, better, close_ones, predicted
 from benchmarks.engine.llamacpp_venv import READY_VENV
-from benchmarks.engine.machine_facts import noise
 from benchmarks.engine.rows import FULL, QUICK, Row, label, rows
 from benchmarks.engine.run import BenchError, Options, check_memory
-from benchmarks.engine.runner import Results, run_row
-from benchmarks.engine.targets import Reading, TargetError
+from benchmarks.engine.runner import run_row
+from benchmarks.engine.targets import Reading
 from benchmarks.engine.texts import PACKAGES, Package, Texts, TextsError, files
+from benchmarks.figures import Figure, percentile, ratio, summary
+from benchmarks.machine_facts import noise
+from benchmarks.results import Results
+from benchmarks.targets import TargetError
 from engine.profiles import find
 from engine.tokenizer_file import ensure_tokenizer
 from engine.tokens import ModelTokenizer

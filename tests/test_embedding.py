@@ -13,7 +13,8 @@ import pytest
 from index_service import client, isolate, repository, stop_service, until, write
 
 from indexer import embedder_weights
-from indexer.embedding import DIMENSIONS, Embedding, EmbeddingUnavailable
+from indexer.embedder_weights import DIMENSIONS
+from indexer.embedding import Embedding, EmbeddingUnavailable
 from indexer.live import TextCache
 from indexer.root import Facilities, Root
 from indexer.store import Store
@@ -73,7 +74,7 @@ async def test_a_failure_is_not_for_ever(wheels, monkeypatch):
     with pytest.raises(EmbeddingUnavailable, match="not the model that was asked for"):
         await embedding.question("x", wait_s=5, start=True)
     assert not embedding.available and "not the model" in embedding.state
-    monkeypatch.setattr("indexer.embedding._RETRY_S", 0.0)
+    monkeypatch.setattr("indexer.one_embedder._RETRY_S", 0.0)
     assert embedding.available and embedding.problem == ""
     embedding.stop()
 

@@ -1,4 +1,4 @@
-"""What files import and which files that may be, in nine languages.
+"""What files import and which files that may be, in nine languages; the others have none yet.
 
 A line of `expected` is `module name alias`, with `-` for none; relative Python imports have their dots before
 it."""
@@ -15,6 +15,21 @@ CASES: list[tuple[str, str, list[str]]] = [
     ("python", "from ..p.q import *", ["..p.q * -"]),
     ("python", "from m import (\n    a,  # c\n    b,\n)", ["m a a", "m b b"]),
     ("python", "def f():\n    if x:\n        from m import a", ["m a a"]),
+    ("python", "from . import *", [". * -"]),
+    ("python", "from .. import a", [".. a a"]),
+    ("python", "from .a.b import c as d", [".a.b c d"]),
+    ("python", "from . import (\n    a as b,  # why, not\n    c,\n)", [". a b", ". c c"]),
+    ("python", "import a.b.c as d", ["a.b.c - d"]),
+    ("python", "import a.b.c", ["a.b.c - -"]),
+    ("python", "import a, \\\n  b", ["a - a", "b - b"]),
+    ("python", "if TYPE_CHECKING:\n    from .m import A", [".m A A"]),
+    ("python", "try:\n    import a\nexcept ImportError:\n    import b as a", ["a - a", "b - a"]),
+    ("python", "class C:\n    from m import a\n    def f(self): import b", ["m a a", "b - b"]),
+    ("python", "def f(:\n    from m import a", ["m a a"]),
+    ("python", "from .a import b\n__all__ = ['b', \"c\"]", [".a b b", "- b b", "- c c"]),
+    ("python", "__all__ = ('a',)\n__all__ += ['b']", ["- a a", "- b b"]),
+    ("python", "__all__ = ['a'] + b.__all__", ["- * -"]),
+    ("python", "def f():\n    __all__ = ['a']", []),
     ("python", "from __future__ import annotations", []),
     ("python", "import (", []),
     ("typescript", 'import D, { A as B, type C } from "./x"', ["./x default D", "./x A B", "./x C C"]),
@@ -26,10 +41,36 @@ CASES: list[tuple[str, str, list[str]]] = [
     ("typescript", "export * from './w'", ["./w * -"]),
     ("typescript", "export * as ns from './w'", ["./w - ns"]),
     ("typescript", "export const a = 1", []),
+    ("typescript", "import D, * as N from './x'", ["./x default D", "./x - N"]),
+    ("typescript", "import { default as D } from './x'", ["./x default D"]),
+    ("typescript", "import type D from './x'", ["./x default D"]),
+    ("typescript", "import type * as N from './x'", ["./x - N"]),
+    ("typescript", "import d from './x.json' with { type: 'json' }", ["./x.json default d"]),
+    ("typescript", "export { default } from './x'", ["./x default default"]),
+    ("typescript", "export { default as D, a } from './x'", ["./x default D", "./x a a"]),
+    ("typescript", "export type { T } from './x'", ["./x T T"]),
+    ("typescript", "export { a, b as c }", ["- a a", "- b c"]),
+    ("typescript", "export default class A {}", ["- A default"]),
+    ("typescript", "export default function f() {}", ["- f default"]),
+    ("typescript", "const a = 1; export default a", ["- a default"]),
+    ("typescript", "export default { a: 1 }", []),
+    ("typescript", "export = a", ["- a default"]),
+    ("typescript", "declare module 'm' { import { a } from 'n' }", ["n a a"]),
+    ("typescript", "import { a } from './x'; let b = (", ["./x a a"]),
+    ("javascript", "const { a } = await import('./x')", ["./x a a"]),
+    ("javascript", "import('./x').then(m => m.f())", ["./x - -"]),
+    ("javascript", "(await import('./x')).f()", ["./x f -"]),
+    ("javascript", "let a; a = require('./x')", ["./x - a"]),
+    ("javascript", "a.b = require('./x')", ["./x - -"]),
+    ("javascript", "module.exports = A", ["- A default"]),
+    ("javascript", "module.exports = { a, b: c, d() {} }", ["- a a", "- c b"]),
+    ("javascript", "exports.a = b; module.exports.c = d", ["- b a", "- d c"]),
     ("tsx", "const Page = lazy(() => import('./page'))", ["./page - -"]),
     ("javascript", "const { a, b: c } = require('./r')", ["./r a a", "./r b c"]),
     ("javascript", "const m = await import('./dyn')", ["./dyn - m"]),
     ("javascript", "const k = require('k').foo", ["k foo k"]),
+    ("javascript", "const k = require('k').foo.bar", ["k foo -"]),
+    ("javascript", "const k = (await import('k')).default", ["k default k"]),
     ("javascript", "require('./side')", ["./side - -"]),
     ("javascript", "notRequire('./x')", []),
     ("go", 'package m\nimport "a/b"', ["a/b - b"]),
@@ -53,11 +94,20 @@ CASES: list[tuple[str, str, list[str]]] = [
     ("c", "#include <a/b.h>\n#include MACRO\n", ["a/b.h * -", "MACRO * -"]),
     ("cpp", '#include "c.hpp"\n', ["c.hpp * -"]),
     ("markdown", "import a", []),
+    ("csharp", "using System;\n", []),
+    ("kotlin", "import a.b.C\n", []),
+    ("lua", 'local a = require("a")\n', []),
+    ("php", "<?php\nuse A\\B;\n", []),
+    ("ruby", 'require "a"\n', []),
+    ("scala", "import a.b.C\n", []),
+    ("shellscript", "source a.sh\n", []),
+    ("swift", "import Foundation\n", []),
 ]
 
 
 def show(found: Import) -> str:
-    return f"{'.' * found.level}{found.module} {found.name or '-'} {found.alias or '-'}"
+    module = "." * found.level + found.module
+    return " ".join(part or "-" for part in (module, found.name, found.alias))
 
 
 def test_every_grammar_is_tested() -> None:

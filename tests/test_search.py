@@ -6,12 +6,13 @@ import math
 
 import pytest
 
-from indexer import search
+from indexer import ranking, search
 from indexer.contents import ManifestEntry
 from indexer.embedding import EmbeddingUnavailable
 from indexer.facts import facts_of
 from indexer.live import LiveFiles, LiveRoot, TextCache
 from indexer.overlays import OverlayDocument
+from indexer.rows import pack
 from indexer.schema import VECTOR_DIMENSIONS
 from indexer.search import Searcher
 from indexer.store import Store
@@ -52,9 +53,9 @@ def root(tmp_path):
 class _Root:
     """A root with its store, without a service."""
 
-    def __init__(self, tmp_path, sources):
+    def __init__(self, tmp_path, sources, store=None):
         self.folder = tmp_path / "work"
-        self.store = Store(tmp_path / "store", "test")
+        self.store = store or Store(tmp_path / "store", "test")
         languages = {"py": "python", "ts": "typescript", "md": "markdown"}
         self.facts = {}
         for path, text in sources.items():
@@ -199,3 +200,99 @@ def test_the_paths_of_a_root_are_indexed_once(root):
     assert root.files({"new.py": "x = 2\n"}).files() is with_new
     root.live.update({}, ["cache.py"], [])
     assert set(root.files().files()) == SOURCES.keys() - {"cache.py"}
+
+
+@pytest.mark.parametrize(
+    ("query", "paths"),
+    [
+        ("purple elephants archive the moon", []),  # one stray word of four
+        ("unpack purple elephants archive", ["guide.md"]),
+        ("archive", ["guide.md"]),
+        ("zzzqqq", []),
+        ("fetch_with_elephants", ["http/client.ts"]),  # half of it
+        ("what is the path of this", ["path.py"]),
+    ],
+)
+async def test_a_question_without_sense_has_no_answer(root, query, paths):
+    assert [hit.path for hit in (await root.search(query)).hits] == paths
+
+
+async def test_what_is_not_on_disk_yet_is_found(root):
+    text = "def brand_new_archive():\n    pass\n"
+    (root.folder / "new.py").write_text(text)
+    rows = pack(facts_of(text.encode(), "python"))
+    entry = ManifestEntry(rows.key, len(text), 0)
+    root.store.put(str(root.folder), {"new.py": entry}, (), [rows])
+    root.live.update({"new.py": entry}, [], [rows.content])
+    assert (await root.search("brand new archive")).hits[0].path == "new.py"
+
+
+SECRET = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+
+
+async def test_a_secret_is_in_no_hit_and_leads_to_none(tmp_path):
+    source = f'def connect_to_server():\n    token = "{SECRET}"\n    return open_session(token)\n'
+    root = _Root(tmp_path, {"client.py": source})
+    root.embed({"client.py": 0})
+    for query in (SECRET, SECRET.lower(), "connect to server", "connect_to_server", "session"):
+        for vector in (None, _direction(0)):
+            hits = (await root.search(query, vector=vector)).hits
+            assert all(SECRET not in hit.text for hit in hits)
+            assert not hits or query not in (SECRET, SECRET.lower()) or vector is not None
+    stored = root.store.chunk_texts(root.facts["client.py"].text_keys)
+    assert SECRET not in "".join(stored.values())
+
+
+async def test_each_hit_says_why_and_the_best_has_every_reason(root):
+    root.embed({"cache.py": 0, "path.py": 1, "guide.md": 2})
+    near = [0.9, 0.3, 0.3, *[0.0] * (VECTOR_DIMENSIONS - 3)]
+    hits = (await root.search("evict_least_recently_used", vector=near)).hits
+    assert [hit.why for hit in hits] == ["symbol+vector+text", "vector", "vector"]
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+async def test_two_roots_in_one_store_have_their_own_answers(root, tmp_path):
+    root.embed({"cache.py": 0})
+    other = _Root(tmp_path / "other", {"other.py": "def evict_cache():\n    pass\n"}, root.store)
+    other.embed({"other.py": 0})
+    for searched, path in ((root, "cache.py"), (other, "other.py")):
+        hits = (await searched.search("evict cache", vector=_direction(0))).hits
+        assert [hit.path for hit in hits] == [path]
+
+
+async def test_vectors_of_another_length_answer_too(tmp_path):
+    root = _Root(tmp_path, SOURCES)
+    root.store.want_vectors("wide", 3)
+    key = root.facts["cache.py"].text_keys[0]
+    root.store.write_vectors({key: [0.0, 1.0, 0.0]})
+    hits = (await root.search("dropping old entries", vector=[0.0, 1.0, 0.0])).hits
+    assert [(hit.path, hit.why) for hit in hits] == [("cache.py", "vector")]
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "shares"),
+    [
+        ("all pairs of shortest paths", "all_pairs_shortest_path", (1.0, 4 / 5)),
+        ("computing distances", "compute_distance", (1.0, 1.0)),
+        ("distance", "compute_distance", (0.5, 1.0)),
+        ("how is the distance between two nodes computed here", "compute_distance", (1.0, 2 / 6)),
+        ("", "compute_distance", (0.0, 0.0)),
+        ("distance", "", (0.0, 0.0)),
+    ],
+)
+def test_words_that_a_name_and_a_question_share(query, name, shares):
+    assert ranking.Words(query).share_of(ranking.stems_of(name)) == pytest.approx(shares)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "aside"),
+    [
+        ("tests/test_cache.py", "evict", True),
+        ("tests/test_cache.py", "test of evict", False),
+        ("src/cache.py", "evict", False),
+        ("docs/CHANGELOG.rst", "evict", True),
+        ("src/contest.py", "evict", False),
+    ],
+)
+def test_tests_and_documents_stand_back_unless_asked_for(path, query, aside):
+    assert ranking.is_aside(ranking.stems_of(path), ranking.Words(query)) == aside

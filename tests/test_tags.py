@@ -1,10 +1,13 @@
-"""Definitions and references in nine languages, on whole, broken and strange texts.
+"""Definitions and references in nine languages, on whole, broken and strange texts; see test_languages.py, too.
 
 A line of `definitions` is `kind name container first-last` with the 1-based lines of the whole definition.
 """
 
+from pathlib import Path
+
 import pytest
 
+from indexer.docstrings import DOCSTRING_CHARACTERS
 from indexer.languages import GRAMMARS, language_of, query_for
 from indexer.tags import SIGNATURE_CHARACTERS, Tag, tags
 
@@ -242,7 +245,9 @@ def show(tag: Tag) -> str:
 
 
 def test_every_grammar_is_tested() -> None:
-    assert set(SOURCES) == set(GRAMMARS) == set(DEFINITIONS) == set(REFERENCES)
+    elsewhere = {folder.name for folder in Path(__file__).with_name("languages").iterdir()}
+    assert set(SOURCES) == set(DEFINITIONS) == set(REFERENCES)
+    assert set(SOURCES) | elsewhere == set(GRAMMARS)
 
 
 @pytest.mark.parametrize("language", SOURCES)
@@ -258,15 +263,17 @@ def test_definitions(language: str) -> None:
 def test_names_stand_where_the_tag_says(language: str) -> None:
     lines = SOURCES[language].split("\n")
     found = tags(SOURCES[language], language)
-    for tag in found.definitions + found.references:
+    for tag in found.definitions:
         assert lines[tag.name_line][tag.name_column :].startswith(tag.name)
         assert tag.start_line <= tag.name_line < tag.end_line <= len(lines)
+    for name, sites in found.references.items():
+        for site in sites:
+            assert lines[site.line][site.column :].startswith(name)
 
 
 @pytest.mark.parametrize("language", SOURCES)
 def test_references(language: str) -> None:
-    names = {tag.name for tag in tags(SOURCES[language], language).references}
-    assert set(REFERENCES[language].split()) <= names
+    assert set(REFERENCES[language].split()) <= set(tags(SOURCES[language], language).references)
 
 
 @pytest.mark.parametrize("language", SOURCES)
@@ -287,8 +294,9 @@ def test_crlf_changes_nothing(language: str) -> None:
 
 
 def test_columns_count_characters() -> None:
-    (tag,) = tags("class Ä:\n    '''größe 😀'''; Ü = 1\n    '''😀'''; übung()\n", "python").references
-    assert (tag.name, tag.name_line, tag.name_column) == ("übung", 2, 13)
+    text = "class Ä:\n    '''größe 😀'''; Ü = 1\n    '''😀'''; übung()\n"
+    ((name, (site,)),) = tags(text, "python").references.items()
+    assert (name, site.line, site.column) == ("übung", 2, 13)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +312,82 @@ def test_columns_count_characters() -> None:
 )
 def test_signatures(language: str, text: str, signatures: list[str]) -> None:
     assert [tag.signature for tag in tags(text, language).definitions] == signatures
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "docstring"),
+    [
+        ("python", 'def f():\n    """Adds\n    two.\n\n    More."""\n', "Adds two."),
+        ("python", "def f():\n    r'Adds.'\n    return 1\n", "Adds."),
+        ("python", "def f(): 'Adds.'; return 1\n", "Adds."),
+        ("python", 'class A:\n    """\n    Größe.\n    """\n', "Größe."),
+        ("python", 'def f():\n    """Adds.\n\n    :returns: it\n    """\n', "Adds."),
+        ("python", 'def f():\n    """Adds.\n    :returns: it\n    """\n', "Adds."),
+        ("python", "def f():\n    'a'.join(b)\n", ""),
+        ("python", "def f():\n    'a' + b\n", ""),
+        ("python", "def f():\n    x = 'a'\n", ""),
+        ("python", "# Above.\ndef f(): pass\n", ""),
+        ("python", 'def f():\n    """' + "a " * 500 + '"""\n', "a " * (DOCSTRING_CHARACTERS // 2)),
+        ("python", 'def f():\n    """never closed\n', ""),
+        ("typescript", "/** Adds two.\n *\n * More. */\nexport function f() {}\n", "Adds two."),
+        ("typescript", "/**\n * Adds\n * two.\n * @param a one\n */\nfunction f() {}\n", "Adds two."),
+        ("typescript", "// Adds\n// two.\nconst f = () => 1;\n", "Adds two."),
+        ("typescript", "/* Adds. */\n@C()\nclass A {}\n", "Adds."),
+        ("typescript", "/** Not this. */\n\nfunction f() {}\n", ""),
+        ("typescript", "x(); /* of x */\nfunction f() {}\n", ""),
+        ("typescript", "/** Not closed\nfunction f() {}\n", ""),
+        ("javascript", "/** Adds. */ function f() {}\n", ""),  # on its own line only
+    ],
+)
+def test_docstrings(language: str, text: str, docstring: str) -> None:
+    assert next((tag.docstring for tag in tags(text, language).definitions), "") == docstring
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "bases"),
+    [
+        ("python", "class A: pass", ()),
+        ("python", "class A(B, c.D, E[int], Generic[T], metaclass=M): pass", ("B", "c.D", "E", "Generic")),
+        ("python", "class A(make(B), *C): pass", ()),
+        ("python", "class A(\n    B,  # why\n    C,\n): pass", ("B", "C")),
+        ("typescript", "class A<T> extends B<T, U> implements C, d.E<F> {}", ("B", "C", "d.E")),
+        ("typescript", "abstract class A extends a.B {}", ("a.B",)),
+        ("typescript", "interface A extends B<C>, d.E {}", ("B", "d.E")),
+        ("typescript", "class A extends mixin(B) implements C {}", ("C",)),
+        ("javascript", "class A extends b.C {}", ("b.C",)),
+        ("javascript", "const A = class extends B {}", ("B",)),
+    ],
+)
+def test_bases(language: str, text: str, bases: tuple[str, ...]) -> None:
+    assert tags(text, language).definitions[0].bases == bases
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "result"),
+    [
+        ("python", "def f(): pass", ""),
+        ("python", "def f() -> Foo: pass", "Foo"),
+        ("python", "async def f() -> a.Foo[int]: pass", "a.Foo"),
+        ("python", "def f() -> Optional['Foo']: pass", "Foo"),
+        ("python", "def f() -> None | Foo: pass", "Foo"),
+        ("python", "def f() -> Foo | Bar: pass", ""),
+        ("python", "def f() -> None: pass", ""),
+        ("python", "def f() -> 'Self': pass", "Self"),
+        ("python", "def f() -> typing.Annotated[Foo, Bar(1)]: pass", "Foo"),
+        ("python", "X: Final[Foo] = 1", "Foo"),
+        ("python", "X = 1", ""),
+        ("typescript", "function f(): Foo<Bar> {}", "Foo"),
+        ("typescript", "const f = async (): Promise<a.Foo | undefined> => 1", "a.Foo"),
+        ("typescript", "const f: Handler = () => 1", ""),
+        ("typescript", "const X: Foo = 1", "Foo"),
+        ("typescript", "function f(): void {}", ""),
+        ("typescript", "function f(): Foo[] {}", ""),
+        ("typescript", "function f(): x is Foo {}", ""),
+        ("typescript", "function f(): () => Foo {}", ""),
+    ],
+)
+def test_results(language: str, text: str, result: str) -> None:
+    assert tags(text, language).definitions[0].result == result
 
 
 @pytest.mark.parametrize(
@@ -340,7 +424,7 @@ def test_deep_nesting(language: str, text: str) -> None:
     assert tags(text, language).error == ""
 
 
-@pytest.mark.parametrize("language", GRAMMARS)
+@pytest.mark.parametrize("language", SOURCES)
 @pytest.mark.parametrize("purpose", ["definitions", "references", "imports"])
 def test_queries_compile_and_are_cached(language: str, purpose: str) -> None:
     query = query_for(language, purpose)  # type: ignore[arg-type]

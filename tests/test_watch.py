@@ -191,6 +191,7 @@ async def test_a_flood_of_paths_becomes_a_rescan():
 @linux_only
 async def test_without_watches_changes_are_looked_for(monkeypatch, tmp_path):
     """The limit of the system is met by a root in this process, since lowering it takes the superuser."""
+    from indexer import disk
     from indexer import root as rooting
     from indexer.embedding import Embedding
     from indexer.live import TextCache
@@ -199,7 +200,7 @@ async def test_without_watches_changes_are_looked_for(monkeypatch, tmp_path):
     from indexer.workers import Workers
 
     monkeypatch.setenv("FOREWORD_EMBEDDER", "none")
-    monkeypatch.setattr(rooting, "POLL_S", 0.2)
+    monkeypatch.setattr(disk, "POLL_S", 0.2)
     folder = repository(tmp_path / "work", {"a.py": _define("a")})
     store = Store(tmp_path / "store", "test")
 
@@ -209,7 +210,7 @@ async def test_without_watches_changes_are_looked_for(monkeypatch, tmp_path):
     def refuse(self, folders, git_folders):
         raise OSError(errno.ENOSPC, "inotify watch limit reached")
 
-    monkeypatch.setattr(rooting.Watch, "update", refuse)
+    monkeypatch.setattr(disk.Watch, "update", refuse)
     workers = Workers()
     facilities = rooting.Facilities(opened, index_text, lambda: None, workers, Embedding(), TextCache())
     root = rooting.Root(folder, facilities)

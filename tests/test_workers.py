@@ -1,38 +1,80 @@
-"""Child processes: niced, isolated, replaced when they crash, ended when idle."""
+"""Child processes: niced, isolated, replaced when they crash, ended when idle or left alone."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
+import psutil
 import pytest
 from index_service import until
 
+from indexer import forkserver, paths
 from indexer.children import NICENESS, ChildCrashed, Children
+from indexer.languages_in_use import languages_in_use, remember
 from indexer.reading import FileToRead, read_files
 from indexer.workers import Workers
 
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="children are spawned elsewhere")
+
+
+def end_abruptly(how: str) -> None:
+    """As a parser does, or what is done to it."""
+    if how == "abort":
+        os.abort()
+    elif how == "time-out":
+        signal.alarm(1)
+        signal.pause()
+    else:
+        os.kill(os.getpid(), signal.Signals[how])
+
 
 def read_or_die(root: str, files: list[FileToRead]) -> bytes:
-    """As `read_files`, with a parser that brings the process down on one file."""
-    if any(file.path == "deadly.py" for file in files):
-        os.abort()
+    """As `read_files`, with a parser that brings the process down on one file, named after how."""
+    for file in files:
+        if file.path.startswith("deadly"):
+            end_abruptly(file.path.removeprefix("deadly.").removesuffix(".py"))
     return read_files(root, files)
 
 
-async def test_a_crash_is_said_and_the_next_job_gets_a_new_child():
+def about_itself() -> dict[str, object]:
+    process = psutil.Process()
+    return {
+        "niceness": process.nice(),
+        "io": process.ionice().ioclass,
+        "threads": process.num_threads(),
+        "first to go": int(Path("/proc/self/oom_score_adj").read_text()),
+        "threads of libraries": os.environ["OMP_NUM_THREADS"],
+        "main": sys.modules["__main__"].__name__,
+        "interrupt": signal.getsignal(signal.SIGINT),
+    }
+
+
+DEATHS = ["abort", "SIGSEGV", "SIGKILL", "time-out"]
+"""A library's own check, a wild pointer, the system when memory is short, and the alarm for a parser that does not
+come back."""
+
+
+@pytest.mark.parametrize("how", DEATHS)
+async def test_a_crash_is_said_and_the_next_job_gets_a_new_child(how):
     children = Children(1, idle_s=0.2)
     first = await children.run(os.getpid)
     assert await children.run(os.nice, 0) >= NICENESS
-    with pytest.raises(ChildCrashed, match="abort"):
-        await children.run(os.abort)
+    with pytest.raises(ChildCrashed, match="end_abruptly"):
+        await children.run(end_abruptly, how)
     assert await children.run(os.getpid) != first
     await until(lambda: not children.running)
 
 
-async def test_only_the_file_that_crashes_the_parser_is_left_out(tmp_path):
+@pytest.mark.parametrize("how", DEATHS)
+async def test_only_the_file_that_crashes_the_parser_is_left_out(tmp_path, how):
     files: list[FileToRead] = []
-    for name in [*(f"m{number}.py" for number in range(70)), "deadly.py"]:
+    deadly = f"deadly.{how}.py"
+    for name in [*(f"m{number}.py" for number in range(70)), deadly]:
         (tmp_path / name).write_text("def f():\n    pass\n")
         files.append(FileToRead(name, 20))
     workers = Workers(2)
@@ -43,8 +85,130 @@ async def test_only_the_file_that_crashes_the_parser_is_left_out(tmp_path):
         done += body is not None
         left_out += [file.path for file in failed]
     workers.stop()
-    assert left_out == ["deadly.py"]
+    assert left_out == [deadly]
     assert done >= 7
+
+
+@linux_only
+async def test_a_child_makes_itself_small():
+    children = Children(1, idle_s=0.2)
+    assert await children.run(about_itself) == {
+        "niceness": NICENESS,
+        "io": psutil.IOPRIO_CLASS_IDLE,
+        "threads": 1,
+        "first to go": 500,
+        "threads of libraries": "1",
+        "main": "__main__",
+        "interrupt": signal.SIG_IGN,
+    }
+    children.stop()
+
+
+# ---------------------------------------------------------------- nothing is left behind
+
+PARENT = """
+import asyncio
+from indexer.children import Children
+
+async def main():
+    children = Children(2, 60)
+    # the interpreter's lock is held all the while, as by a parser
+    jobs = [asyncio.create_task(children.run(pow, 3, 10 ** 9)) for _ in range(2)]
+    await asyncio.sleep(1)
+    print("ready", flush=True)
+    await asyncio.gather(*jobs)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+async def test_no_helper_outlives_its_service(tmp_path, signum):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    assert await parent.stdout.readline() == b"ready\n"
+    helpers = psutil.Process(parent.pid).children(recursive=True)
+    assert len(helpers) >= 3
+    parent.send_signal(signum)
+    await parent.wait()
+    await until(lambda: not any(map(_lives, helpers)))
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _fork_servers() -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if "forkserver" in " ".join(process.cmdline()) and process.ppid() == os.getpid():
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+@linux_only
+async def test_the_fork_server_is_ended_when_nobody_needs_it_and_started_again(monkeypatch):
+    monkeypatch.setattr(forkserver, "IDLE_S", 0.3)
+    children = Children(1, idle_s=0.1)
+    assert await children.run(os.getpid)
+    assert len(_fork_servers()) == 1
+    await until(lambda: not _fork_servers())
+    assert await children.run(os.getpid)
+    children.stop()
+
+
+@linux_only
+async def test_a_fork_server_that_was_killed_is_replaced():
+    children = Children(1, idle_s=60)
+    first = await children.run(os.getpid)
+    (server,) = _fork_servers()
+    server.kill()
+    await until(lambda: not _lives(server))
+    psutil.Process(first).kill()
+    with pytest.raises(ChildCrashed):
+        while True:  # until the pool has seen it
+            await children.run(os.getpid)
+    assert await children.run(os.getpid) != first
+    children.stop()
+
+
+@linux_only
+async def test_where_the_fork_server_does_not_work_children_are_spawned(monkeypatch, tmp_path, caplog):
+    (tmp_path / "breaks_when_loaded.py").write_text("raise ValueError('a fault of ours')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(forkserver, "_PRELOADED", ["breaks_when_loaded"])
+    monkeypatch.setattr(forkserver, "_forks", True)
+    await asyncio.to_thread(forkserver._end)
+    children = Children(1, idle_s=0.2)
+    try:
+        assert await children.run(os.getpid)
+    finally:
+        children.stop()
+    assert "children are spawned instead" in caplog.text
+
+
+def test_languages_are_remembered_for_the_next_fork_server(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert languages_in_use() == ["python"]
+    paths.cache_folder().mkdir()
+    remember(["markdown", "rust", "typescript", "rust"])
+    assert languages_in_use() == ["rust", "typescript"]
+    remember([])
+    assert languages_in_use() == ["rust", "typescript"]
+    (paths.cache_folder() / "languages").write_bytes(b"\xff\xfe")
+    assert languages_in_use() == ["python"]
+
+
+# ---------------------------------------------------------------- reading
 
 
 async def test_unreadable_files_have_a_reason(tmp_path):
@@ -57,10 +221,10 @@ async def test_unreadable_files_have_a_reason(tmp_path):
     async for files in workers.read(str(tmp_path), [FileToRead(name, 1) for name in names]):
         read |= {file.path: file for file in files}
     workers.stop()
-    assert read["a.py"].facts.definitions[0].name == "a"
+    assert read["a.py"].rows.content.definitions[0].name == "a"
     assert read["gone.py"].error == "vanished"
     for name in ("link.py", "folder.py"):
-        assert read[name].facts is None and read[name].error.startswith("unreadable")
+        assert read[name].rows is None and read[name].error.startswith("unreadable")
 
 
 async def test_a_cancelled_wait_harms_nobody():

@@ -1,30 +1,17 @@
-"""From measured seconds to figures: medians with their spread, and ratios of what ran side by side."""
+"""The figures of the engine: its named ratios, and one figure for every row of every target."""
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
-OURS, STOCK, LLAMACPP = "ours", "stock", "llamacpp"
-P95 = 0.95
+from benchmarks.figures import Figure, Values, ratio, summary
 
-Values = Sequence[float]
+OURS, STOCK, LLAMACPP = "ours", "stock", "llamacpp"
+
 Measured = Mapping[str, Mapping[str, Values]]
 """Row, then target, then one value a run; the n-th values of all targets were taken right after one another."""
-
-
-class Figure(msgspec.Struct, frozen=True):
-    name: str
-    value: float
-    unit: str
-    against: str
-    """What it is compared with or was measured with, named exactly; empty where there is nothing to say."""
-    n: int
-    min: float
-    max: float
 
 
 class Ratio(msgspec.Struct, frozen=True):
@@ -49,23 +36,6 @@ NAMED = (
     Ratio("ours_over_llamacpp_decode_2k", (LLAMACPP, "decode_{middle}"), (OURS, "decode_{middle}")),
     Ratio("ttft_beside_warmup_over_alone", (OURS, "interactive_beside_warmup"), (OURS, "interactive_alone")),
 )
-
-
-def summary(name: str, values: Values, unit: str, against: str = "") -> Figure:
-    """The median and the spread of one value a run."""
-    return Figure(name, statistics.median(values), unit, against, len(values), min(values), max(values))
-
-
-def ratio(name: str, over: Values, under: Values, against: str) -> Figure:
-    """The ratio of the medians; its spread is that of the runs, each divided by its neighbour in time."""
-    each = [above / below for above, below in zip(over, under, strict=False)]
-    value = statistics.median(over) / statistics.median(under)
-    return Figure(name, value, "ratio", against, len(each), min(each), max(each))
-
-
-def percentile(values: Values, share: float) -> float:
-    """The smallest value that at least `share` of them do not exceed (nearest rank: no value is made up)."""
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def absolute_figures(measured: Measured, described: Mapping[tuple[str, str], str]) -> list[Figure]:

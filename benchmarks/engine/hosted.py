@@ -16,7 +16,8 @@ import msgspec
 
 from benchmarks.engine.perplexity import of_prompts
 from benchmarks.engine.rows import Row
-from benchmarks.engine.targets import Reading, TargetError, end, megabytes
+from benchmarks.engine.targets import Reading, megabytes
+from benchmarks.targets import TargetError, end
 from engine.client import EngineRequestError, Sampling, SGLangEndpoint, Timeouts, collect
 from engine.hostfile import EngineInfo, foreword_version, read_file, stem
 from engine.paths import PRIVATE, models_folder

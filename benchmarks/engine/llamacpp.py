@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 
 from benchmarks.engine.rows import Row
-from benchmarks.engine.targets import Reading, Say, TargetError, end, megabytes
+from benchmarks.engine.targets import Reading, megabytes
+from benchmarks.targets import Say, TargetError, end
 from engine.paths import cache_folder
 from engine.tied import tied
 

@@ -8,8 +8,8 @@ import msgspec
 
 from benchmarks.engine.llamacpp import LLAMA_VIM_BATCH, Cell, Child, LlamaCpp, cells, open_cell
 from benchmarks.engine.rows import Sizes, label
-from benchmarks.engine.targets import Say
 from benchmarks.engine.texts import Texts
+from benchmarks.targets import Say
 
 BLOCK_TOKENS = 512
 """Cold prompts are judged by such a block at their beginning and one behind the whole base."""

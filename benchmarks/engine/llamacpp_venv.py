@@ -10,18 +10,16 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchmarks.engine.machine_facts import cpu_flags
-from benchmarks.engine.targets import Say, TargetError, end
+from benchmarks.machine_facts import cpu_flags
+from benchmarks.targets import Say, TargetError
+from benchmarks.venvs import BUILT, run_logged
 from engine.paths import cache_folder
-from engine.tied import tied
 
 READY_VENV = "FOREWORD_BENCH_LLAMACPP_VENV"
 """Names a venv that holds llama-cpp-python already."""
 REQUIREMENTS = Path(__file__).with_name("llamacpp-requirements.txt")
 VERSION = "0.3.36"
-BUILT = "built"
-"""A file that appears in the venv when the build is whole; an interrupted one is made anew."""
-LOG_LINES = 12
+NAME, LEAVE_OUT = "llama.cpp", "--without llamacpp"
 GCC_AMX_MENDED = (13, 2)
 """Before it gcc compiles llama.cpp's AMX path for quantized weights into one that crashes (llama.cpp PR 26954)."""
 
@@ -42,7 +40,7 @@ async def ensure_venv(say: Say) -> Path:
     if not compilers:
         raise TargetError(
             "llama.cpp: no C++ compiler here, so it cannot be built and is not measured. Install one "
-            "(Debian: apt install g++), or leave it out with --without llamacpp."
+            f"(Debian: apt install g++), or leave it out with {LEAVE_OUT}."
         )
     say(
         f"building llama-cpp-python {VERSION} once, with {compilers[0]}: 5 to 15 minutes; log in {folder}.log"
@@ -50,15 +48,17 @@ async def ensure_venv(say: Say) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     log = folder.with_name(f"{folder.name}.log")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    await _run([sys.executable, "-m", "venv", str(folder)], log, {})
+    await run_logged([sys.executable, "-m", "venv", str(folder)], log, NAME, LEAVE_OUT)
     gcc = await _gcc_version()
     flags = " ".join(_without(cpu_flags(), gcc))
-    await _run(
+    await run_logged(
         [
             *(str(python), "-I", "-m", "pip", "install", "--verbose", "--disable-pip-version-check"),
             *("--require-hashes", "--no-binary", "llama-cpp-python", "--requirement", str(REQUIREMENTS)),
         ],
         log,
+        NAME,
+        LEAVE_OUT,
         {"CFLAGS": flags, "CXXFLAGS": flags} if flags else {},
     )
     built.write_text(f"{VERSION} {flags}\n", encoding="utf-8")
@@ -85,25 +85,3 @@ async def _gcc_version() -> tuple[int, ...] | None:
     )
     said, _ = await process.communicate()
     return tuple(int(part) for part in re.findall(rb"\d+", said)) or None
-
-
-async def _run(argv: list[str], log: Path, environment: dict[str, str]) -> None:
-    with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            *tied(argv),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, **environment},
-            start_new_session=True,
-        )
-        try:
-            code = await process.wait()
-        finally:
-            await end(process)
-    if code != 0:
-        last = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-        raise TargetError(
-            f"llama.cpp: it could not be built (code {code}). Mend what the end of {log} says, or leave it out with "
-            "--without llamacpp.\n" + "\n".join(last)
-        )

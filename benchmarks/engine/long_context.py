@@ -10,10 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.engine.figures import OURS, Figure, summary
+from benchmarks.engine.figures import OURS
 from benchmarks.engine.hosted import Hosted
-from benchmarks.engine.targets import Say, TargetError, end
 from benchmarks.engine.tiny_moe import CHUNK_TOKENS, LAST_ID, LONG_PROMPT_TOKENS, SPECIAL
+from benchmarks.figures import Figure, summary
+from benchmarks.targets import Say, TargetError, end
 from engine.profiles import find
 from engine.tied import tied
 

@@ -13,9 +13,9 @@ from benchmarks.engine.figures import OURS
 from benchmarks.engine.hosted import Hosted, prompt_of
 from benchmarks.engine.llamacpp import LlamaCpp
 from benchmarks.engine.rows import Sizes, label
-from benchmarks.engine.runner import Results
-from benchmarks.engine.targets import Say, TargetError
 from benchmarks.engine.texts import Texts
+from benchmarks.results import Results
+from benchmarks.targets import Say, TargetError
 from engine.client import EngineRequestError, Sampling
 from engine.endpoint import Priority
 from engine.steps import Steps

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import tempfile
 import time
@@ -22,12 +21,12 @@ from benchmarks.engine.figures import (
     STOCK,
 )
 from benchmarks.engine.llamacpp_venv import VERSION as LLAMACPP_VERSION
-from benchmarks.engine.machine_facts import machine_before, noise, steal_s
-from benchmarks.engine.report import Document
-from benchmarks.engine.runner import Results
 from benchmarks.engine.session import Options, Session
-from benchmarks.engine.targets import Say
 from benchmarks.engine.texts import PACKAGES, Texts, TextsError
+from benchmarks.machine_facts import machine_after, machine_before, steal_s
+from benchmarks.report import Document
+from benchmarks.results import Results
+from benchmarks.targets import Say
 from engine.profiles import RUNTIME_BYTES, Profile, ProfileError, find
 from engine.tokenizer_file import ensure_tokenizer
 from engine.tokens import ModelTokenizer, TokenizerError
@@ -102,15 +101,11 @@ async def _run(options: Options, say: Say) -> Document:
         session = Session(options, profile, texts, scratch, results, say, stack)
         figures = await session.measure(targets_wanted)
         machine |= {"hosts": session.told, "threads_of_stock": session.stock_threads}
-    elapsed = time.monotonic() - began
-    steal_share = (steal_s() - steal_before) / (elapsed * (os.cpu_count() or 1))
     machine["model"] = profile.short
     machine["texts"] = {each.name: f"{each.version} {each.sha256}" for each in PACKAGES}
     machine["quick"] = options.quick
     machine["runs"] = 1 if options.quick else options.runs
-    machine["steal_share"] = round(steal_share, 4)
-    machine["noise"] = noise(machine["load_average_before"], steal_share, os.cpu_count() or 1)
-    machine["seconds"] = round(elapsed, 1)
+    machine |= machine_after(machine, steal_before, time.monotonic() - began)
     machine["versions"]["llama-cpp-python"] = (
         LLAMACPP_VERSION if LLAMACPP in targets_wanted else "not measured"
     )

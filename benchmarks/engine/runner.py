@@ -5,37 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from benchmarks.engine.rows import Row
-from benchmarks.engine.targets import Reading, Say, Target, TargetError
+from benchmarks.engine.targets import Reading, Target
+from benchmarks.results import Results
+from benchmarks.targets import Say, TargetError
 
 MORE_TO_SHOW_S = 5.0
 """Progress within a row is told when a call takes longer than this."""
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """Something that was to be measured and could not be."""
-
-    target: str
-    what: str
-    reason: str
-
-
-class Results(msgspec.Struct):
-    """What a run has found so far."""
-
-    measured: dict[str, dict[str, list[float]]] = {}
-    described: dict[tuple[str, str], str] = {}
-    """By row and target: the settings that it ran with."""
-    problems: list[Problem] = []
-
-    def add(self, row: str, target: str, values: list[float], settings: str = "") -> None:
-        self.measured.setdefault(row, {})[target] = values
-        self.described[row, target] = settings
-
-    def failed(self, target: str, what: str, error: Exception) -> None:
-        self.problems.append(Problem(target, what, str(error)))
 
 
 async def run_row(

@@ -13,14 +13,10 @@ from benchmarks.engine.figures import (
     LLAMACPP,
     NAMED,
     OURS,
-    P95,
     STOCK,
-    Figure,
     absolute_figures,
     named_ratios,
     other_ratios,
-    percentile,
-    summary,
 )
 from benchmarks.engine.hosted import Hosted
 from benchmarks.engine.llamacpp import LlamaCpp, ModelFiles
@@ -30,10 +26,13 @@ from benchmarks.engine.long_context import long_cached
 from benchmarks.engine.moments import aborts, beside_warm_up, two_at_once
 from benchmarks.engine.perplexity import FEW_ROWS, of_few_rows
 from benchmarks.engine.rows import FULL, QUICK, label, rows
-from benchmarks.engine.runner import Results, run_row
+from benchmarks.engine.runner import run_row
 from benchmarks.engine.stock import best_stock
-from benchmarks.engine.targets import Say, Target, TargetError
+from benchmarks.engine.targets import Target
 from benchmarks.engine.texts import Texts
+from benchmarks.figures import P95, Figure, percentile, summary
+from benchmarks.results import Results
+from benchmarks.targets import Say, TargetError
 from engine.paths import models_folder
 from engine.profiles import Profile
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.engine.figures import STOCK
 from benchmarks.engine.hosted import STOCK_ARGUMENTS, STOCK_ENVIRONMENT, Hosted
-from benchmarks.engine.targets import Say
 from benchmarks.engine.texts import Texts
+from benchmarks.targets import Say
 from engine.profiles import Profile
 
 TRIED_TOKENS = 512

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 import psutil
 
 from benchmarks.engine.rows import Row
-
-Say = Callable[[str], None]
-"""Takes one line of progress for the person who waits."""
-END_TIMEOUT_S = 20.0
-
-
-class TargetError(Exception):
-    """A target cannot be had or did not answer as it should; the message says which, what and what to do."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -68,16 +58,3 @@ def megabytes(pid: int) -> tuple[float, float]:
                 resident += memory.rss / 1e6
                 proportional += getattr(memory, "pss", memory.rss) / 1e6
     return resident, proportional
-
-
-async def end(process: asyncio.subprocess.Process) -> None:
-    """Ask it to leave, then insist, and wait until it has."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(END_TIMEOUT_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()

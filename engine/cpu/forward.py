@@ -19,7 +19,9 @@ from torch.nn.functional import embedding
 
 from engine.cpu import kernels
 from engine.cpu.backend import ForewordAttentionBackend, refuse_unsupported
+from engine.cpu.head import Head
 from engine.cpu.linears import Int8Linear
+from engine.cpu.products import fits
 from engine.cpu.threads import Governor, most_threads
 
 ARCHITECTURES = ("Qwen2ForCausalLM", "Qwen3ForCausalLM", "LlamaForCausalLM")
@@ -291,5 +293,10 @@ def make_lean(model: Any) -> Lean:
     """Put the lean forward and head in place of SGLang's. Call once, after the weights are loaded."""
     lean = Lean(model)
     model.model.forward = lean.forward
-    model.lm_head.quant_method = LeanHead(model.lm_head.weight, model.config.vocab_size)
+    weight, vocabulary = model.lm_head.weight, model.config.vocab_size
+    model.lm_head.quant_method = (
+        Head(weight[:vocabulary], most_threads())
+        if fits(weight.shape[1])
+        else LeanHead(weight, vocabulary)
+    )
     return lean

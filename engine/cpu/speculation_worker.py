@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 import time
+from contextlib import nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,6 +16,7 @@ from sglang.srt.plugins.hook_registry import HookRegistry, HookType
 from sglang.srt.speculative.base_spec_worker import BaseSpecWorker
 from sglang.srt.speculative.spec_info import SpecInput, SpecInputType
 
+from engine.cpu.head import Head
 from engine.cpu.lookup import AcceptRates, Proposal, RowCosts, TokenText, rows_worth
 from engine.cpu.speculation import ALGORITHM, MOST_ROWS, Mode, UnsupportedSpeculationError, wanted
 from engine.cpu.verification import accept, describe_rows, is_plainly_greedy, last_token, tokens_left
@@ -203,7 +205,7 @@ class LookupWorker(BaseSpecWorker):
         batch.seq_lens_cpu = batch.seq_lens
         batch.orig_seq_lens = batch.orig_seq_lens + 1
         batch.seq_lens_sum = None
-        result: GenerationBatchResult = self._target_worker.forward_batch_generation(batch)
+        result = self._next_tokens(batch)
         result.accept_lens = torch.ones(len(batch.reqs), dtype=torch.int32)
         result.speculative_num_draft_tokens = 1
         result.new_seq_lens = batch.seq_lens
@@ -212,6 +214,28 @@ class LookupWorker(BaseSpecWorker):
             assert result.logits_output is not None
             result.logits_output.next_token_logprobs = logprobs.unsqueeze(1)  # [requests, tokens of each]
         return result
+
+    def _next_tokens(self, batch: Any) -> GenerationBatchResult:
+        """Of a batch that is ready for one ordinary step; without logits where only the choice counts."""
+        head = self._head
+        if head is None or not is_plainly_greedy(batch):
+            return self._target_worker.forward_batch_generation(batch)
+        forward = ForwardBatch.init_new(
+            batch, self._target_worker.model_runner, return_hidden_states_before_norm=False
+        )
+        with head.choosing() as chosen:
+            result: GenerationBatchResult = self._target_worker.forward_batch_generation(
+                batch=None, forward_batch=forward, is_verify=True
+            )
+        result.next_token_ids = torch.tensor(chosen)
+        return result
+
+    @property
+    def _head(self) -> Head | None:
+        """The output layer, where it can choose without computing all logits."""
+        head: Any = getattr(self._target_worker.model_runner.model, "lm_head", None)
+        method = getattr(head, "quant_method", None)
+        return method if isinstance(method, Head) else None
 
     def _verify(self, batch: Any, proposed: list[list[int]]) -> GenerationBatchResult:
         """The last token of each request and what is proposed after it, in one forward pass."""
@@ -236,11 +260,14 @@ class LookupWorker(BaseSpecWorker):
             batch, self._target_worker.model_runner, return_hidden_states_before_norm=False
         )
         describe_rows(forward, lengths, rows)
-        result: GenerationBatchResult = self._target_worker.forward_batch_generation(
-            batch=None, forward_batch=forward, is_verify=True
-        )
-        logits: Any = result.logits_output
-        chosen: list[int] = logits.next_token_logits.argmax(dim=-1).tolist()
+        head = self._head
+        with head.choosing() if head is not None else nullcontext[list[int]]([]) as chosen:
+            result: GenerationBatchResult = self._target_worker.forward_batch_generation(
+                batch=None, forward_batch=forward, is_verify=True
+            )
+        if head is None:
+            logits: Any = result.logits_output
+            chosen = logits.next_token_logits.argmax(dim=-1).tolist()
         accepted: list[list[int]] = []
         start = 0
         for tokens in proposed:

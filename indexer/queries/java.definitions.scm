@@ -3,10 +3,11 @@
 (interface_declaration name: (identifier) @name) @definition.interface
 (annotation_type_declaration name: (identifier) @name) @definition.interface
 (enum_declaration name: (identifier) @name) @definition.enum
-(method_declaration name: (identifier) @name) @definition.method
-(constructor_declaration name: (identifier) @name) @definition.method
-(compact_constructor_declaration name: (identifier) @name) @definition.method
+(method_declaration name: (identifier) @name) @definition.method @scope.function
+(constructor_declaration name: (identifier) @name) @definition.method @scope.function
+(compact_constructor_declaration name: (identifier) @name) @definition.method @scope.function
 (field_declaration
   (modifiers "static" "final")
   declarator: (variable_declarator name: (identifier) @name)) @definition.constant
-(interface_body (constant_declaration declarator: (variable_declarator name: (identifier) @name)) @definition.constant)
+(interface_body (constant_declaration
+  declarator: (variable_declarator name: (identifier) @name)) @definition.constant)

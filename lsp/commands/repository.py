@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import msgspec
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from indexer.client import IndexClient, IndexServiceError
-from indexer.messages import Hits, ProgressNote, RootStatus
-from lsp.terminal import EXIT_EMPTY, Report, err, fail, out, print_json, progress, run
+from indexer.messages import Hit, Hits, ProgressNote, RootStatus, ServiceStatus
+from lsp.terminal import EXIT_EMPTY, Report, err, fail, out, print_json, progress, run, size
 
 INDEX_TIMEOUT_S = 3600.0
 """A cold index of the largest repositories with vectors; the bar shows that it moves."""
 
-MEBIBYTE = 1024 * 1024
+UNITS = {"parsing": "files", "embedding": "chunks"}
+SHOWN_LINES = 3
+"""Of a hit: its first line, and those that have a word of the query."""
+TELLING_WORD = 3
+"""Letters from which on a word of the query is looked for in the lines of a hit."""
 
 
 async def open_root(
@@ -43,31 +50,66 @@ async def open_root(
     return client, status
 
 
-def run_index(root: Path, *, wait_vectors: bool, as_json: bool) -> None:
-    async def index() -> RootStatus:
-        with progress(not as_json) as report:
-            client, status = await open_root(root, report, wait_vectors=wait_vectors)
-        await client.close()
-        return status
+# ---------------------------------------------------------------- index
 
-    status = run(index(), (IndexServiceError,))
+
+def run_index(root: Path, *, wait_vectors: bool, as_json: bool) -> None:
+    async def index() -> tuple[RootStatus, ServiceStatus]:
+        with progress(not as_json, UNITS) as report:
+            client, status = await open_root(root, report, wait_vectors=wait_vectors)
+        try:
+            return status, await client.status(str(root))
+        finally:
+            await client.close()
+
+    status, service = run(index(), (IndexServiceError,))
     if as_json:
-        print_json(status)
+        print_json(
+            {**msgspec.to_builtins(status), "store": service.store, "store_bytes": service.store_bytes}
+        )
         return
     for note in filter(None, (status.note, status.error)):
         err.print(f"[yellow]{escape(note)}[/]")
-    rate = status.source_bytes / MEBIBYTE / status.seconds if status.seconds else 0.0
+    out.print(_table(status, service))
+
+
+def _table(status: RootStatus, service: ServiceStatus) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("files", f"{status.files:,}")
-    table.add_row("symbols", f"{status.symbols:,}")
-    table.add_row("references", f"{status.references:,}")
-    table.add_row("chunks", f"{status.chunks:,}")
-    table.add_row("vectors", f"{status.vectors:,}")
-    table.add_row("seconds", f"{status.seconds:.2f}")
-    table.add_row("MB/s", f"{rate:.2f}")
-    for reason, count in sorted(status.skipped.items()):
-        table.add_row("skipped", f"{count:,}  {escape(reason)}")
-    out.print(table)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name in ("files", "symbols", "references", "chunks", "vectors"):
+        table.add_row(name, f"{getattr(status, name):,}")
+    for reason, count in sorted(status.skipped.items(), key=lambda each: (-each[1], each[0])):
+        table.add_row("skipped", f"{count:,}  {escape(reason)}{_example(status, reason)}")
+    if status.redacted:
+        table.add_row("redacted", f"{status.redacted:,} lines with what looks like a secret")
+    rate = size(status.source_bytes / status.seconds) if status.seconds else "–"
+    table.add_row("seconds", f"{status.seconds:.2f}  {size(status.source_bytes)} at {rate}/s")
+    table.add_row("store", f"{size(service.store_bytes)}  for all folders, in {escape(service.store)}")
+    return table
+
+
+def _example(status: RootStatus, reason: str) -> str:
+    """One file that was skipped for this reason, where the service names one."""
+    example = next((each.path for each in status.skipped_examples if each.reason == reason), "")
+    return f"  [dim]{escape(example)}[/]" if example else ""
+
+
+def run_forget(root: Path | None) -> None:
+    """Removes what is stored of `root`, or everything."""
+
+    async def forget() -> None:
+        client = await IndexClient.connect()
+        try:
+            await client.forget(None if root is None else str(root))
+        finally:
+            await client.close()
+
+    run(forget(), (IndexServiceError,))
+    err.print("forgot everything that was indexed" if root is None else f"forgot {escape(str(root))}")
+
+
+# ---------------------------------------------------------------- search
 
 
 def run_search(query: str, root: Path, *, limit: int, as_json: bool) -> None:
@@ -75,7 +117,7 @@ def run_search(query: str, root: Path, *, limit: int, as_json: bool) -> None:
         fail("an empty query finds nothing; say what to look for")
 
     async def search() -> Hits:
-        with progress(not as_json) as report:
+        with progress(not as_json, UNITS) as report:
             client, _ = await open_root(root, report)
         try:
             return await client.search(str(root), query, limit)
@@ -87,9 +129,46 @@ def run_search(query: str, root: Path, *, limit: int, as_json: bool) -> None:
         print_json(found)
         return
     if found.note:
-        err.print(escape(found.note))
+        err.print(f"[dim]{escape(found.note)}[/]")
     if not found.hits:
         fail(f"nothing in {root} matches {query!r}", EXIT_EMPTY)
-    for hit in found.hits:
-        out.print(f"[bold]{escape(hit.path)}[/]:{hit.start_line + 1}  {hit.score:.3f}  {hit.why}")
-        out.print(f"    {escape(hit.text.strip().splitlines()[0][:100])}")
+    telling = _telling(query)
+    for number, hit in enumerate(found.hits):
+        if number:
+            out.print()
+        _show(hit, telling)
+
+
+def _telling(query: str) -> re.Pattern[str]:
+    """What of a query is worth being shown in a hit."""
+    words = sorted(
+        {word for word in re.findall(r"\w+", query) if len(word) >= TELLING_WORD}, key=len, reverse=True
+    )
+    return re.compile("|".join(map(re.escape, words or [query.strip()])), re.IGNORECASE)
+
+
+def _show(hit: Hit, telling: re.Pattern[str]) -> None:
+    """Its place and why it is one, then a few of its lines; on a terminal each within the width."""
+    head = Text.assemble(
+        (hit.path, "bold"), f":{hit.start_line + 1}", (f"-{hit.end_line}", "dim"), "  ", (hit.why, "cyan"),
+        (f"  {hit.score:.3f}", "dim"),
+    )  # fmt: skip
+    out.print(head)  # wraps where it has to: a path is for copying
+    for at, line in _shown(hit.text, telling):
+        text = Text(line.expandtabs(4).rstrip())
+        text.highlight_regex(telling, "yellow")
+        _line(Text.assemble((f"{hit.start_line + at + 1:>6}  ", "dim"), text))
+
+
+def _shown(text: str, telling: re.Pattern[str]) -> list[tuple[int, str]]:
+    """(number, line) of the first line and of those that tell most."""
+    lines = [(at, line) for at, line in enumerate(text.split("\n")) if line.strip()]
+    by_worth = sorted(lines[1:], key=lambda each: -len({found.lower() for found in telling.findall(each[1])}))
+    return sorted(lines[:1] + [each for each in by_worth if telling.search(each[1])][: SHOWN_LINES - 1])
+
+
+def _line(text: Text) -> None:
+    if out.is_terminal:
+        out.print(text, no_wrap=True, overflow="ellipsis", crop=True, soft_wrap=False)
+    else:
+        out.print(text, soft_wrap=True)

@@ -29,7 +29,7 @@ TELLING_FLAGS = (
 BUSY_LOAD_PER_CORE = 0.25
 BUSY_STEAL_SHARE = 0.02
 """With more than this others were at work, and the figures are worse and less even than they could be."""
-PACKAGES = ("foreword", "sglang", "torch", "transformers")
+ENGINE_PACKAGES = ("foreword", "sglang", "torch", "transformers")
 
 
 def _cpuinfo() -> dict[str, str]:
@@ -52,8 +52,8 @@ def steal_s() -> float:
     return float(getattr(psutil.cpu_times(), "steal", 0.0))
 
 
-def machine_before() -> dict[str, Any]:
-    """All that is known before anything is started."""
+def machine_before(packages: tuple[str, ...] = ENGINE_PACKAGES) -> dict[str, Any]:
+    """All that is known before anything is started; `packages` are those whose versions count."""
     info, flags = _cpuinfo(), cpu_flags()
     return {
         "system": platform.platform(),
@@ -64,7 +64,7 @@ def machine_before() -> dict[str, Any]:
         "available_bytes_before": psutil.virtual_memory().available,
         "load_average_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: _version(name) for name in packages},
     }
 
 
@@ -83,3 +83,14 @@ def noise(load_before: float, steal_share: float, cores: int) -> str:
     if steal_share > BUSY_STEAL_SHARE:
         told.append(f"{steal_share:.0%} of the processors' time went to other guests of the host")
     return f"Noisy: {' and '.join(told)}; repeat on a quiet machine." if told else ""
+
+
+def machine_after(machine: dict[str, Any], steal_before_s: float, elapsed_s: float) -> dict[str, Any]:
+    """What is known of a run when it is over; `machine` is what `machine_before` told."""
+    cores = os.cpu_count() or 1
+    steal_share = (steal_s() - steal_before_s) / (elapsed_s * cores)
+    return {
+        "steal_share": round(steal_share, 4),
+        "noise": noise(machine["load_average_before"], steal_share, cores),
+        "seconds": round(elapsed_s, 1),
+    }

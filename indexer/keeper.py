@@ -1,0 +1,166 @@
+"""The one store of the service: opened by the first who asks, looked after while it is used, replaced when it turns
+out to be damaged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer import paths
+from indexer.contents import STORE_ERRORS
+
+if TYPE_CHECKING:
+    from indexer.roots import Roots
+    from indexer.store import Store
+
+_log = logging.getLogger(__name__)
+
+_TIDY_AFTER_S = 40.0
+"""After the first write: most of what led to it is then old enough to be removed (`fulltext.READ_AT_MOST`)."""
+
+_LEAVE_S = 10.0
+"""What the last write may take at the end."""
+
+
+class StoreKeeper:
+    """Belongs to the event loop; the store's library is loaded on another thread, when it is first wanted."""
+
+    def __init__(self) -> None:
+        self.note = ""
+        """What a person should know of it: that it was damaged and is made anew."""
+        self.roots: Roots | None = None
+        """Whose roots must not be forgotten."""
+        self._task: asyncio.Task[Store] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._tidying: asyncio.Task[None] | None = None
+        self._doubting: asyncio.Task[None] | None = None
+
+    async def store(self) -> Store:
+        """Raises one of STORE_ERRORS; the next who asks tries again."""
+        if self._task is None or (self._task.done() and not _succeeded(self._task)):
+            self._task = asyncio.create_task(self._open(), name="store")
+        return await asyncio.shield(self._task)
+
+    async def open_early(self) -> None:
+        try:
+            await self.store()
+        except STORE_ERRORS as failed:
+            _log.warning("the store cannot be opened: %s", failed)
+
+    def written(self) -> None:
+        """Somebody wrote: tidy in a while."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_TIDY_AFTER_S, self._tidy)
+
+    def doubt(self, failed: Exception) -> None:
+        """Somebody met one of STORE_ERRORS: if the store is damaged, it is replaced and its roots begin anew."""
+        from indexer import damage
+
+        if damage.suspicious(failed) and (self._doubting is None or self._doubting.done()):
+            self._doubting = asyncio.create_task(self._look_for_damage(), name="look for damage")
+
+    async def close(self) -> None:
+        """Until the last write is whole."""
+        if self._task is None or not _succeeded(self._task):
+            return
+        try:
+            async with asyncio.timeout(_LEAVE_S):
+                await asyncio.to_thread(self._task.result().close)
+        except TimeoutError:
+            _log.warning("left in the middle of a write; what it lacks is read again next time")
+        except STORE_ERRORS as failed:
+            _log.warning("the last write failed; what it lacks is read again next time: %s", failed)
+
+    async def _open(self) -> Store:
+        store, self.note = await asyncio.to_thread(_open, self.note)
+        loop = asyncio.get_running_loop()
+        store.writer.on_failure = lambda failed: loop.call_soon_threadsafe(self.doubt, failed)
+        return store
+
+    def _tidy(self) -> None:
+        self._timer = None
+        if self._tidying is None or self._tidying.done():
+            self._tidying = asyncio.create_task(self._tidy_now(), name="tidy")
+
+    async def _tidy_now(self) -> None:
+        held = [str(root.path) for root in self.roots.all()] if self.roots is not None else []
+        try:
+            await asyncio.to_thread(_tidy, await self.store(), held)
+        except STORE_ERRORS as failed:
+            _log.warning("the store is not tidied this time: %s", failed)
+            self.doubt(failed)
+
+    async def _look_for_damage(self) -> None:
+        from indexer import damage
+
+        task = self._task
+        if task is None or not _succeeded(task):
+            return
+        store = task.result()
+        found = await asyncio.to_thread(damage.found_in, store)
+        if not found or self._task is not task:
+            return
+        _log.error("the store is damaged: %s", found)
+        self.note = f"the store was damaged ({found}) and is made anew"
+        await asyncio.to_thread(store.abandon)
+        try:
+            await asyncio.to_thread(damage.set_aside, store.folder)
+        except OSError as failed:
+            self.note = f"the store is damaged ({found}) and cannot be moved away: {failed}"
+        self._task = None
+        for root in self.roots.all() if self.roots is not None else ():
+            root.begin_anew()
+
+
+def _succeeded(task: asyncio.Task[Store]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _open(note: str) -> tuple[Store, str]:
+    """The store, and what is to be said of it."""
+    from indexer import damage, forgetting, schema, upkeep
+
+    folder = paths.store_folder() / schema.generation()
+    try:
+        store = _opened(folder)
+    except STORE_ERRORS as failed:
+        if not damage.suspicious(failed) or not folder.is_dir():
+            raise
+        _log.error("the store is damaged", exc_info=failed)
+        note = f"the store was damaged ({str(failed).splitlines()[0]}) and is made anew"
+        damage.set_aside(folder)
+        store = _opened(folder)
+    try:
+        forgetting.forget(store)
+        forgetting.forget_generations(store.folder)
+        upkeep.index_text(store)
+    except STORE_ERRORS as failed:
+        _log.warning("the store is as it was left: %s", failed)
+    return store, note
+
+
+def _opened(folder: Path) -> Store:
+    from indexer import upkeep
+    from indexer.embedder_weights import FINGERPRINT
+    from indexer.store import Store
+
+    store = Store(folder, FINGERPRINT)
+    store.writer.on_success = lambda: upkeep.keep_up(store)
+    return store
+
+
+def _tidy(store: Store, held: list[str]) -> None:
+    from indexer import forgetting, upkeep
+
+    if upkeep.due(store):
+        forgetting.forget(store, held)
+        upkeep.tidy(store)
+
+
+def index_text(store: Store) -> None:
+    """Full text of everything is fast. Blocks."""
+    from indexer import upkeep
+
+    upkeep.index_text(store)

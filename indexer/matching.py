@@ -1,0 +1,169 @@
+"""Goes through a syntax tree once, with all queries of its language in one, and sorts what it finds."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+import msgspec
+import tree_sitter
+
+from indexer import definitions as defining
+from indexer.definitions import Found
+from indexer.languages import query_for, query_text
+from indexer.localscopes import Scope
+from indexer.references import Candidates
+from indexer.source import Source
+
+Captures = dict[str, list[tree_sitter.Node]]
+
+
+class Matched(msgspec.Struct):
+    """What was found in one text, in the order of the query's matches."""
+
+    definitions: list[Found] = []
+    marks_outer: bool = False
+    """Whether the definitions have what is around them already."""
+    additions: list[Captures] = []
+    """What else is known of a definition with this `name`: a `base` or its `result`."""
+    candidates: Candidates = msgspec.field(default_factory=Candidates)
+    statements: list[tree_sitter.Node] = []
+    """That import or export something."""
+    scopes: list[Scope] = []
+    bindings: list[tuple[str, Captures]] = []
+    """The mark that says what kind of binding it is, and all that its pattern marks."""
+    complete: bool = True
+    """Whether there was time to go through all."""
+
+
+_REFERENCE, _NAME, _VALUE, _DEFINITION, _STATEMENT, _BINDING, _SCOPE, _ADDITION = range(8)
+
+_BINDERS = frozenset(
+    {"hoisted", "local", "declared", "assigned", "field", "first", "outer"}
+    | {"unpacked", "unpacked.local", "unpacked.assigned"}
+)
+
+_SAYING = frozenset({"base", "result"})
+
+_MARKS = re.compile(r"@([\w.]+)")
+_COMMENTS = re.compile(r"^\s*;.*$", re.MULTILINE)
+
+
+class _Pattern(msgspec.Struct, frozen=True):
+    """What a pattern of a query finds."""
+
+    what: int
+    mark: str
+    """The capture that says so."""
+    kind: str
+    adds: bool = False
+    """Whether it says more of a definition besides."""
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    query: tree_sitter.Query
+    patterns: list[_Pattern]
+    marks_outer: bool
+
+
+@functools.cache
+def _plan(language: str) -> _Plan:
+    query, source = query_for(language, "everything"), query_text(language, "everything").encode()
+    patterns: list[_Pattern] = []
+    outer = False
+    for number in range(query.pattern_count):
+        text = source[query.start_byte_for_pattern(number) : query.end_byte_for_pattern(number)]
+        marks = _MARKS.findall(_COMMENTS.sub("", text.decode()))
+        pattern = _pattern(marks)
+        patterns.append(pattern)
+        outer = outer or (pattern.what == _DEFINITION and "outer" in marks)
+    return _Plan(query, patterns, outer)
+
+
+def _pattern(marks: list[str]) -> _Pattern:
+    """Raises ValueError for a pattern that marks nothing of use."""
+    for mark in marks:
+        head, _, kind = mark.partition(".")
+        if head == "definition" or mark == "scope":
+            return _Pattern(_DEFINITION, mark, kind or "scope", not _SAYING.isdisjoint(marks))
+        if head == "reference":
+            return _Pattern({"name": _NAME, "value": _VALUE}.get(kind, _REFERENCE), mark, kind)
+        if head == "statement":
+            return _Pattern(_STATEMENT, mark, "")
+    for mark in marks:
+        head, _, kind = mark.partition(".")
+        if head == "scope":
+            return _Pattern(_SCOPE, mark, kind)
+        if mark in _BINDERS:
+            return _Pattern(_BINDING, mark, kind)
+    if "name" in marks and not _SAYING.isdisjoint(marks):
+        return _Pattern(_ADDITION, "name", "")
+    raise ValueError(f"a query has a pattern that marks nothing of use: {marks}")
+
+
+_FIRST_CAPITAL, _LAST_CAPITAL, _FIRST_WIDE = 0x41, 0x5A, 0x80
+"""Bytes: A, Z, and the first that is not ASCII."""
+
+
+def match(tree: tree_sitter.Tree, language: str, source: Source) -> Matched:
+    """Everything that the queries of this language find."""
+    plan = _plan(language)
+    result = Matched(marks_outer=plan.marks_outer)
+    patterns, data, size = plan.patterns, source.data, len(source.data)
+    said, names, values = result.candidates.said, result.candidates.names, result.candidates.values
+    ranks: dict[int, tuple[bool, int]] = {}
+    cursor = tree_sitter.QueryCursor(plan.query)
+    # No progress_callback here: tree-sitter 0.26.1 crashes with one on a query.
+    for number, captures in cursor.matches(tree.root_node):
+        pattern = patterns[number]
+        what = pattern.what
+        if what in (_NAME, _VALUE):
+            node = captures[pattern.mark][0]
+            start = node.start_byte
+            if start == size:  # made up by the parser
+                continue
+            first = data[start]
+            if _FIRST_CAPITAL <= first <= _LAST_CAPITAL or (
+                first >= _FIRST_WIDE and _is_capital(data, start)
+            ):
+                if start not in names or "receiver" in captures:
+                    names[start] = "name", node.end_byte, _first(captures, "receiver")
+            elif what == _VALUE:
+                values.append((start, node.end_byte))
+        elif what == _REFERENCE:
+            node = captures[pattern.mark][0]
+            start = node.start_byte
+            rank = ("receiver" not in captures, number)
+            if start not in said or rank < ranks[start]:
+                said[start] = pattern.kind, node.end_byte, _first(captures, "receiver")
+                ranks[start] = rank
+        elif what == _BINDING:
+            result.bindings.append((pattern.mark, captures))
+        elif what == _DEFINITION:
+            found = defining.find(captures, pattern.mark, pattern.kind, source)
+            if found is not None:
+                found.rank = number
+                result.definitions.append(found)
+            if pattern.adds:
+                result.additions.append(captures)
+            if "scope.function" in captures:
+                node = captures["scope.function"][0]
+                result.scopes.append(Scope(node.start_byte, node.end_byte, "function"))
+        elif what == _SCOPE:
+            node = captures[pattern.mark][0]
+            result.scopes.append(Scope(node.start_byte, node.end_byte, pattern.kind))
+        elif what == _ADDITION:
+            result.additions.append(captures)
+        else:
+            result.statements.append(captures[pattern.mark][0])
+    result.complete = not source.late()
+    return result
+
+
+def _first(captures: Captures, mark: str) -> tree_sitter.Node | None:
+    nodes = captures.get(mark)
+    return nodes[0] if nodes else None
+
+
+def _is_capital(data: bytes, start: int) -> bool:
+    return data[start : start + 4].decode("utf-8", "ignore")[:1].isupper()

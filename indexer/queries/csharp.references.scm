@@ -1,0 +1,47 @@
+; What is called, made, inherited, named as a type or imported. Types are plain identifiers in this grammar, told by
+; the field that they stand in.
+
+(invocation_expression function: (identifier) @reference.call)
+(invocation_expression function: (generic_name (identifier) @reference.call))
+(invocation_expression function: (member_access_expression name: (identifier) @reference.call))
+(invocation_expression function: (member_access_expression name: (generic_name (identifier) @reference.call)))
+(invocation_expression function: (conditional_access_expression
+  (member_binding_expression name: (identifier) @reference.call)))
+(invocation_expression function: (conditional_access_expression
+  (member_binding_expression name: (generic_name (identifier) @reference.call))))
+(object_creation_expression type: (identifier) @reference.class)
+(object_creation_expression type: (generic_name (identifier) @reference.class))
+(object_creation_expression type: (qualified_name name: (identifier) @reference.class))
+(base_list (identifier) @reference.class)
+(base_list (generic_name (identifier) @reference.class))
+(base_list (qualified_name name: (identifier) @reference.class))
+(base_list (primary_constructor_base_type type: (identifier) @reference.class))
+(using_directive (identifier) @reference.import)
+(using_directive (qualified_name name: (identifier) @reference.import))
+
+(_ type: (identifier) @reference.type)
+(_ type: (generic_name (identifier) @reference.type))
+(_ type: (qualified_name name: (identifier) @reference.type))
+(_ returns: (identifier) @reference.type)
+(_ returns: (generic_name (identifier) @reference.type))
+(_ returns: (qualified_name name: (identifier) @reference.type))
+(type_argument_list (identifier) @reference.type)
+(type_argument_list (generic_name (identifier) @reference.type))
+(attribute name: (identifier) @reference.type)
+(attribute name: (qualified_name name: (identifier) @reference.type))
+(explicit_interface_specifier (identifier) @reference.type)
+(is_expression right: (identifier) @reference.type)
+(as_expression right: (identifier) @reference.type)
+(catch_declaration type: (identifier) @reference.type)
+
+; Used without a call.
+(member_access_expression expression: (identifier) @reference.name)
+(member_access_expression name: (identifier) @reference.name)
+(conditional_access_expression condition: (identifier) @reference.name)
+(argument (identifier) @reference.name)
+(binary_expression (identifier) @reference.name)
+(assignment_expression left: (identifier) @reference.name)
+(assignment_expression right: (identifier) @reference.name)
+(return_statement (identifier) @reference.name)
+(arrow_expression_clause (identifier) @reference.name)
+(variable_declarator (identifier) @reference.name)

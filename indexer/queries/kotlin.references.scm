@@ -1,0 +1,25 @@
+; What is called or made (both look alike), inherited, named as a type or imported.
+
+(call_expression . (identifier) @reference.call)
+(call_expression . (navigation_expression (identifier) @reference.call .))
+(infix_expression (_) . (identifier) @reference.call . (_))
+(delegation_specifier (user_type (identifier) @reference.class .))
+(delegation_specifier (user_type (identifier) @reference.class . (type_arguments)))
+(delegation_specifier (constructor_invocation (user_type (identifier) @reference.class .)))
+(delegation_specifier (constructor_invocation (user_type (identifier) @reference.class . (type_arguments))))
+(user_type (identifier) @reference.type .)
+(user_type (identifier) @reference.type . (type_arguments))
+(import (qualified_identifier (identifier) @reference.import .))
+
+; Used without a call.
+(user_type . (identifier) @reference.name)
+(navigation_expression (identifier) @reference.name)
+(callable_reference (identifier) @reference.name)
+(value_argument (identifier) @reference.name)
+(binary_expression (identifier) @reference.name)
+(class_parameter (identifier) @reference.name .)
+(explicit_delegation (identifier) @reference.name)
+(return_expression (identifier) @reference.name)
+(function_body (identifier) @reference.name)
+(property_declaration (identifier) @reference.name)
+(assignment (identifier) @reference.name)
