@@ -52,6 +52,7 @@ from indexer.tokens import TokenizerError, tokenizer_for
 from indexer.watch import Changes
 
 if TYPE_CHECKING:
+    from indexer.keeper import StoreKeeper
     from indexer.ranking import Scale
     from indexer.search import Searcher
     from indexer.store import Store
@@ -83,8 +84,11 @@ class Answers:
         embedding: Embedding,
         texts: TextCache,
         shutdown: Callable[[], None],
+        keeper: StoreKeeper | None = None,
     ) -> None:
+        """`keeper`: who looks after the store, if anybody does."""
         self.shutdown = shutdown
+        self._keeper = keeper
         self._roots = roots
         self._store = store
         self._embedding = embedding
@@ -101,6 +105,8 @@ class Answers:
 
     def explain(self, failed: Exception) -> str:
         """For the person who waited for the answer."""
+        if isinstance(failed, STORE_ERRORS) and self._keeper is not None:
+            self._keeper.doubt(failed)
         if isinstance(failed, _EXPECTED):
             return str(failed) or type(failed).__name__
         _log.error("a request failed", exc_info=failed)
@@ -261,30 +267,23 @@ class Answers:
         if request.root is not None:
             wanted = Path(os.path.realpath(request.root))
             roots = [root for root in roots if root.path == wanted]
+        kinds: dict[str, int] = {}
         try:
             store = await self._store()
-            folder, size = str(store.folder), await asyncio.to_thread(_size_of, store.folder)
+            folder, kinds = str(store.folder), await asyncio.to_thread(store.sizes)
         except STORE_ERRORS as failed:
-            folder, size = f"cannot be opened: {explain(failed)}", 0
+            folder = f"cannot be opened: {explain(failed)}"
         return ServiceStatus(
             version=launch.own_version(),
             pid=os.getpid(),
             store=folder,
-            store_bytes=size,
+            store_bytes=sum(kinds.values()),
+            store_kinds=kinds,
+            store_note=self._keeper.note if self._keeper is not None else "",
             rss_bytes=await asyncio.to_thread(_rss_with_children),
             embedder=self._embedding.state,
             roots=[await self._root_status(root) for root in roots],
         )
-
-
-def _size_of(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue  # compacted away meanwhile
-    return total
 
 
 def _rss_with_children() -> int:

@@ -1,12 +1,15 @@
 """A BERT as an ONNX graph from token ids to a unit vector, with 8-bit products where wanted.
 
 Weights are rounded to 8 bits with one scale per output, activations by ONNX Runtime with one scale per text (dynamic
-quantization). Each run is of one text: nothing is padded, and a text's vector does not depend on what is beside it.
+quantization). Before that, what is large in a few inputs of a product is moved from the activations into its weights
+(SmoothQuant, arXiv:2211.10438), which halves the error. Each run is of one text: nothing is padded, and a text's vector
+does not depend on what is beside it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from indexer.embedder_folder import BrokenModel, ModelFacts
-from indexer.embedder_models import POSITIONS_AFTER_PADDING, Precision
+from indexer.embedder_models import POSITIONS_AFTER_PADDING, Precision, session_options, tokenizer_of
+from indexer.probe import pieces
 
 _ACTIVATIONS = {"gelu": "Gelu", "gelu_new": "FastGelu", "gelu_pytorch_tanh": "FastGelu"}
 """ONNX Runtime's own operators (domain com.microsoft); Gelu is the exact one, by the error function."""
@@ -24,6 +28,12 @@ _ACTIVATIONS = {"gelu": "Gelu", "gelu_new": "FastGelu", "gelu_pytorch_tanh": "Fa
 _OPSET = 20
 _IR_VERSION = 10
 """ONNX 1.16 and later; what any ONNX Runtime of the last two years reads."""
+
+_SMOOTHING = 0.65
+"""How much of what is large is moved: at 0.5 and 0.8 the error is larger, below 0.5 it grows tenfold."""
+
+_CALIBRATED_ON = 32
+"""Texts; twice as many change nothing."""
 
 _MICROSOFT = "com.microsoft"
 _LEVELS = 127
@@ -43,7 +53,10 @@ def build(facts: ModelFacts, precision: Precision) -> bytes:
     config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     try:
         weights = load_file(folder / "model.safetensors")
-        return _Graph(config, weights, facts, precision).model()
+        if precision == "float32":
+            return _Graph(config, weights, facts).model()
+        largest = _largest_inputs(facts, _Graph(config, weights, facts))
+        return _Graph(config, weights, facts, precision, largest).model()
     except (SafetensorError, FileNotFoundError) as failed:
         raise BrokenModel(f"{folder}/model.safetensors cannot be read: {failed}") from failed
     except KeyError as missing:
@@ -52,10 +65,37 @@ def build(facts: ModelFacts, precision: Precision) -> bytes:
         ) from missing
 
 
+def _largest_inputs(facts: ModelFacts, graph: _Graph) -> dict[str, Array]:
+    """For each product, by the name of its weights, the largest size of each input over some code."""
+    import onnxruntime
+
+    model = onnx.load_from_string(graph.model())
+    watched = sorted(set(graph.inputs.values()))
+    for name in watched:
+        model.graph.output.append(onnx.ValueInfoProto(name=name))
+    session: Any = onnxruntime.InferenceSession(
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
+    )
+    encode = tokenizer_of(facts)
+    found: dict[str, Array] = {}
+    for text in pieces(_CALIBRATED_ON):
+        values = session.run(watched, {"ids": np.array([encode(text)], np.int32)})
+        for name, value in zip(watched, values, strict=True):
+            largest = np.abs(value[0]).max(axis=0)
+            found[name] = np.maximum(found[name], largest) if name in found else largest
+    return {product: found[name] for product, name in graph.inputs.items()}
+
+
 class _Graph:
     def __init__(
-        self, config: dict[str, Any], weights: dict[str, Array], facts: ModelFacts, precision: Precision
+        self,
+        config: dict[str, Any],
+        weights: dict[str, Array],
+        facts: ModelFacts,
+        precision: Precision = "float32",
+        largest: Mapping[str, Array] | None = None,
     ) -> None:
+        """`largest`: by the name of a product's weights, the largest size of each of its inputs."""
         self._config = config
         prefix = next(
             (it for it in ("", *(f"{name}." for name in ("bert", "roberta"))) if _has(weights, it)), ""
@@ -63,6 +103,9 @@ class _Graph:
         self._weights = {name.removeprefix(prefix): weight for name, weight in weights.items()}
         self._facts = facts
         self._precision = precision
+        self._largest = largest or {}
+        self.inputs: dict[str, str] = {}
+        """By the name of each product's weights, what they are multiplied with."""
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
@@ -139,9 +182,13 @@ class _Graph:
         weight = np.concatenate([self._weights[name + "weight"] for name in names]).T.astype(np.float32)
         bias = np.concatenate([self._weights[name + "bias"] for name in names]).astype(np.float32)
         name = names[0]
+        self.inputs[name] = x
         if self._precision == "float32":
             product = self._add("MatMul", [x, self._constant(name + "weight", weight)])
             return self._add("Add", [product, self._constant(name + "bias", bias)])
+        moved = _moved(self._largest[name], np.abs(weight).max(axis=1))
+        x = self._add("Mul", [x, self._constant(name + "moved", 1 / moved)])
+        weight = weight * moved[:, None]
         scales = np.maximum(np.abs(weight).max(axis=0), np.finfo(np.float32).tiny) / _LEVELS
         levels = np.rint(weight / scales)
         signed = self._precision == "int8"
@@ -175,6 +222,13 @@ class _Graph:
 
     def _known(self, name: str) -> bool:
         return any(constant.name == name for constant in self._constants)
+
+
+def _moved(largest: Array, weights: Array) -> Array:
+    """By how much each input is made smaller and its weights larger."""
+    tiny = np.finfo(np.float32).eps
+    found = np.maximum(largest, tiny) ** _SMOOTHING / np.maximum(weights, tiny) ** (1 - _SMOOTHING)
+    return (found / np.exp(np.log(found).mean())).astype(np.float32)
 
 
 def _has(weights: dict[str, Array], prefix: str) -> bool:

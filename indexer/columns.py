@@ -1,5 +1,8 @@
 """The Arrow tables that the store appends, made column by column from packed rows."""
 
+# pyarrow has no types of its own
+# pyright: reportUnknownParameterType=false
+
 from __future__ import annotations
 
 import itertools

@@ -113,10 +113,10 @@ class Definitions(msgspec.Struct):
     complete: bool
     """Whether there was time for all."""
 
-    def within(self, place: int) -> int:
-        """The ordinal of the innermost definition at a byte, -1 at the top."""
-        number = self.places.at(place)
-        return self.ordinals[number] if number >= 0 else -1
+    def within(self, places: Iterable[int]) -> list[int]:
+        """The ordinals of the innermost definitions at bytes in ascending order, -1 at the top."""
+        ordinals = [*self.ordinals, -1]  # the last for what is in none
+        return [ordinals[number] for number in self.places.at_each(places)]
 
 
 def by_place(tags: Iterable[Tag]) -> tuple[Tag, ...]:

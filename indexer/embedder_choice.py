@@ -14,6 +14,7 @@ import msgspec
 
 from indexer.embedder_folder import ModelFacts
 from indexer.embedder_models import GRAPH_VERSION, Floats, Model, ways
+from indexer.probe import NONSENSE, pieces
 
 if TYPE_CHECKING:
     from indexer.embedder import Wanted
@@ -27,23 +28,10 @@ LEAST_WORST_COSINE = 0.96
 
 _PROBE_TEXTS = 12
 _SCALE_TEXTS = 48
-_PIECE_LINES = 30
 _ROUNDS = 3
 """Half a second for each way, once per machine and model."""
 
 _REMEMBERED = "choices.json"
-
-_NONSENSE = (
-    "purple elephants dancing tango on the moon",
-    "best recipe for lemon cheesecake without eggs",
-    "who won the football world cup in 1998",
-    "lorem ipsum dolor sit amet consectetur",
-    "cheap flights from Lisbon to Tokyo in March",
-    "symptoms of vitamin D deficiency",
-    "the quick brown fox jumps over the lazy dog",
-    "wann fährt der nächste Zug nach Berlin",
-)
-"""Questions that no code answers."""
 
 _DECISIVE_PACKAGES = ("onnxruntime", "torch", "sentence-transformers")
 
@@ -76,14 +64,14 @@ def load(wanted: Wanted) -> tuple[Model, Choice, bool]:
 
 def _of_nonsense(wanted: Wanted, model: Model) -> tuple[float, float]:
     """Mean and standard deviation."""
-    questions = model.embed([wanted.query_prefix + question for question in _NONSENSE], 1)
-    pieces = model.embed([wanted.document_prefix + piece for piece in _pieces(_SCALE_TEXTS)], 1)
-    cosines = questions @ pieces.T
+    questions = model.embed([wanted.query_prefix + question for question in NONSENSE], 1)
+    texts = model.embed([wanted.document_prefix + piece for piece in pieces(_SCALE_TEXTS)], 1)
+    cosines = questions @ texts.T
     return float(cosines.mean()), float(cosines.std())
 
 
 def _fastest(facts: ModelFacts, graphs: Path) -> str:
-    texts = _pieces(_PROBE_TEXTS)
+    texts = pieces(_PROBE_TEXTS)
     found = ways(facts, graphs)
     exact = list(found)[-1]
     took: dict[str, float] = {}
@@ -107,16 +95,6 @@ def _time(model: Model, texts: list[str]) -> float:
     started = time.process_time()
     model.embed(texts, 1)
     return time.process_time() - started
-
-
-def _pieces(count: int) -> list[str]:
-    """Code that is always at hand: our own."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    step = max(1, len(sources) // count)
-    return [
-        "".join(source.read_text(encoding="utf-8").splitlines(True)[:_PIECE_LINES])
-        for source in sources[::step][:count]
-    ]
 
 
 def _key(wanted: Wanted) -> str:

@@ -20,7 +20,7 @@ Precision = Literal["int8", "uint8", "float32"]
 """Of the weights in products. `int8` is the fastest where the processor has dot products of unsigned with signed bytes;
 where it has none, sums of two may saturate in 16 bits, and `uint8` is the exact way."""
 
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 """Raised with every change of `bert_graph`: graphs made before are made anew."""
 
 ARCHITECTURES = ("bert", "roberta", "xlm-roberta", "camembert")
@@ -54,34 +54,25 @@ class OnnxModel:
     def __init__(self, facts: ModelFacts, precision: Precision, graphs: Path) -> None:
         """The graph is made once and kept in the folder `graphs`. Raises BrokenModel and OSError."""
         import onnxruntime
-        from tokenizers import Tokenizer
 
         self.precision = precision
         self._dimensions = facts.dimensions
-        self._characters = facts.max_tokens * _CHARACTERS_PER_TOKEN
-        self._tokenizer: Any = Tokenizer.from_file(str(Path(facts.folder) / "tokenizer.json"))
-        self._tokenizer.enable_truncation(facts.max_tokens)
-        self._tokenizer.no_padding()
-        options: Any = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # texts are shared out among threads, not the products of one
-        options.log_severity_level = _ERRORS_ONLY
-        # the level above joins an addition and a normalization into one operator that is ten times slower than both
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        self._encode = tokenizer_of(facts)
         file = graphs / f"{facts.fingerprint}-{facts.max_tokens}-{precision}-{GRAPH_VERSION}.onnx"
         if not file.exists():
             from indexer.bert_graph import build
 
             _write(file, build(facts, precision))
         self._session: Any = onnxruntime.InferenceSession(
-            str(file), options, providers=["CPUExecutionProvider"]
+            str(file), session_options(), providers=["CPUExecutionProvider"]
         )
 
     def embed(self, texts: Sequence[str], threads: int) -> Floats:
         found = np.empty((len(texts), self._dimensions), np.float32)
 
         def one(place: int) -> None:
-            ids = self._tokenizer.encode(texts[place][: self._characters]).ids
-            found[place] = self._session.run(None, {"ids": np.array([ids], np.int32)})[0][0]
+            ids = np.array([self._encode(texts[place])], np.int32)
+            found[place] = self._session.run(None, {"ids": ids})[0][0]
 
         if threads == 1 or len(texts) == 1:
             for place in range(len(texts)):
@@ -90,6 +81,29 @@ class OnnxModel:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(one, range(len(texts))))
         return found
+
+
+def tokenizer_of(facts: ModelFacts) -> Callable[[str], list[int]]:
+    """Cuts a text into the tokens that the model reads."""
+    from tokenizers import Tokenizer
+
+    tokenizer: Any = Tokenizer.from_file(str(Path(facts.folder) / "tokenizer.json"))
+    tokenizer.enable_truncation(facts.max_tokens)
+    tokenizer.no_padding()
+    characters = facts.max_tokens * _CHARACTERS_PER_TOKEN
+    return lambda text: tokenizer.encode(text[:characters]).ids
+
+
+def session_options() -> Any:
+    """Of ONNX Runtime."""
+    import onnxruntime
+
+    options: Any = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # texts are shared out among threads, not the products of one
+    options.log_severity_level = _ERRORS_ONLY
+    # the level above joins an addition and a normalization into one operator that is ten times slower than both
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return options
 
 
 class TorchModel:

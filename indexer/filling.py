@@ -40,6 +40,7 @@ class VectorFilling:
         self.problem = ""
         """Why the last attempt made none."""
         self._fault = ""
+        self._logged = ""
         self._manners = manners
         self._name = name
         self._embedding = embedding
@@ -73,8 +74,10 @@ class VectorFilling:
                 self._wanted = False
                 await self._fill(store)
         except EmbeddingUnavailable as unavailable:
-            _log.warning("no vectors: %s", unavailable)
             self.problem = f"no vectors: {unavailable}"
+            if self.problem != self._logged:  # once, not after every save
+                self._logged = self.problem
+                _log.warning("%s", self.problem)
         except STORE_ERRORS as failed:
             _log.warning("vectors are not stored", exc_info=failed)
             self._fault = f"vectors cannot be stored: {explain(failed)}"

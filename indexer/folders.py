@@ -47,10 +47,11 @@ def _is_worth_it(root: Path, path: str, ignored: set[str], exclusions: Exclusion
 
 
 def git_folders(root: Path, submodules: Sequence[str] = ()) -> list[Path]:
-    """Where HEAD and index of this work tree and its submodules are, and where `exclude` is; also of a linked work
-    tree. Empty without git."""
+    """Where HEAD and index of the work tree around `root` and of its submodules are, and where `exclude` is; also of
+    a linked work tree. Empty without git."""
     found: dict[Path, None] = {}
-    for tree in (root, *(root / submodule for submodule in submodules)):
+    around = _work_tree(root)
+    for tree in (*((around,) if around is not None else ()), *(root / submodule for submodule in submodules)):
         own = _git_folder(tree)
         if own is None:
             continue
@@ -60,6 +61,19 @@ def git_folders(root: Path, submodules: Sequence[str] = ()) -> list[Path]:
             common = own  # no linked work tree
         found.update(dict.fromkeys([own, common.resolve() / "info"]))
     return list(found)
+
+
+def rules_above(root: Path) -> list[Path]:
+    """`.gitignore` files, there or not, that lie above a root within a work tree and hold for it."""
+    around = _work_tree(root)
+    if around is None:
+        return []
+    return [folder / ".gitignore" for folder in root.parents if folder.is_relative_to(around)]
+
+
+def _work_tree(root: Path) -> Path | None:
+    """The root itself or the nearest folder above it that git takes for a work tree."""
+    return next((folder for folder in (root, *root.parents) if _git_folder(folder) is not None), None)
 
 
 def _git_folder(root: Path) -> Path | None:

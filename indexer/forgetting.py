@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from indexer import reader
 from indexer.claim import try_claim
+from indexer.sizes import size_of
 
 if TYPE_CHECKING:
     from indexer.store import Store
@@ -40,17 +41,6 @@ _SHRINK_TO = 0.8
 def most_bytes(folder: Path) -> int:
     """What a store there may take."""
     return min(MOST_BYTES, int(shutil.disk_usage(folder).total * _MOST_SHARE))
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of all files below."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.lstat().st_size
-        except FileNotFoundError:
-            continue  # compacted away meanwhile
-    return total
 
 
 def forget(store: Store, held: Collection[str] = (), most: int | None = None) -> None:

@@ -76,7 +76,8 @@ class FullText:
         self.uncovered = 0 if statistics is None else int(statistics.num_unindexed_rows)
         """Chunks on disk that are neither indexed nor in memory: of a process before this one, or more than
         memory takes."""
-        self._rows = table.count_rows()
+        self.indexed = table.count_rows() - self.uncovered
+        """Chunks that the index on disk has."""
         self._mean_words = _mean_words(table)
 
     @property
@@ -104,9 +105,14 @@ class FullText:
                 self._contents.pop(key, None)
             self._count()
 
-    def index(self, on_disk: Container[str]) -> None:
-        """Blocks. Takes every chunk that is on disk into the index there, so that memory may let go of them.
-        Raises one of STORE_ERRORS."""
+    def digest(self) -> None:
+        """Blocks. Does now what the next search would have to do first."""
+        with self._lock:
+            self._cut_into_words()
+
+    def index(self, on_disk: Container[str], keep: timedelta = READ_AT_MOST) -> None:
+        """Blocks. Takes every chunk that is on disk into the index there, so that memory may let go of them; the
+        table's versions older than `keep` go. Raises one of STORE_ERRORS."""
         with self._lock:
             covered = [rows.key for rows in self._held() if rows.key in on_disk]
         rows = self._table.count_rows()
@@ -115,20 +121,20 @@ class FullText:
             if statistics is None or 2 * statistics.num_unindexed_rows > rows:
                 self._build()
             else:
-                self._table.optimize(cleanup_older_than=READ_AT_MOST)
+                self._table.optimize(cleanup_older_than=keep)
         except STORE_ERRORS as failed:
             _log.warning("the full-text index is rebuilt, for it could not be extended: %s", failed)
             self._build()
         mean = _mean_words(self._table)
         self.forget(covered)
         self._frequencies = {}
-        self._rows, self._mean_words, self.uncovered = rows, mean, 0
+        self.indexed, self._mean_words, self.uncovered = rows, mean, 0
 
     def search(self, asked: str, limit: int, keys: Collection[str] | None = None) -> list[ChunkRow]:
         """Blocks. The best chunks, of contents `keys` only where these are given; `asked` is words joined by
         blanks as `indexer.words` cuts them."""
         found = self._on_disk(asked, limit, keys)
-        recent = self._in_memory(asked, limit, keys)
+        recent = self._in_memory(asked, limit, keys, unknown=not found and keys is None)
         if not recent:
             return found
         # a content that is just being indexed is in both
@@ -141,7 +147,7 @@ class FullText:
         query = self._query(asked)
         if keys is not None:
             query = query.where(f"key IN ({quoted(keys)})", prefilter=True)
-        rows = query.select([*_COLUMNS, "_score"]).limit(limit).to_arrow()
+        rows = reader.run(query.select([*_COLUMNS, "_score"]).limit(limit))
         columns = [rows[name].to_pylist() for name in (*_COLUMNS, "_score")]
         return [ChunkRow(*values) for values in zip(*columns, strict=True)]
 
@@ -150,7 +156,10 @@ class FullText:
         query = self._table.search(match(asked, _COLUMN), query_type="fts")
         return query if 0 < self.uncovered <= _SCANNED else query.fast_search()
 
-    def _in_memory(self, asked: str, limit: int, keys: Collection[str] | None) -> list[ChunkRow]:
+    def _in_memory(
+        self, asked: str, limit: int, keys: Collection[str] | None, *, unknown: bool
+    ) -> list[ChunkRow]:
+        """`unknown`: no chunk on disk has any of these words."""
         with self._lock:
             self._cut_into_words()
             contents = list(self._contents.values())
@@ -165,7 +174,10 @@ class FullText:
         ]
         having = Counter(stem for _, _, words in matching for stem in stems if stem in words)
         chunks = sum(len(content.words) for content in contents)
-        weights = {stem: times * self._weight(stem, having[stem], chunks) for stem, times in stems.items()}
+        weights = {
+            stem: times * self._weight(having[stem], chunks, 0.0 if unknown else self._having_on_disk(stem))
+            for stem, times in stems.items()
+        }
         scored = (
             (self._score(weights, words), -place, content, chunk)
             for place, (content, chunk, words) in enumerate(matching)
@@ -184,10 +196,10 @@ class FullText:
                 score += weight * count * (_K1 + 1) / (count + length)
         return score
 
-    def _weight(self, stem: str, having: int, chunks: int) -> float:
-        """Inverse document frequency, when `having` of `chunks` in memory have the word beside those on disk."""
-        on_disk = self._having_on_disk(stem)
-        lacking = max(self._rows + chunks - on_disk - having, 0.0)
+    def _weight(self, having: int, chunks: int, on_disk: float) -> float:
+        """Inverse document frequency, when `having` of `chunks` in memory have the word, and `on_disk` of the
+        others."""
+        lacking = max(self.indexed + chunks - on_disk - having, 0.0)
         return math.log(1 + (lacking + 0.5) / (on_disk + having + 0.5))
 
     def _having_on_disk(self, stem: str) -> float:
@@ -195,13 +207,13 @@ class FullText:
         known = self._frequencies.get(stem)
         if known is None:
             known = 0.0
-            best = self._query(stem).select([_COLUMN, "_score"]).limit(1).to_arrow()
+            best = reader.run(self._query(stem).select([_COLUMN, "_score"]).limit(1))
             if best.num_rows:
                 words = Counter(self._stemmed(best[_COLUMN][0].as_py()))
                 length = _K1 * (1 - _B + _B * words.total() / self._mean_words)
                 count = max(1, words[stem])
                 weight = best["_score"][0].as_py() * (count + length) / (count * (_K1 + 1))
-                known = max((self._rows + 1) / math.exp(weight) - 0.5, 0.0)
+                known = max((self.indexed + 1) / math.exp(weight) - 0.5, 0.0)
             if len(self._frequencies) > _REMEMBERED:
                 self._frequencies = {}
             self._frequencies[stem] = known

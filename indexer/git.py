@@ -57,7 +57,8 @@ class GitRefusal(Exception):
         self.why = why
 
 
-_UNREADABLE = re.compile(rb"^warning: could not open directory '(.*?)/?': (.*)$", re.MULTILINE)
+_UNREADABLE = re.compile(rb"^warning: could not open directory '(.*?)(?:/?': (.*))?$", re.MULTILINE)
+"""Git cuts a message after 4,096 bytes; only a path that is too long makes one of that length."""
 
 
 def list_folder(folder: Path, only: Sequence[str] = ()) -> GitList:
@@ -72,7 +73,8 @@ def list_folder(folder: Path, only: Sequence[str] = ()) -> GitList:
     for path in filter(None, untracked.stdout.split(b"\0")):
         found.setdefault(path, GitEntry(path))
     unreadable = [
-        (path, why.decode("utf-8", "replace").lower()) for path, why in _UNREADABLE.findall(untracked.stderr)
+        (path, why.decode("utf-8", "replace").lower() or "file name too long")
+        for path, why in _UNREADABLE.findall(untracked.stderr)
     ]
     return GitList(list(found.values()), unreadable)
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from indexer import git
+from indexer.folders import rules_above
 
 PULSE_S = 60.0
 """A few microseconds of work; the clock of this does not run while the machine sleeps."""
@@ -27,12 +28,12 @@ class Heartbeat:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._drift_s = _drift_s()
-        self._rules: Path | None = None
+        self._rules: list[Path] = []
         self._seen: tuple[object, ...] = ()
 
     def take(self) -> None:
         """Everything is known as it is now. Blocks on the disk and on git."""
-        self._rules = git.user_excludes()
+        self._rules = [git.user_excludes(), *rules_above(self._root)]
         self._drift_s, self._seen = _drift_s(), self._look()
 
     def why_rescan(self) -> str:
@@ -45,7 +46,7 @@ class Heartbeat:
         return ""
 
     def _look(self) -> tuple[object, ...]:
-        return (_identity(self._root), _stamp(self._rules) if self._rules is not None else None)
+        return (_identity(self._root), *map(_stamp, self._rules))
 
 
 _HAS_BOOT_TIME = hasattr(time, "CLOCK_BOOTTIME")

@@ -37,8 +37,7 @@ Report = Callable[[Stage, int, int], None]
 
 _AT_ONCE_FILES = 4
 _AT_ONCE_BYTES = 256 * 1024
-"""What was just saved is read here, in tens of milliseconds, rather than in a child that has to be
-started."""
+"""What was just saved is read here, without the hand-over to a niced child that has to wait for everybody else."""
 
 _HASHED_AT_ONCE = 100
 """Files that one thread hashes before what is unknown among them goes on to be read: 10 ms."""
@@ -50,7 +49,7 @@ _LEAST_STEP = 32
 _STEP_SHARE = 16
 """Memory takes in so many files at once, or this part of what it has: each time its maps are copied."""
 
-_UNWRITTEN_CONTENTS = 600
+_UNWRITTEN_CONTENTS = 1_500
 """Contents that were read and not written yet: with more of them reading waits, so that memory stays bounded."""
 
 _RACY_NS = 20_000_000
@@ -75,8 +74,12 @@ class Pass:
         store: Store,
         workers: Workers,
         report: Report,
+        *,
+        here: bool = True,
     ) -> None:
+        """`here`: whether a few files may be read in this process."""
         self._root = str(root)
+        self._here = here
         self._live = live
         self._store = store
         self._workers = workers
@@ -113,7 +116,11 @@ class Pass:
         unknown = suspects
         if self._store.known or len(self._store.pending):
             unknown = [file async for file in self._adopt_known(suspects)]
-        if len(unknown) <= _AT_ONCE_FILES and sum(file.size for file in unknown) <= _AT_ONCE_BYTES:
+        if (
+            self._here
+            and len(unknown) <= _AT_ONCE_FILES
+            and sum(file.size for file in unknown) <= _AT_ONCE_BYTES
+        ):
             body = await asyncio.to_thread(read_files, self._root, list(unknown), time_limit=False)
             self._take(decode_read(body))
             return

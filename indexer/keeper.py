@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer import paths
-from indexer.contents import STORE_ERRORS
+from indexer.contents import STORE_ERRORS, StoredContent
 
 if TYPE_CHECKING:
     from indexer.roots import Roots
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _TIDY_AFTER_S = 40.0
-"""After the first write: most of what led to it is then old enough to be removed (`fulltext.READ_AT_MOST`)."""
+"""After the last write: what led to it is then old enough to be removed (`fulltext.READ_AT_MOST`)."""
 
 _LEAVE_S = 10.0
 """What the last write may take at the end."""
@@ -51,8 +51,9 @@ class StoreKeeper:
 
     def written(self) -> None:
         """Somebody wrote: tidy in a while."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_TIDY_AFTER_S, self._tidy)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(_TIDY_AFTER_S, self._tidy)
 
     def doubt(self, failed: Exception) -> None:
         """Somebody met one of STORE_ERRORS: if the store is damaged, it is replaced and its roots begin anew."""
@@ -85,9 +86,11 @@ class StoreKeeper:
             self._tidying = asyncio.create_task(self._tidy_now(), name="tidy")
 
     async def _tidy_now(self) -> None:
-        held = [str(root.path) for root in self.roots.all()] if self.roots is not None else []
+        roots = self.roots.all() if self.roots is not None else []
+        held = [str(root.path) for root in roots]
+        living = [content for root in roots for content in root.live.living_contents()]
         try:
-            await asyncio.to_thread(_tidy, await self.store(), held)
+            await asyncio.to_thread(_tidy, await self.store(), held, living)
         except STORE_ERRORS as failed:
             _log.warning("the store is not tidied this time: %s", failed)
             self.doubt(failed)
@@ -151,9 +154,12 @@ def _opened(folder: Path) -> Store:
     return store
 
 
-def _tidy(store: Store, held: list[str]) -> None:
+def _tidy(store: Store, held: list[str], living: list[StoredContent]) -> None:
     from indexer import forgetting, upkeep
 
+    if store.vector_tables.older and living:
+        with store.lock:
+            store.vector_tables.drop_replaced(living)
     if upkeep.due(store):
         forgetting.forget(store, held)
         upkeep.tidy(store)

@@ -89,18 +89,21 @@ class LiveRoot:
         manifest = dict(self.now.manifest)
         paths = dict(self.now.paths_by_key)
         touched = (*upserts, *deletes)
+        gone: defaultdict[str, set[str]] = defaultdict(set)
         for path in touched:
             before = manifest.pop(path, None)
             if before is not None:
-                left = tuple(other for other in paths[before.key] if other != path)
-                if left:
-                    paths[before.key] = left
-                else:
-                    del paths[before.key]
+                gone[before.key].add(path)
+        come: defaultdict[str, list[str]] = defaultdict(list)
         for path, entry in upserts.items():
             manifest[path] = entry
-            others = paths.get(entry.key)
-            paths[entry.key] = (path,) if others is None else tuple(sorted({*others, path}))
+            come[entry.key].append(path)
+        for key in gone.keys() | come.keys():  # once for each: thousands of empty files share one
+            left = [path for path in paths.get(key, ()) if path not in gone[key]] + come[key]
+            if left:
+                paths[key] = tuple(sorted(left))
+            else:
+                del paths[key]
         shown = ShownPaths(manifest, self.contents)
         if all((path in shown) == (path in self.now.shown) for path in touched):
             shown = self.now.shown

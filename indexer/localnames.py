@@ -119,7 +119,7 @@ def bind_fields(
         if own < 0 or start in defined:
             continue
         name = scopes.all[own].name
-        if "object" not in captures or receivers.of(captures["object"][0]) in (name, f":{name}"):
+        if "object" not in captures or receivers.of(captures["object"][0], scope) in (name, f":{name}"):
             binding = _binding(mark, captures, scope, dialect, source)
             known = said.get(start)
             if known is None or known[2].rule > binding.rule:

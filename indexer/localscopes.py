@@ -63,6 +63,7 @@ class Scopes:
         self._nesting = Nesting([(scope.start, scope.end) for scope in self.all])
         self.parents = self._nesting.parents
         self.at = self._nesting.at
+        self.at_each = self._nesting.at_each
         self._numbers = {(scope.start, scope.end): number for number, scope in enumerate(self.all)}
         self._binders = self._nearest({"block"})
         self._classes = self._nearest({"block", "function", "arrow"})

@@ -36,7 +36,10 @@ class Matched(msgspec.Struct):
     """Whether there was time to go through all."""
 
 
-_REFERENCE, _NAME, _VALUE, _DEFINITION, _STATEMENT, _BINDING, _SCOPE, _ADDITION = range(8)
+_NAME, _VALUE, _MEMBER, _REFERENCE, _BINDING, _DEFINITION, _STATEMENT, _SCOPE, _ADDITION = range(9)
+
+_KINDS = {"name": _NAME, "value": _VALUE, "member": _MEMBER}
+"""Of references; all others are told as they are."""
 
 _BINDERS = frozenset(
     {"hoisted", "local", "declared", "assigned", "field", "first", "outer"}
@@ -87,7 +90,7 @@ def _pattern(marks: list[str]) -> _Pattern:
         if head == "definition" or mark == "scope":
             return _Pattern(_DEFINITION, mark, kind or "scope", not _SAYING.isdisjoint(marks))
         if head == "reference":
-            return _Pattern({"name": _NAME, "value": _VALUE}.get(kind, _REFERENCE), mark, kind)
+            return _Pattern(_KINDS.get(kind, _REFERENCE), mark, kind)
         if head == "statement":
             return _Pattern(_STATEMENT, mark, "")
     for mark in marks:
@@ -101,8 +104,8 @@ def _pattern(marks: list[str]) -> _Pattern:
     raise ValueError(f"a query has a pattern that marks nothing of use: {marks}")
 
 
-_FIRST_CAPITAL, _LAST_CAPITAL, _FIRST_WIDE = 0x41, 0x5A, 0x80
-"""Bytes: A, Z, and the first that is not ASCII."""
+_CAPITALS = bytes(0x41 <= code <= 0x5A for code in range(0x80))
+_NAMES = re.compile(rb"[\w$\x80-\xff]+")
 
 
 def match(tree: tree_sitter.Tree, language: str, source: Source) -> Matched:
@@ -111,32 +114,35 @@ def match(tree: tree_sitter.Tree, language: str, source: Source) -> Matched:
     result = Matched(marks_outer=plan.marks_outer)
     patterns, data, size = plan.patterns, source.data, len(source.data)
     said, names, values = result.candidates.said, result.candidates.names, result.candidates.values
-    ranks: dict[int, tuple[bool, int]] = {}
     cursor = tree_sitter.QueryCursor(plan.query)
     # No progress_callback here: tree-sitter 0.26.1 crashes with one on a query.
     for number, captures in cursor.matches(tree.root_node):
         pattern = patterns[number]
         what = pattern.what
-        if what in (_NAME, _VALUE):
+        if what <= _VALUE:
             node = captures[pattern.mark][0]
             start = node.start_byte
             if start == size:  # made up by the parser
                 continue
-            first = data[start]
-            if _FIRST_CAPITAL <= first <= _LAST_CAPITAL or (
-                first >= _FIRST_WIDE and _is_capital(data, start)
-            ):
+            if _is_capital(data, start):
                 if start not in names or "receiver" in captures:
-                    names[start] = "name", node.end_byte, _first(captures, "receiver")
+                    names[start] = "name", node.end_byte, _first(captures, "receiver"), number
             elif what == _VALUE:
                 values.append((start, node.end_byte))
+        elif what == _MEMBER:
+            node = captures[pattern.mark][0]
+            start, end = node.start_byte, node.end_byte
+            dot = data.rfind(b".", start, end)
+            if start < dot and _is_capital(data, start) and _NAMES.fullmatch(data, start, dot):
+                names.setdefault(start, ("name", dot, None, number))
+            if _is_capital(data, dot + 1) and _NAMES.fullmatch(data, dot + 1, end):
+                names[dot + 1] = "name", end, node.child(0), number
         elif what == _REFERENCE:
             node = captures[pattern.mark][0]
             start = node.start_byte
-            rank = ("receiver" not in captures, number)
-            if start not in said or rank < ranks[start]:
-                said[start] = pattern.kind, node.end_byte, _first(captures, "receiver")
-                ranks[start] = rank
+            known = said.get(start)
+            if known is None or ("receiver" not in captures, number) < (known[2] is None, known[3]):
+                said[start] = pattern.kind, node.end_byte, _first(captures, "receiver"), number
         elif what == _BINDING:
             result.bindings.append((pattern.mark, captures))
         elif what == _DEFINITION:
@@ -166,4 +172,7 @@ def _first(captures: Captures, mark: str) -> tree_sitter.Node | None:
 
 
 def _is_capital(data: bytes, start: int) -> bool:
+    first = data[start]
+    if first < len(_CAPITALS):
+        return _CAPITALS[first] == 1
     return data[start : start + 4].decode("utf-8", "ignore")[:1].isupper()

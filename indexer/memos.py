@@ -8,7 +8,7 @@ new facts lead to the same answers ends there. (The scheme is that of Salsa, htt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
 _T = TypeVar("_T")
@@ -18,7 +18,7 @@ _A = TypeVarTuple("_A")
 class _Memo:
     """`deps` is None for what comes from outside."""
 
-    __slots__ = ("arguments", "changed", "computing", "deps", "function", "held", "value", "verified")
+    __slots__ = ("arguments", "changed", "computing", "deps", "function", "held", "used", "value", "verified")
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[Hashable, ...]) -> None:
         self.function = function
@@ -28,6 +28,8 @@ class _Memo:
         self.verified = 0
         self.changed = 0
         self.computing = False
+        self.used = 0
+        """How often its value was asked for."""
         self.held: _Frame | None = None
         """The computation in whose circle the value was found: it counts until that ends."""
 
@@ -89,11 +91,19 @@ class Question(Generic[*_A, _T]):
         """Lets go of all answers; only between two questions. What depends on them keeps its own."""
         self._known.clear()
 
-    def drop_values(self) -> None:
-        """Gives the memory of the answers back, not of what they depend on; only between two questions."""
-        for memo in self._known.values():
-            if memo.deps is not None and memo.verified:
-                memo.value = _DROPPED
+    def drop_values(self, asked: Iterable[tuple[*_A]], keep: int) -> list[tuple[*_A]]:
+        """Gives the memory of these answers back, not of what they depend on; only between two questions. Keeps so
+        many, those that were asked for most, and gives them."""
+        live = [
+            memo for one in asked if (memo := self._known.get(one)) is not None and memo.value is not _DROPPED
+        ]
+        live.sort(key=lambda memo: -memo.used)
+        for memo in live[keep:]:
+            memo.value = _DROPPED
+        for memo in live:
+            memo.used //= 2  # what was asked for long ago counts less and less
+        kept: list[Any] = [memo.arguments for memo in live[:keep]]
+        return kept
 
 
 class Memos:
@@ -116,6 +126,7 @@ class Memos:
                 return self._met_again(memo, in_cycle)
             else:
                 self._refresh(memo)
+        memo.used += 1
         if memo.value is _DROPPED:
             memo.value = memo.function(
                 *memo.arguments

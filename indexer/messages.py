@@ -283,10 +283,15 @@ class ServiceStatus(msgspec.Struct, tag="service_status", frozen=True):
     pid: int
     store: str
     store_bytes: int
+    """Of all that it holds, for all roots."""
     rss_bytes: int
     embedder: str
     """Name and state of the embedder, or why there is none."""
     roots: list[RootStatus]
+    store_kinds: dict[str, int] = {}
+    """`store_bytes` by table: `files`, `references`, `chunks`, `manifest`, `vectors-…`, `token_ids-…`, `other`."""
+    store_note: str = ""
+    """What a person should know of it: that it was damaged and is made anew."""
 
 
 Answer = Welcome | Done | SymbolList | ReferenceList | Hits | Pack | RootStatus | ServiceStatus

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class Nesting:
@@ -31,6 +31,17 @@ class Nesting:
     def at(self, place: int) -> int:
         """The number of the innermost span that holds this place, -1 if none does."""
         return self._innermost[bisect_right(self._places, place) - 1]
+
+    def at_each(self, places: Iterable[int]) -> list[int]:
+        """The same of many places in ascending order."""
+        starts, innermost = self._places, self._innermost
+        found: list[int] = []
+        here, last = 0, len(starts) - 1
+        for place in places:
+            while here < last and starts[here + 1] <= place:
+                here += 1
+            found.append(innermost[here])
+        return found
 
     def _leave(self, stack: list[tuple[int, int]]) -> None:
         end, _ = stack.pop()

@@ -1,7 +1,11 @@
 """Reads the store's tables: plain functions over LanceDB tables that block."""
 
+# pyarrow has no types of its own
+# pyright: reportUnknownParameterType=false
+
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,9 +17,11 @@ from numpy.typing import NDArray
 
 from indexer import schema
 from indexer.batches import batched
-from indexer.contents import ManifestEntry, StoredContent
-from indexer.rows import decode_sites
+from indexer.contents import STORE_ERRORS, ManifestEntry, StoredContent
+from indexer.sitecache import PackedSites
 from indexer.tags import Site
+
+_log = logging.getLogger(__name__)
 
 _compute: Any = pyarrow.compute  # made at import, so that type checkers see nothing in it
 
@@ -26,6 +32,21 @@ _SCAN_ABOVE_KEYS = 4_000
 """From here on one scan of the whole column beats many filtered queries."""
 
 _content = msgspec.msgpack.Decoder(StoredContent)
+
+
+_GONE = ("not found", "No such file")
+"""What LanceDB's errors hold when a version was removed while it was being read."""
+
+
+def run(query: Any) -> pa.Table:
+    """The rows of a query. What upkeep has removed under it is read again, from the version after."""
+    try:
+        return query.to_arrow()
+    except STORE_ERRORS as failed:
+        if not any(said in str(failed) for said in _GONE):
+            raise
+        _log.info("a version of the store went away while it was being read: %s", failed)
+        return query.to_arrow()
 
 
 class ChunkRow(msgspec.Struct, frozen=True):
@@ -47,12 +68,12 @@ def quoted(values: Iterable[str]) -> str:
 
 def column(table: Any, name: str) -> list[Any]:
     """The distinct values of a column."""
-    return _compute.unique(table.search().select([name]).limit(None).to_arrow()[name]).to_pylist()
+    return _compute.unique(run(table.search().select([name]).limit(None))[name]).to_pylist()
 
 
 def sample(table: Any, name: str, count: int) -> list[Any]:
     """Some values of a column."""
-    return table.search().select([name]).limit(count).to_arrow()[name].to_pylist()
+    return run(table.search().select([name]).limit(count))[name].to_pylist()
 
 
 def manifest(table: Any, root: str) -> dict[str, ManifestEntry]:
@@ -78,7 +99,7 @@ def last_rows(log: pa.Table) -> pa.Table:
 
 def keys_by_root(table: Any) -> dict[str, set[str]]:
     """The contents that the manifest of each root names."""
-    rows = last_rows(table.search().select(["root", "path", "key", "serial"]).limit(None).to_arrow())
+    rows = last_rows(run(table.search().select(["root", "path", "key", "serial"]).limit(None)))
     found: dict[str, set[str]] = {}
     for root, key in zip(rows["root"].to_pylist(), rows["key"].to_pylist(), strict=True):
         found.setdefault(root, set()).add(key)
@@ -87,7 +108,7 @@ def keys_by_root(table: Any) -> dict[str, set[str]]:
 
 def ages(table: Any) -> dict[str, int]:
     """When each content was stored, in Unix time."""
-    rows = table.search().select(["key", "stored_s"]).limit(None).to_arrow()
+    rows = run(table.search().select(["key", "stored_s"]).limit(None))
     return dict(zip(rows["key"].to_pylist(), rows["stored_s"].to_pylist(), strict=True))
 
 
@@ -108,23 +129,23 @@ def present(table: Any, keys: Collection[str]) -> set[str]:
 
 def references_to(table: Any, name: str, limit: int | None) -> list[tuple[str, list[Site]]]:
     query = table.search().where(f"name = {quoted([name])}").select(["key", "sites"]).limit(limit)
-    rows = query.to_arrow()
+    rows = run(query)
     packed = zip(rows["key"].to_pylist(), rows["sites"].to_pylist(), strict=True)
-    return [(key, decode_sites(sites)) for key, sites in packed]
+    return [(key, PackedSites({name: sites})[name]) for key, sites in packed]
 
 
 def keys_referring(table: Any, name: str) -> list[str]:
     return _matching(table, f"name = {quoted([name])}", ["key"])["key"].to_pylist()
 
 
-def sites_of(table: Any, keys: Collection[str]) -> dict[str, dict[str, list[Site]]]:
+def sites_of(table: Any, keys: Collection[str]) -> dict[str, PackedSites]:
     """By content and name."""
-    found: dict[str, dict[str, list[Site]]] = {}
+    found: dict[str, dict[str, bytes]] = {}
     for rows in rows_of(table, keys, ["key", "name", "sites"]):
         columns = (rows[name].to_pylist() for name in ("key", "name", "sites"))
         for key, name, sites in zip(*columns, strict=True):
-            found.setdefault(key, {})[name] = decode_sites(sites)
-    return found
+            found.setdefault(key, {})[name] = sites
+    return {key: PackedSites(of_content) for key, of_content in found.items()}
 
 
 def chunk_texts(table: Any, text_keys: Sequence[str]) -> dict[str, str]:
@@ -143,7 +164,7 @@ def vectors(table: Any, dimensions: int) -> Iterator[tuple[list[str], NDArray[np
 
 def rows_of(table: Any, keys: Collection[str], columns: Sequence[str]) -> Iterator[pa.Table]:
     if len(keys) > _SCAN_ABOVE_KEYS:
-        rows = table.search().select(list(columns)).limit(None).to_arrow()
+        rows = run(table.search().select(list(columns)).limit(None))
         yield rows.filter(_compute.is_in(rows["key"], pa.array(list(keys), pa.string())))
         return
     for group in batched(sorted(keys), KEYS_PER_FILTER):
@@ -151,4 +172,4 @@ def rows_of(table: Any, keys: Collection[str], columns: Sequence[str]) -> Iterat
 
 
 def _matching(table: Any, condition: str, columns: Sequence[str]) -> pa.Table:
-    return table.search().where(condition).select(list(columns)).limit(None).to_arrow()
+    return run(table.search().where(condition).select(list(columns)).limit(None))

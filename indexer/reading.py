@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from indexer.exclusions import MAX_BYTES, MAX_REINCLUDED_BYTES
 from indexer.facts import content_key, facts_of
 from indexer.languages import language_of
 from indexer.rows import ContentRows, pack
@@ -86,6 +89,8 @@ def read_files(root: str, files: list[FileToRead], *, time_limit: bool = True) -
             _watch_the_clock()
         try:
             data, mtime_ns = load(Path(root, file.path))
+            if len(data) > MAX_BYTES and not file.reincluded:
+                raise _too_large(MAX_BYTES)
         except OSError as failed:
             found.append(ReadFile(file.path, error=_why(failed)))
             continue
@@ -103,12 +108,24 @@ def load(path: Path) -> tuple[bytes, int]:
         os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     )
     with os.fdopen(os.open(path, flags), "rb") as file:
-        mtime_ns = os.fstat(file.fileno()).st_mtime_ns
-        return file.read(), mtime_ns
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        data = file.read(MAX_REINCLUDED_BYTES + 1)
+        if len(data) > MAX_REINCLUDED_BYTES:  # it was smaller when it was listed
+            raise _too_large(MAX_REINCLUDED_BYTES)
+        return data, state.st_mtime_ns
+
+
+def _too_large(limit: int) -> OSError:
+    return OSError(errno.EFBIG, f"larger than {limit // 1_000_000} MB")
 
 
 def _why(failed: OSError) -> str:
-    return "vanished" if isinstance(failed, FileNotFoundError) else f"unreadable: {failed.strerror}"
+    if isinstance(failed, FileNotFoundError):
+        return "vanished"
+    why = failed.strerror or str(failed)
+    return why if failed.errno == errno.EFBIG else f"unreadable: {why}"
 
 
 def _watch_the_clock() -> None:

@@ -55,10 +55,9 @@ class Receivers:
         self._names: dict[tuple[int, str], str] = {}
         self._depth = 0
 
-    def of(self, node: tree_sitter.Node) -> str:
-        """The path of the expression before a dot."""
+    def of(self, node: tree_sitter.Node, scope: int) -> str:
+        """The path of the expression before a dot, in the scope of what stands behind the dot."""
         start, end = node.start_byte, node.end_byte
-        scope = self._scopes.at(start)
         if end - start > _REMEMBERED_BYTES:
             return self.path(node, scope) or UNKNOWN
         key = scope, self._source.data[start:end], self._is_in_path(node)

@@ -30,13 +30,17 @@ class Site(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Ordinal of the enclosing definition among those of the file `by_place`; -1 at the top."""
 
 
+Candidate = tuple[str, int, tree_sitter.Node | None, int]
+"""Kind, where the name ends, receiver, number of the pattern."""
+
+
 class Candidates(msgspec.Struct):
     """Names that may be references. Of several for one place, what says more wins: whatever has a receiver, then
     the pattern that comes first in the query."""
 
-    said: dict[int, tuple[str, int, tree_sitter.Node | None]] = {}
-    """Where a name begins → kind, where it ends, receiver."""
-    names: dict[int, tuple[str, int, tree_sitter.Node | None]] = {}
+    said: dict[int, Candidate] = {}
+    """By where a name begins."""
+    names: dict[int, Candidate] = {}
     """The same of capitalized names that are used without being called."""
     values: list[tuple[int, int]] = []
     """Where other names begin and end that may stand for a function or class."""
@@ -48,50 +52,58 @@ _MAY_BE_VARIABLES = frozenset({"call", "class", "name"})
 def sites(
     candidates: Candidates,
     definitions: Definitions,
-    known: Set[bytes],
+    own_names: Set[bytes],
     builtin: Set[str],
     scopes: Scopes,
     receivers: Receivers | None,
     source: Source,
 ) -> dict[str, list[Site]]:
-    """`known`: names that this file imports or defines; `builtin`: types that are none of anybody's."""
+    """`own_names`: those that this file imports or defines; `builtin`: types that are none of anybody's."""
     data, names, starts, ascii_only = source.data, source.names, source.line_starts, source.ascii
     said = {**candidates.names, **candidates.said}
     for start, end in candidates.values:
-        if data[start:end] in known and start not in said:
-            said[start] = "name", end, None
+        if data[start:end] in own_names and start not in said:
+            said[start] = "name", end, None, 0
     variables = {"name"} if receivers is not None and receivers.calls_no_variables else _MAY_BE_VARIABLES
     found: dict[str, list[Site]] = {}
-    seen: set[tuple[int, str, str]] = set()
     shadowed: dict[tuple[int, str], bool] = {}
-    for start in sorted(said.keys() - definitions.name_starts):
-        kind, end, before = said[start]
+    ordered = sorted(said.keys() - definitions.name_starts)
+    for start, line, within, scope in zip(
+        ordered, source.lines(ordered), definitions.within(ordered), scopes.at_each(ordered), strict=True
+    ):
+        kind, end, before, _ = said[start]
         raw = data[start:end]
         if raw[:1] == b"`":  # see `definitions.find`
             raw, start = raw.strip(b"`"), start + 1
         name = names.get(raw) or source.decode_name(raw)
-        if name in builtin and kind == "type":
+        if not name or (kind == "type" and name in builtin):
             continue
         receiver = ""
         if before is not None:
-            receiver = receivers.of(before) if receivers is not None else UNKNOWN
+            receiver = receivers.of(before, scope) if receivers is not None else UNKNOWN
         elif kind in variables:
-            key = (scopes.at(start), name)
+            key = scope, name
             local = shadowed.get(key)
             if local is None:
-                local = shadowed[key] = scopes.shadows(*key)
-            if local and kind == "name":
-                continue
-            receiver = UNKNOWN if local else ""
-        line = source.line(start)
-        place = (line, name, receiver)
-        if not name or place in seen:
-            continue
-        seen.add(place)
+                local = shadowed[key] = scopes.shadows(scope, name)
+            if local:
+                if kind == "name":
+                    continue
+                receiver = UNKNOWN
         column = start - starts[line] if ascii_only else source.column(start, line)
-        site = Site(line, column, kind, receiver, definitions.within(start))
-        if name in found:
-            found[name].append(site)
-        else:
-            found[name] = [site]
+        known = found.get(name)
+        if known is None:
+            found[name] = [Site(line, column, kind, receiver, within)]
+        elif known[-1].line != line or not _is_among(known, line, receiver):
+            known.append(Site(line, column, kind, receiver, within))
     return found
+
+
+def _is_among(sites: list[Site], line: int, receiver: str) -> bool:
+    """Whether the last of them, those on this line, have one with this receiver."""
+    for site in reversed(sites):
+        if site.line != line:
+            break
+        if site.receiver == receiver:
+            return True
+    return False

@@ -92,9 +92,14 @@ def _folders(index: PathIndex) -> frozenset[str]:
 
 def _top_of(folder: str, index: PathIndex) -> str:
     """The folder that is on the path for a file in `folder`: a package's own folder is not."""
-    while folder and any(under(folder, name) in index for name in _PACKAGE_FILES):
-        folder = above(folder)
-    return folder
+
+    def climb() -> str:
+        top = folder
+        while top and any(under(top, name) in index for name in _PACKAGE_FILES):
+            top = above(top)
+        return top
+
+    return index.once(("python top", folder), climb)
 
 
 def _bases(module: str, level: int, from_path: str, index: PathIndex) -> Iterator[str]:

@@ -19,12 +19,13 @@ from indexer.filling import VectorFilling
 from indexer.folders import repository_name
 from indexer.graph import Graph
 from indexer.indexing import Pass, Report, Stage
+from indexer.languages_in_use import remember
 from indexer.listing import ListedFile
 from indexer.live import LiveFiles, LiveRoot, TextCache
 from indexer.manners import Manners
 from indexer.messages import RootStatus, Skipped
 from indexer.pace import Pace
-from indexer.workers import Workers
+from indexer.workers import CRASHED, Workers
 
 if TYPE_CHECKING:
     from indexer.store import Store
@@ -48,6 +49,8 @@ class Facilities:
     embedding: Embedding
     texts: TextCache
     manners: Manners = field(default_factory=Manners)
+    doubt: Callable[[Exception], None] = lambda failed: None
+    """Told of every one of STORE_ERRORS."""
 
 
 class Root:
@@ -244,15 +247,19 @@ class Root:
         store.bulk += 1
         try:
             done = await self._pass(store, listing.files, gone)
+            binding = self._bind(store, [file.path for file in listing.files])
             if done.changed or store.pending.waiting():
                 self._report("writing", 0, 1)
-                await asyncio.to_thread(_finish, store, self._facilities.index_text)
+                await asyncio.gather(asyncio.to_thread(_finish, store, self._facilities.index_text), binding)
+            else:
+                await binding
         finally:
             store.bulk -= 1
+        if done.read:
+            await asyncio.to_thread(remember, _languages(self.live))
         self._skipped = dict(listing.skipped) | _reasons(done)
         if len(self.live.contents) > 2 * len(self.live.paths_by_key) + _SPARE_CONTENTS:
             self.live = await asyncio.to_thread(self.live.compacted)
-        await self._bind(store, [file.path for file in listing.files])
         self._seconds = time.monotonic() - started
         _log.info(
             "pass: %d listed, %d changed, %d read, %.2f s",
@@ -282,7 +289,11 @@ class Root:
     async def _pass(self, store: Store, files: list[ListedFile], gone: list[str]) -> Pass:
         if not self.ready:
             self._state = "indexing"
-        work = Pass(self.path, self.live, store, self._facilities.workers, self._report)
+        # what brought down this process, or a child, must not bring it down again: after a start everything is read
+        # in children, and what crashed one of them always is
+        crashed = {path for path, reason in self._skipped.items() if reason == CRASHED}
+        here = self.ready and crashed.isdisjoint(file.path for file in files)
+        work = Pass(self.path, self.live, store, self._facilities.workers, self._report, here=here)
         try:
             await work.run(files, gone)
         finally:
@@ -298,6 +309,12 @@ class Root:
         self._pace.note(stage, done, total)
         for listener in list(self.listeners):
             listener(stage, done, total)
+
+
+def _languages(live: LiveRoot) -> list[str]:
+    """The most used first."""
+    counted = Counter(content.language for content in live.living_contents() if not content.skipped)
+    return [language for language, _ in counted.most_common()]
 
 
 def _reasons(done: Pass) -> dict[str, str]:

@@ -21,8 +21,8 @@ Targets = tuple[tuple[str, ...], ...]
 """For each import of a file, where it leads to: files, or packages that are folders, with a `/` at the end."""
 
 
-_KEPT_TABLES = 2_000
-"""Files whose names stay unpacked, some 10 MB: what the imports of a large repository mostly lead to."""
+_KEPT_TABLES = 2_500
+"""Files whose names stay unpacked at least, some 15 MB: what the imports of a large repository mostly lead to."""
 
 
 class Package(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class RootFacts:
     def __init__(self, memos: Memos) -> None:
         self._memos = memos
         self._view: GraphView | None = None
-        self._unpacked = 0
+        self._unpacked: list[tuple[str]] = []
         self._index: PathIndex | None = None
         self.files = Question(memos, self._files, outside=True)
         self._key = Question(memos, self._key_of, outside=True)
@@ -63,9 +63,8 @@ class RootFacts:
 
     def give_back(self) -> None:
         """Between two questions: memory that is cheap to fill again, once it is much."""
-        if self._unpacked > _KEPT_TABLES:
-            self._unpacked = 0
-            self.table.drop_values()
+        if len(self._unpacked) > 2 * _KEPT_TABLES:
+            self._unpacked = self.table.drop_values(dict.fromkeys(self._unpacked), _KEPT_TABLES)
 
     def tag(self, place: Place) -> Tag:
         """The definition there."""
@@ -98,7 +97,7 @@ class RootFacts:
 
     def _table(self, path: str) -> Table:
         self._key(path)
-        self._unpacked += 1
+        self._unpacked.append((path,))
         view = self.view
         return Table(path, family_of(path), view.tags_in(path), view.imports_of(path), view.types_of(path))
 

@@ -7,6 +7,7 @@ import msgspec
 
 from indexer.contents import SPAN, StoredContent
 from indexer.facts import FileFacts
+from indexer.sitecache import PackedSites
 from indexer.tags import Site
 
 
@@ -33,22 +34,14 @@ class ContentRows(msgspec.Struct, array_like=True, gc=False):
 
     def sites(self, name: str) -> list[Site]:
         """The places that refer to `name`."""
-        try:
-            return decode_sites(self.reference_sites[self.reference_names.index(name)])
-        except ValueError:
-            return []
+        return self.all_sites()[name] if name in self.reference_names else []
 
-    def all_sites(self) -> dict[str, list[Site]]:
-        packed = zip(self.reference_names, self.reference_sites, strict=True)
-        return {name: decode_sites(sites) for name, sites in packed}
+    def all_sites(self) -> PackedSites:
+        """All of them, by name."""
+        return PackedSites(dict(zip(self.reference_names, self.reference_sites, strict=True)))
 
 
 _encoder = msgspec.msgpack.Encoder()
-_sites = msgspec.msgpack.Decoder(list[Site])
-
-
-def decode_sites(packed: bytes) -> list[Site]:
-    return _sites.decode(packed)
 
 
 def pack(facts: FileFacts) -> ContentRows:

@@ -1,5 +1,8 @@
 """The tables of the store and what they are called."""
 
+# pyarrow has no types of its own
+# pyright: reportUnknownParameterType=false
+
 from __future__ import annotations
 
 import ast

@@ -16,31 +16,9 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from detect_secrets.filters import allowlist, heuristic
-from detect_secrets.plugins.artifactory import ArtifactoryDetector
-from detect_secrets.plugins.aws import AWSKeyDetector
-from detect_secrets.plugins.base import RegexBasedDetector
-from detect_secrets.plugins.cloudant import CloudantDetector
-from detect_secrets.plugins.discord import DiscordBotTokenDetector
-from detect_secrets.plugins.github_token import GitHubTokenDetector
-from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
 from detect_secrets.plugins.high_entropy_strings import Base64HighEntropyString
-from detect_secrets.plugins.ibm_cloud_iam import IbmCloudIamDetector
-from detect_secrets.plugins.ibm_cos_hmac import IbmCosHmacDetector
-from detect_secrets.plugins.jwt import JwtTokenDetector
-from detect_secrets.plugins.mailchimp import MailchimpDetector
-from detect_secrets.plugins.npm import NpmDetector
-from detect_secrets.plugins.openai import OpenAIDetector
-from detect_secrets.plugins.pypi_token import PypiTokenDetector
-from detect_secrets.plugins.sendgrid import SendGridDetector
-from detect_secrets.plugins.slack import SlackDetector
-from detect_secrets.plugins.softlayer import SoftlayerDetector
-from detect_secrets.plugins.square_oauth import SquareOAuthDetector
-from detect_secrets.plugins.stripe import StripeDetector
-from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
-from detect_secrets.plugins.twilio import TwilioKeyDetector
 from detect_secrets.util.code_snippet import CodeSnippet
 
-from indexer.secret_formats import OTHERS, PREFIXED, kind_of
 from indexer.secret_names import names_a_password, names_a_secret
 from indexer.secret_shapes import (
     BASE64,
@@ -53,45 +31,7 @@ from indexer.secret_shapes import (
     kinds_of_characters,
     reads_like_words,
 )
-
-Span = tuple[int, int, str]
-"""Start, end, kind."""
-
-_DETECTORS: tuple[RegexBasedDetector, ...] = (
-    ArtifactoryDetector(),
-    AWSKeyDetector(),
-    CloudantDetector(),
-    DiscordBotTokenDetector(),
-    GitHubTokenDetector(),
-    GitLabTokenDetector(),
-    IbmCloudIamDetector(),
-    IbmCosHmacDetector(),
-    MailchimpDetector(),
-    NpmDetector(),
-    OpenAIDetector(),
-    PypiTokenDetector(),
-    SendGridDetector(),
-    SlackDetector(),
-    SoftlayerDetector(),
-    SquareOAuthDetector(),
-    StripeDetector(),
-    TelegramBotTokenDetector(),
-    TwilioKeyDetector(),
-)
-"""Left out: those for whole files, addresses and names, which are judged here with more context, and public IP
-addresses, which are no secrets."""
-
-_MAY_BE_WORDS = (ArtifactoryDetector, CloudantDetector, IbmCloudIamDetector)
-"""Their formats are loose: words fit into them."""
-
-_MIN_GROUP = 16
-"""Characters. A group of a detector's expression that is shorter is a part of the format, not the secret."""
-
-_CHARACTERS_PER_DIGIT = 12
-"""A random letter or digit is a digit once in six; names have one at their end."""
-
-_AROUND = " \t\"'=:,;"
-"""What some detectors' expressions take in around the secret."""
+from indexer.secret_tokens import Span, tokens_in
 
 _ENTROPY = Base64HighEntropyString()
 
@@ -115,6 +55,7 @@ _HASH_BEFORE = re.compile(
 """In a value or before it on its line: what everybody may see."""
 
 _LITERAL = re.compile(r"""(?<!\w)(?:[bBrRuUfFL@$]{0,2})(["'`])((?:\\.|(?!\1)[^\\\n])*)\1(?!\w)""")
+_TRIPLE_QUOTE = re.compile(r"""\"{3}|'{3}|`{3}""")
 _ESCAPED_QUOTE = re.compile(r"""\\(["'])""")
 _SCHEME = re.compile(r"(?:Bearer|Basic|Token|token)\s+")
 _MIN_VALUE = 8
@@ -148,9 +89,10 @@ _BARE = re.compile(
     """,
     re.VERBOSE,
 )
-_COMMENT = re.compile(r"#|//|/\*|^\s*\*|--\s")
+_KINDS_OF_NO_CODE = 3
+"""Small letters, capitals and digits, changing places as in no name."""
 
-_JWT = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
+_COMMENT = re.compile(r"#|//|/\*|^\s*\*|--\s")
 
 _ADDRESS = re.compile(
     r"[a-z][a-z0-9+.\-]*://(?P<user>[^\s/?#:@\"'`<>]*):(?P<password>[^\s/\"'`<>]+?)@(?P<host>[\w.\-\[\]{}$%]+)",
@@ -167,9 +109,8 @@ _NOWHERE = re.compile(
 )
 """Hosts that are nobody's: only a password that can be no word counts there."""
 
-_KEYWORD = re.compile(
-    "pass|pwd|secret|token|key|auth|cred", re.IGNORECASE
-)  # what the first sieve looks for, too
+_KEYWORD = re.compile("pass|pwd|secret|token|key|auth|cred", re.IGNORECASE)
+"""In every name that tells."""
 
 
 def secrets_of_line(line: str, before: str, *, bare: bool) -> Iterator[Span]:
@@ -178,53 +119,10 @@ def secrets_of_line(line: str, before: str, *, bare: bool) -> Iterator[Span]:
         context = CodeSnippet([before.rstrip("\r\n"), line], 0, 1)
         if allowlist.is_line_allowlisted("", line, context):
             return
-    yield from _formats(line)
+    yield from tokens_in(line)
     yield from _addresses(line)
     yield from _literals(line)
     yield from _assigned_bare(line, bare)
-
-
-def _formats(line: str) -> Iterator[Span]:
-    for match in PREFIXED.finditer(line):
-        if not is_placeholder(match["payload"]) and not _is_name(match["payload"]):
-            yield *match.span(), kind_of(match)
-    for kind, pattern in OTHERS.items():
-        for match in pattern.finditer(line):
-            yield *match.span(1), kind
-    for match in _JWT.finditer(line):
-        if JwtTokenDetector.is_formally_valid(".".join(match[0].split(".")[:2])):
-            yield *match.span(), "JSON Web Token"
-    for detector in _DETECTORS:
-        for pattern in detector.denylist:
-            for match in pattern.finditer(line):
-                start, end = _secret_of(match)
-                value = line[start:end]
-                if not _harmless(detector, value):
-                    yield start, end, str(detector.secret_type)
-
-
-def _is_name(payload: str) -> bool:
-    """Whether what follows a token's beginning goes on like a name: `hf_hub_download`, `sk-learn-contrib`."""
-    few_digits = sum(map(str.isdigit, payload)) * _CHARACTERS_PER_DIGIT < len(payload)
-    return few_digits and reads_like_words(payload, CERTAINLY_WORDY)
-
-
-def _secret_of(match: re.Match[str]) -> tuple[int, int]:
-    """The longest group that is no mere part of the format, else all of it, without what is around."""
-    spans = [match.span(number) for number in range(1, (match.re.groups or 0) + 1)]
-    start, end = max(spans, key=lambda span: span[1] - span[0], default=(0, 0))
-    if end - start < _MIN_GROUP:
-        start, end = match.span()
-    value = match.string[start:end]
-    return start + len(value) - len(value.lstrip(_AROUND)), end - len(value) + len(value.rstrip(_AROUND))
-
-
-def _harmless(detector: RegexBasedDetector, value: str) -> bool:
-    if is_placeholder(value.removeprefix("https://")):
-        return True
-    return isinstance(detector, _MAY_BE_WORDS) and (
-        reads_like_words(value) or not any(map(str.isdigit, value))
-    )
 
 
 def _addresses(line: str) -> Iterator[Span]:
@@ -253,6 +151,7 @@ def _names_itself(value: str) -> bool:
 def _literals(line: str) -> Iterator[Span]:
     if _KEYWORD.search(line) is None and len(line) < min(_NAMELESS_LENGTHS):
         return
+    line = _TRIPLE_QUOTE.sub("   ", line)
     yield from _in_literals(line)
     if _ESCAPED_QUOTE.search(line):  # code within a string, as in a notebook
         yield from _in_literals(_ESCAPED_QUOTE.sub(r" \1", line))
@@ -277,17 +176,27 @@ def _in_literals(line: str) -> Iterator[Span]:
 def _assigned_bare(line: str, bare: bool) -> Iterator[Span]:
     for match in _BARE.finditer(line):
         start = match.start("value")
-        if not (bare or _in_literal_or_comment(line[:start])):
-            continue
         value, name = match["value"], match["name"] or match["option"].split()[-1]
+        if not (bare or _in_literal_or_comment(line[:start]) or _is_no_code(match)):
+            continue
         if heuristic.is_indirect_reference(line[match.start() :]):
             continue
         if _is_named_secret(name, value, _SCHEME.match(match["scheme"] or "")):
             yield start, match.end("value"), "Secret Keyword"
 
 
+def _is_no_code(match: re.Match[str]) -> bool:
+    """Whether a value without quotes is hardly an expression: within a docstring, a line alone does not tell."""
+    value, after = match["value"], match.string[match.end() :][:1]
+    return after not in ("(", "[") and kinds_of_characters(value) >= _KINDS_OF_NO_CODE and is_scrambled(value)
+
+
 def _in_literal_or_comment(before: str) -> bool:
-    return any(before.count(quote) % 2 for quote in "\"'`") or _COMMENT.search(before) is not None
+    return (
+        _TRIPLE_QUOTE.search(before) is not None
+        or any(before.count(quote) % 2 for quote in "\"'`")
+        or _COMMENT.search(before) is not None
+    )
 
 
 def _is_named_secret(name: str, value: str, scheme: re.Match[str] | None = None) -> bool:

@@ -49,7 +49,7 @@ _VALUE = rb"(?![a-z_./,-]*(?:[\s\"'`]|\Z))"
 
 _QUOTED = rb"[\"'`](?:[BT][a-z]{4,5} )?" + _VALUE + rb"[^\s\"'`]{8}"
 _BEHIND_NAME = re.compile(
-    rb"[^\n]{0,64}?(?:" + _QUOTED + rb"|[=:][ \t]?" + _VALUE + rb"[^\s\"'`(){}\[\]<>,;]{8})"
+    rb"[^\n]{0,64}?(?:" + _QUOTED + rb"|[=:>][ \t]?" + _VALUE + rb"[^\s\"'`(){}\[\]<>,;]{8})"
 )
 _BEHIND_BARE_NAME = re.compile(
     rb"[^\n]{0,64}?(?:" + _QUOTED + rb"|[=:>\t ][=>]?[ \t]*" + _VALUE + rb"[^\s\"'`<>]{8})"
@@ -63,7 +63,7 @@ _NAME_REACH = 64
 _NAMES = (b"pass", b"pwd", b"secret", b"token", b"key")
 """Of what may be shorter than `_MIN_TOKEN`; what is longer is found without."""
 
-_BEFORE_KEY = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
+_BEFORE_KEY = frozenset(bytes([code]) for code in b"abcdefghijklmnopqrstuvwxyz0123456789_-")
 """A `key` with nothing before it is that of a dictionary."""
 
 
@@ -140,7 +140,30 @@ def _secrets_in(text: str, language: str | None) -> Iterator[tuple[int, int, str
 
 
 def suspicious_places(data: bytes, *, bare: bool) -> Iterator[int]:
-    """Offsets of what may belong to a secret; the one part of this that looks at everything."""
+    """Offsets of what may belong to a secret; the one part of this that looks at everything. `bare`: in a language
+    in which values need no quotes."""
+    yield from _long_tokens(data)
+    behind = _BEHIND_BARE_NAME if bare else _BEHIND_NAME
+    lowered = data.lower()
+    for name in _NAMES:
+        for place in _places_of(name, lowered):
+            if name == b"key" and lowered[place - 1 : place] not in _BEFORE_KEY:
+                continue
+            if behind.match(data, place) or _BEFORE_NAME.search(data, max(0, place - _NAME_REACH), place):
+                yield place
+    for place in _places_of(b"://", data):
+        if _ADDRESS.match(data, place):
+            yield place
+
+
+def _places_of(word: bytes, data: bytes) -> Iterator[int]:
+    place = data.find(word)
+    while place >= 0:
+        yield place
+        place = data.find(word, place + len(word))
+
+
+def _long_tokens(data: bytes) -> Iterator[int]:
     shape = data.translate(_SHAPE)
     start = shape.find(_LONG_RUN)
     while start >= 0:
@@ -149,28 +172,15 @@ def suspicious_places(data: bytes, *, bare: bool) -> Iterator[int]:
         if _token_like(data, start, end):
             yield start
         start = shape.find(_LONG_RUN, end)
-    behind = _BEHIND_BARE_NAME if bare else _BEHIND_NAME
-    lowered = data.lower()
-    for name in _NAMES:
-        start = lowered.find(name)
-        while start >= 0:
-            if name == b"key" and lowered[start - 1] not in _BEFORE_KEY:
-                pass
-            elif behind.match(data, start) or _BEFORE_NAME.search(data, max(0, start - _NAME_REACH), start):
-                yield start
-            start = lowered.find(name, start + len(name))
-    start = data.find(b"://")
-    while start >= 0:
-        if _ADDRESS.match(data, start):
-            yield start
-        start = data.find(b"://", start + 3)
 
 
 def _token_like(data: bytes, start: int, end: int) -> bool:
     no_digit = _DIGIT.search(data, start, end) is None
     if no_digit or len(_CHANGE.findall(data, start, end)) * _CHARACTERS_PER_CHANGE < end - start:
         begins = max(start, data.rfind(b"/", start, end) + 1)
-        return _WITHOUT_DIGIT.match(data, begins, end) is not None or data[start - 6 : start] in _SCHEMES
+        return (
+            _WITHOUT_DIGIT.match(data, begins, end) is not None or data[max(0, start - 6) : start] in _SCHEMES
+        )
     if _HASH.search(data, max(0, start - _HASH_REACH), min(end, start + _HASH_REACH)):
         return False
     return _HEX.fullmatch(data, start, end) is None or _named(data, start)

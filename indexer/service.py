@@ -48,10 +48,12 @@ class Service:
             self._workers,
             self._embedding,
             texts,
-            self._keeper.doubt,
+            doubt=self._keeper.doubt,
         )
         self._roots = self._keeper.roots = Roots(facilities)
-        self._answers = Answers(self._roots, self._keeper.store, self._embedding, texts, self._stop.set)
+        self._answers = Answers(
+            self._roots, self._keeper.store, self._embedding, texts, self._stop.set, self._keeper
+        )
 
     async def run(self) -> None:
         """Listens until asked to go or left alone."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
+from collections.abc import Iterable
 from itertools import accumulate
 
 import tree_sitter
-
 
 _LONGEST_TYPE = 500
 """Bytes; what is longer names no one class."""
@@ -56,6 +56,16 @@ class Source:
 
     def line(self, place: int) -> int:
         return bisect_right(self.line_starts, place) - 1
+
+    def lines(self, places: Iterable[int]) -> list[int]:
+        """Of many bytes in ascending order."""
+        starts, found = self.line_starts, list[int]()
+        line, last = 0, len(starts) - 1
+        for place in places:
+            if line < last and starts[line + 1] <= place:
+                line = bisect_right(starts, place, line + 1) - 1
+            found.append(line)
+        return found
 
     def column(self, place: int, line: int) -> int:
         """In characters, of a byte on this line."""

@@ -33,6 +33,8 @@ from indexer.reader import KEYS_PER_FILTER as KEYS_PER_FILTER
 from indexer.reader import ChunkRow as ChunkRow
 from indexer.reader import quoted as quoted
 from indexer.rows import ContentRows, pack
+from indexer.sitecache import PackedSites
+from indexer.sizes import size_of
 from indexer.tags import Site
 from indexer.vector_tables import VectorTable, VectorTables
 from indexer.writer import Writer
@@ -54,6 +56,8 @@ class Store:
         self.folder = folder
         self.writes = 0
         """Since the last maintenance; each leaves a version and small files behind."""
+        self.litter = False
+        """Whether compaction has left versions behind that were too young to go."""
         self.bulk = 0
         """Passes over whole roots under way: each indexes its text at its end, all at once."""
         self.lock = threading.RLock()
@@ -109,6 +113,11 @@ class Store:
             "manifest": self.manifest_table,
             **self.vector_tables.tables,
         }
+
+    def sizes(self) -> dict[str, int]:
+        """Blocks. Bytes on disk by table, and of everything else."""
+        found = {name: size_of(self.folder / f"{name}.lance") for name in self.tables}
+        return found | {"other": size_of(self.folder) - sum(found.values())}
 
     # ------------------------------------------------------------ writing
 
@@ -250,9 +259,9 @@ class Store:
 
     def references_of(self, key: str) -> dict[str, list[Site]]:
         """Blocks. What one content refers to, by name."""
-        return self.sites_of([key]).get(key, {})
+        return dict(self.sites_of([key]).get(key, {}))
 
-    def sites_of(self, keys: Iterable[str]) -> dict[str, dict[str, list[Site]]]:
+    def sites_of(self, keys: Iterable[str]) -> dict[str, PackedSites]:
         """Blocks. The same of several contents."""
         wanted = set(keys)
         pending = self.pending.contents

@@ -74,10 +74,10 @@ def _read(tree: tree_sitter.Tree, language: str, source: Source) -> Tags:
     if dialect is not None:
         receivers = Receivers(source, dialect, scopes, definitions.found)
         localnames.bind_fields(matched, definitions.name_starts, scopes, receivers, dialect, source)
-    known = {tag.name.encode() for tag in definitions.tags}
-    known.update((import_.alias or import_.name or "").encode() for _, import_ in imports)
+    own_names = {tag.name.encode() for tag in definitions.tags}
+    own_names.update((import_.alias or import_.name or "").encode() for _, import_ in imports)
     builtin = dialect.types.builtin if dialect is not None else frozenset[str]()
-    references = sites(matched.candidates, definitions, known, builtin, scopes, receivers, source)
+    references = sites(matched.candidates, definitions, own_names, builtin, scopes, receivers, source)
     types = receivers.types() if receivers is not None else {}
     complete = matched.complete and definitions.complete and not source.late()
     error = "" if complete else f"not everything: took longer than {TIMEOUT_S:.0f} s"

@@ -36,14 +36,21 @@ _LOG_SHARE = 2
 _LEAST_LOG_ROWS = 10_000
 
 
-def index_text(store: Store) -> None:
+_SUPERSEDED = timedelta(seconds=2)
+"""In a burst of saves each version is soon followed by another, and each index is a new file: a reader that is
+slower than this reads again (`reader.run`), and the disk stays bounded."""
+
+
+def index_text(store: Store, keep: timedelta = READ_AT_MOST) -> None:
     """Takes what was written into the full-text index, unless memory may as well go on searching it. Raises one
     of STORE_ERRORS."""
     with store.lock:
-        most = max(_UNINDEXED_CHUNKS, _UNINDEXED_SHARE * len(store.known))
+        indexed = store.text.indexed
+        most = max(_UNINDEXED_CHUNKS, _UNINDEXED_SHARE * indexed)
         if store.text.uncovered or store.text.unindexed > most:
-            store.text.index(store.known)
+            store.text.index(store.known, keep)
             store.writes += 1
+            store.litter = store.litter or indexed > _UNINDEXED_CHUNKS  # what was indexed is there twice now
 
 
 def keep_up(store: Store) -> None:
@@ -51,14 +58,15 @@ def keep_up(store: Store) -> None:
     bounds. Nothing while a pass over a whole root is under way, which does this at its end."""
     if store.bulk:
         return
-    index_text(store)
-    if due(store):
-        compact(store)
+    index_text(store, _SUPERSEDED)
+    store.text.digest()
+    if store.writes >= _WRITES:
+        compact(store, _SUPERSEDED)
 
 
 def due(store: Store) -> bool:
-    """Whether there is something to compact."""
-    return store.writes >= _WRITES
+    """Whether there is something to tidy."""
+    return store.writes >= _WRITES or store.litter
 
 
 def tidy(store: Store, keep: timedelta = READ_AT_MOST) -> None:
@@ -67,18 +75,21 @@ def tidy(store: Store, keep: timedelta = READ_AT_MOST) -> None:
         index_text(store)
         _index_names(store)
         _shorten_log(store)
+        store.litter = False
         compact(store, keep)
 
 
 def compact(store: Store, keep: timedelta = READ_AT_MOST) -> None:
-    """Makes few files of many and removes versions older than `keep`."""
+    """Makes few files of many and removes versions older than `keep`; the one before is left as litter."""
     with store.lock:
         for name, table in store.tables.items():
+            before = table.version
             try:
                 # without an age, optimize() only adds to the disk
                 table.optimize(cleanup_older_than=keep)
             except STORE_ERRORS as failed:
                 _log.warning("table %s is not compacted this time: %s", name, failed)
+            store.litter = store.litter or table.version != before
         store.writes = 0
 
 

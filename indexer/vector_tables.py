@@ -115,7 +115,8 @@ class VectorTables:
         """The table that covers most of these contents; of equals the one that is wanted."""
         if not self.older:
             return self.wanted
-        return max((self.wanted, *self.older), key=lambda table: table.covered(contents))
+        tables: list[VectorTable] = [self.wanted, *self.older]
+        return max(tables, key=lambda table: table.covered(contents))
 
     def drop_replaced(self, living: Sequence[StoredContent]) -> bool:
         """Removes older tables that know nothing about `living` that the wanted one does not."""

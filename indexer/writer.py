@@ -11,13 +11,13 @@ from indexer.contents import STORE_ERRORS
 
 _log = logging.getLogger(__name__)
 
-WAIT_S = 0.5
+WAIT_S = 1.0
 """From the first thing that waits to the write: what a crash may cost in reading anew, and enough for a burst of
 saves to become one batch."""
 
-FULL_BATCH = 200
-"""Contents that are not kept waiting: a batch of 200 takes 0.1 s, one by one they would take a second and leave
-a thousand small files."""
+FULL_BATCH = 500
+"""Contents that are not kept waiting: a batch of 500 takes 0.1 s, one by one they would take seconds and leave
+thousands of small files."""
 
 _RETRY_S = 10.0
 """After a write that failed: a full disk is not full for ever, and nothing is lost meanwhile."""
@@ -35,7 +35,7 @@ class Writer:
         self._closed = False
         self.on_success: Callable[[], None] = lambda: None
         """Called on the thread after each write of its own; may raise one of STORE_ERRORS."""
-        self.on_failure: Callable[[Exception], None] = lambda failed: None
+        self.on_failure: Callable[[Exception], object] = lambda failed: None
         """The same with what a write of its own has raised."""
         self.failure: Exception | None = None
         """Why the last write failed; None once one has succeeded."""

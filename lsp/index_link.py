@@ -155,9 +155,7 @@ class IndexLink:
 
         outcome = "stopped"
         try:
-            status = await client.open_root(
-                root, wait=True, embedder=self.embedder, on_progress=on_progress
-            )
+            status = await client.open_root(root, wait=True, embedder=self.embedder, on_progress=on_progress)
             outcome = f"{status.files} files, {status.symbols} symbols"
             failure = status.error if status.state == "failed" else ""
         except IndexServiceError as failed:

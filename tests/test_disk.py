@@ -488,6 +488,22 @@ async def test_changed_rules_outside_of_the_root_are_noticed(tmp_path, monkeypat
         await until(lambda: "notes.txt" not in kept.manifest)
 
 
+async def test_a_root_within_a_work_tree_follows_the_git_around_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, "PULSE_S", 0.05)
+    top = repository(tmp_path / "top", {f"part/{path}": text for path, text in FILES.items()})
+    root = top / "part"
+    write(root / "kept.log", "x\n")
+    async with mirror(root) as kept:
+        assert kept.manifest == fresh(root) and "kept.log" not in kept.manifest
+        git(top, "add", "-f", "part/kept.log")
+        await until(lambda: "kept.log" in kept.manifest)
+        assert kept.listings == 1
+        write(root / "notes.txt", "untracked\n")
+        await until(lambda: "notes.txt" in kept.manifest)
+        write(top / ".gitignore", "notes.txt\n")
+        await until(lambda: "notes.txt" not in kept.manifest)
+
+
 MOUNTS = """22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
 31 27 0:40 / /home rw shared:1 master:2 - nfs4 server:/home rw,vers=4.2

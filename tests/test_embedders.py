@@ -12,6 +12,7 @@ import tiny_embedders
 from index_service import PATIENCE_S, client, isolate, repository, stop_service
 
 from indexer import embedder, embedder_choice, embedder_folder, embedder_source
+from indexer.contents import StoredContent
 from indexer.embedder import Idleness, Wanted
 from indexer.embedder_folder import BrokenModel
 from indexer.embedder_settings import EmbedderRule, EmbedderSettings, configuration_file
@@ -273,6 +274,12 @@ async def test_a_new_embedder_is_filled_beside_the_old_one_which_answers_until_t
             )
         )
         assert [len(vector) for vector in asked] == [64, 128]
+        living = [StoredContent("k", "", 0, text_keys=bytes.fromhex("".join(texts)))]
+        assert store.vector_tables.answering(living) is first
+        assert not store.vector_tables.drop_replaced(living), "it still knows more"
+        await embedding.fill(store, list(texts), lambda _: None)
+        assert store.vector_tables.answering(living) is second
+        assert store.vector_tables.drop_replaced(living) and store.vector_tables.older == []
     finally:
         embedding.stop()
         store.close()

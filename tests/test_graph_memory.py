@@ -91,10 +91,13 @@ def test_a_question_without_an_answer_for_circles_says_so() -> None:
 def test_dropped_values_come_back_without_a_change() -> None:
     sheet = Sheet({"a": "b", "b": "1"})
     assert sheet.is_even("a") is False
-    sheet.value.drop_values()
+    assert sheet.value.drop_values([("a",), ("b",)], 0) == []
     sheet.set()
     assert sheet.is_even("a") is False and sheet.worked_out["even a"] == 1
-    assert sheet.value("a") == 1
+    for name in "abb":
+        sheet.value(name)
+    assert sheet.value.drop_values([("a",), ("b",)], 1) == [("b",)]  # asked for most
+    assert (sheet.value("a"), sheet.value("b")) == (1, 1)
 
 
 def test_a_failed_answer_is_asked_for_again() -> None:

@@ -11,11 +11,15 @@ import json
 import random
 import string
 
+import lancedb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from index_service import client, isolate, repository, stop_service, until_symbol, write
 
+from indexer import paths
 from indexer.languages import language_of
+from indexer.messages import PackRequest, TokenizerRef
 from indexer.secrets import MARK, redact, suspicious_places
 
 LETTERS = string.ascii_letters
@@ -286,3 +290,110 @@ def test_hostile_lines_come_to_an_end(text):
 def test_what_may_not_hold_a_secret_is_not_looked_at_twice():
     code = b"def area_of_circle(radius: float) -> float:\n    return 3.14159265358979 * radius**2\n" * 1_000
     assert list(suspicious_places(code, bare=False)) == []
+
+
+# ---------------------------------------------------------------- end to end
+
+
+@pytest.fixture
+async def service(monkeypatch, tmp_path):
+    isolate(monkeypatch, tmp_path)
+    yield
+    await stop_service()
+
+
+def _planted(seed: int) -> tuple[dict[str, str], list[str]]:
+    """Files with one secret of each kind, each in a function that others call; and the secrets."""
+    files: dict[str, str] = {}
+    secrets: list[str] = []
+    for number, (_, path, around, value) in enumerate(PLANTED):
+        secret = value(seed)
+        line = around.replace("{{", "{").replace("}}", "}").replace("{}", secret)
+        files[f"kinds/k{number}/{path}"] = f"{line}\n"
+        quoted = line.strip() if path != "Dockerfile" else "nothing"  # needs no sign between name and value
+        files[f"called/c{number}.py"] = (
+            f'def called_{number}(password="{drawn(ALNUM, 16, number)}"):\n'
+            f'    """Uses {quoted} here."""\n    # {quoted}\n    return password\n'
+        )
+        secrets += [secret, drawn(ALNUM, 16, number)]
+    calls = [
+        f"from called.c{number} import called_{number}\ncalled_{number}()\n" for number in range(len(PLANTED))
+    ]
+    files["use.py"] = "".join(calls)
+    files["pem.py"] = f'KEY = """{key_block("RSA ", seed)}"""\n\ndef with_a_key():\n    pass\n'
+    secrets += key_block("RSA ", seed).split("\n")[1:-1]
+    return files, secrets
+
+
+def _held(secrets: list[str], text: str) -> list[str]:
+    """Secrets of which at least half can be read in `text`."""
+    return [
+        it for it in secrets if it in text or it[len(it) // 2 :] in text or it[: len(it) // 2 + 6] in text
+    ]
+
+
+async def test_no_secret_is_in_any_table_pack_answer_or_log(service, tmp_path):
+    files, secrets = _planted(1)
+    root = repository(tmp_path / "work", files)
+    async with client() as connected:
+        status = await connected.open_root(str(root), wait=True)
+        assert (status.state, status.skipped) == ("ready", {"holds a private key": 1})
+        answers: list[str] = []
+        for number in range(len(PLANTED)):
+            answers.append(repr(await connected.symbols(str(root), name=f"called_{number}")))
+            answers.append(repr(await connected.search(str(root), f"called_{number} password", 50)))
+        unknown = [number for number in range(len(PLANTED)) if f"called_{number}" not in answers[2 * number]]
+        assert unknown == []
+        answers += [repr(await connected.search(str(root), secret, 50)) for secret in secrets[:80]]
+        text = files["use.py"]
+        for line in range(0, 2 * len(PLANTED), 8):
+            request = PackRequest(str(root / "use.py"), text, line + 1, 6, 60_000, TokenizerRef())
+            answers.append(repr(await connected.pack(request)))
+        assert "def called_" in answers[-1]
+        assert _held(secrets, "\n".join(answers)) == []
+        # saved again, and renamed
+        write(root / "called/c0.py", files["called/c0.py"] + "\ndef called_again():\n    pass\n")
+        await until_symbol(connected, root, "called_again")
+    await stop_service()
+    tables = lancedb.connect(next(paths.store_folder().glob("v*")))
+    rows = 0
+    for name in tables.list_tables().tables:
+        table = tables.open_table(name).to_arrow()
+        rows += table.num_rows
+        for column in table.columns:
+            assert _held(secrets, repr(column.to_pylist())) == [], name
+    assert rows > len(files)
+    for file in [*paths.cache_folder().rglob("*"), *paths.runtime_folder().rglob("*")]:
+        if file.is_file():
+            assert _held(secrets, file.read_bytes().decode("latin-1")) == [], file
+
+
+async def test_unsaved_texts_are_redacted_for_others_and_not_for_their_own_completion(service, tmp_path):
+    secret = drawn(ALNUM, 24, 1)
+    root = repository(tmp_path / "work", {"a.py": "x = 1\n", "b.py": "from a import connect\n\nconnect()\n"})
+    unsaved = f'def connect(password="{secret}"):\n    return password\n'
+    async with client() as connected:
+        await connected.open_root(str(root), wait=True)
+        await connected.overlay(str(root / "a.py"), unsaved)
+        text = (root / "b.py").read_text()
+        pack = await connected.pack(PackRequest(str(root / "b.py"), text, 2, 7, 4_000, TokenizerRef()))
+        assert "def connect" in repr(pack) and secret not in repr(pack)
+        assert secret not in repr(await connected.symbols(str(root), name="connect"))
+
+
+async def test_a_file_taken_back_in_by_name_is_shown_without_its_secrets(service, tmp_path):
+    block = key_block("RSA ", 2)
+    secret = drawn(ALNUM, 24, 2)
+    root = repository(
+        tmp_path / "work",
+        {
+            ".forewordignore": "!fixtures/test.pem\n!app.env\n",
+            "fixtures/test.pem": f"{block}\nzeppelin\n",
+            "app.env": f"DB_PASSWORD={secret}\nHOST=zeppelin\n",
+        },
+    )
+    async with client() as connected:
+        await connected.open_root(str(root), wait=True)
+        hits = (await connected.search(str(root), "zeppelin")).hits
+        assert {hit.path for hit in hits} >= {"fixtures/test.pem", "app.env"}
+        assert _held([secret, *block.split("\n")[1:-1]], repr(hits)) == []

@@ -13,10 +13,13 @@ import psutil
 import pytest
 from index_service import until
 
-from indexer import forkserver, paths
+from indexer import forkserver, indexing, paths
 from indexer.children import NICENESS, ChildCrashed, Children
 from indexer.languages_in_use import languages_in_use, remember
+from indexer.listing import ListedFile
+from indexer.liveroot import LiveRoot
 from indexer.reading import FileToRead, read_files
+from indexer.store import Store
 from indexer.workers import Workers
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="children are spawned elsewhere")
@@ -234,3 +237,19 @@ async def test_a_cancelled_wait_harms_nobody():
     waiting.cancel()
     assert await children.run(os.getpid)
     children.stop()
+
+
+async def test_after_a_start_even_a_single_file_is_read_in_a_child(tmp_path, monkeypatch):
+    """The service reads one saved file itself; were that what brought it down, it would come down again and again."""
+
+    def refuse(*arguments: object, **options: object) -> bytes:
+        raise AssertionError("read in this process")
+
+    monkeypatch.setattr(indexing, "read_files", refuse)
+    (tmp_path / "a.py").write_text("def f():\n    pass\n")
+    store, workers = Store(tmp_path / "store", "test"), Workers(1)
+    work = indexing.Pass(tmp_path, LiveRoot({}, {}), store, workers, lambda *_: None, here=False)
+    await work.run([ListedFile("a.py", 18, 1)], [])
+    workers.stop()
+    store.close()
+    assert (work.read, work.problems) == (1, [])

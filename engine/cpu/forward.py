@@ -274,8 +274,8 @@ def why_not(model: Any) -> str:
                 not any(biased(each) for each in linears[1:]),
             ),
         ]
-        for what, fits in wanted:
-            if not fits:
+        for what, met in wanted:
+            if not met:
                 return f"{name} has {what}"
     return ""
 
@@ -295,8 +295,6 @@ def make_lean(model: Any) -> Lean:
     model.model.forward = lean.forward
     weight, vocabulary = model.lm_head.weight, model.config.vocab_size
     model.lm_head.quant_method = (
-        Head(weight[:vocabulary], most_threads())
-        if fits(weight.shape[1])
-        else LeanHead(weight, vocabulary)
+        Head(weight[:vocabulary], most_threads()) if fits(weight.shape[1]) else LeanHead(weight, vocabulary)
     )
     return lean

@@ -1,17 +1,19 @@
 """Products of a few rows of 8-bit activations with 8-bit weights, written as LLVM's own vector code through numba.
 
-Few rows are limited by reading the weights, which these kernels do at the speed of memory (one thread 53 GB/s and two 96,
-where oneDNN's reached 39 and 53: benchmarks/LOG.md).
+Few rows are limited by reading the weights, which these kernels do at the speed of memory (one thread 53 GB/s and
+two 96, where oneDNN's reached 39 and 53: benchmarks/LOG.md).
 
-Weights lie as uint8 [blocks, groups, 64], each 128 more than what is meant: a block is 16 outputs and a group 4 inputs, so
-that one VNNI instruction (VPDPBUSD) adds four products to each of 16 outputs. Activations are int8 [rows, width]; with the
-sum of a row known, what the 128 added is taken off again.
+Weights lie as uint8 [blocks, groups, 64], each 128 more than what is meant: a block is 16 outputs and a group 4
+inputs, so that one VNNI instruction (VPDPBUSD) adds four products to each of 16 outputs. Activations are int8
+[rows, width]; with the sum of a row known, what the 128 added is taken off again.
 """
 
 # numba reads this source with rules of its own: calls are inlined by its decorator, scalars need their exact types
 # pyright: basic, reportArgumentType=false, reportCallIssue=false
 
 from __future__ import annotations
+
+from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -39,8 +41,9 @@ _INTS = ir.VectorType(_I32, OUTPUTS)
 
 def has_products() -> bool:
     """Whether the processor that numba compiles for has the instruction."""
-    if numba_config.CPU_NAME:  # told by NUMBA_CPU_NAME
-        return "+avx512vnni" in str(numba_config.CPU_FEATURES).split(",")
+    config: Any = numba_config
+    if config.CPU_NAME:  # told by NUMBA_CPU_NAME
+        return "+avx512vnni" in str(config.CPU_FEATURES).split(",")
     return bool(llvm.get_host_cpu_features().get("avx512vnni"))
 
 
@@ -85,12 +88,8 @@ def _dots(_context, weights, inputs, pairs, out):
         sums = []
         for chain, total in enumerate(totals):
             group = builder.add(builder.mul(pair, ir.Constant(_I64, CHAINS)), ir.Constant(_I64, chain))
-            some = _load(
-                builder, builder.add(weights, builder.mul(group, ir.Constant(_I64, BYTES))), _INTS
-            )
-            four = _load(
-                builder, builder.add(inputs, builder.mul(group, ir.Constant(_I64, INPUTS))), _I32
-            )
+            some = _load(builder, builder.add(weights, builder.mul(group, ir.Constant(_I64, BYTES))), _INTS)
+            four = _load(builder, builder.add(inputs, builder.mul(group, ir.Constant(_I64, INPUTS))), _I32)
             sums.append(builder.call(function, [total, some, _in_all_lanes(builder, four)]))
         following = builder.add(pair, ir.Constant(_I64, 1))
         pair.add_incoming(ir.Constant(_I64, 0), entry)

@@ -27,8 +27,7 @@
 (ternary_expression alternative: (identifier) @reference.value)
 
 ; Looked at: only what is written like a class or a constant.
-(member_expression object: (identifier) @reference.name)
-(member_expression object: (_) @receiver property: (property_identifier) @reference.name)
+(member_expression) @reference.member
 (subscript_expression object: (identifier) @reference.name)
 (binary_expression (identifier) @reference.name)
 (template_substitution (identifier) @reference.name)

@@ -41,8 +41,7 @@
 (with_item value: (identifier) @reference.value)
 
 ; Looked at: only what is written like a class or a constant, or every variable would count.
-(attribute object: (identifier) @reference.name)
-(attribute object: (_) @receiver attribute: (identifier) @reference.name)
+(attribute) @reference.member
 (comparison_operator (identifier) @reference.name)
 (binary_operator (identifier) @reference.name)
 (not_operator argument: (identifier) @reference.name)
