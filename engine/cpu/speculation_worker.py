@@ -53,6 +53,8 @@ class Step(SpecInput):
         self.worker = worker
         self.proposed: list[list[int]] = []
         """For each request of the batch as `LookupWorker.prepare` saw it the tokens to verify."""
+        self.greedy = False
+        """Whether only the most probable next tokens of the batch are wanted; when a step runs, it no longer says."""
 
     def filter_batch(self, new_indices: torch.Tensor, new_indices_cpu: list[int] | None = None) -> None:
         del new_indices, new_indices_cpu
@@ -135,9 +137,9 @@ class LookupWorker(BaseSpecWorker):
         """
         if batch.sampling_info.penalizer_orchestrator.is_required:
             batch.cumulate_penalty_output_tokens()
-        proposed = self._choose(batch)
-        batch.spec_info = Step(self)
-        batch.spec_info.proposed = proposed
+        step = batch.spec_info = Step(self)
+        step.greedy = is_plainly_greedy(batch)
+        proposed = step.proposed = self._choose(batch) if step.greedy else [[] for _ in batch.reqs]
         rows: list[int] = batch.req_pool_indices_cpu.tolist()
         for request, row, tokens in zip(batch.reqs, rows, proposed, strict=True):
             request.decode_batch_idx += 1
@@ -151,7 +153,7 @@ class LookupWorker(BaseSpecWorker):
     def _choose(self, batch: Any) -> list[list[int]]:
         requests: list[Any] = batch.reqs
         nothing: list[list[int]] = [[] for _ in requests]
-        if len(requests) >= MOST_ROWS or not is_plainly_greedy(batch):
+        if len(requests) >= MOST_ROWS:
             return nothing
         followed = [self._follow(each) for each in requests]
         proposals = [
@@ -190,13 +192,14 @@ class LookupWorker(BaseSpecWorker):
             proposed = step.proposed if step is not None else [[] for _ in batch.reqs]
             # of this thread: while other programs hold the core, the wall clock tells of them
             started_s = time.thread_time()
-            result = self._verify(batch, proposed) if any(proposed) else self._decode(batch)
+            greedy = step is not None and step.greedy
+            result = self._verify(batch, proposed) if any(proposed) else self._decode(batch, greedy)
             rows = len(proposed) + sum(len(tokens) for tokens in proposed)
             self.costs.observe(rows, time.thread_time() - started_s)
         result.next_draft_input = Step(self)
         return result
 
-    def _decode(self, batch: Any) -> GenerationBatchResult:
+    def _decode(self, batch: Any, greedy: bool) -> GenerationBatchResult:
         """One token for each request, as without speculation."""
         lengths = batch.seq_lens
         batch.input_ids = torch.tensor([last_token(each) for each in batch.reqs], dtype=torch.int64)
@@ -205,7 +208,7 @@ class LookupWorker(BaseSpecWorker):
         batch.seq_lens_cpu = batch.seq_lens
         batch.orig_seq_lens = batch.orig_seq_lens + 1
         batch.seq_lens_sum = None
-        result = self._next_tokens(batch)
+        result = self._next_tokens(batch, greedy)
         result.accept_lens = torch.ones(len(batch.reqs), dtype=torch.int32)
         result.speculative_num_draft_tokens = 1
         result.new_seq_lens = batch.seq_lens
@@ -215,10 +218,10 @@ class LookupWorker(BaseSpecWorker):
             result.logits_output.next_token_logprobs = logprobs.unsqueeze(1)  # [requests, tokens of each]
         return result
 
-    def _next_tokens(self, batch: Any) -> GenerationBatchResult:
+    def _next_tokens(self, batch: Any, greedy: bool) -> GenerationBatchResult:
         """Of a batch that is ready for one ordinary step; without logits where only the choice counts."""
         head = self._head
-        if head is None or not is_plainly_greedy(batch):
+        if head is None or not greedy:
             return self._target_worker.forward_batch_generation(batch)
         forward = ForwardBatch.init_new(
             batch, self._target_worker.model_runner, return_hidden_states_before_norm=False
