@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Generator
 
 Say = Callable[[str], None]
 """Takes one line of progress for the person who waits."""
@@ -26,3 +27,26 @@ async def end(process: asyncio.subprocess.Process) -> None:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+@contextlib.contextmanager
+def ended_tidily(kind: type[Exception] = TargetError) -> Generator[None]:
+    """SIGTERM ends the run as Ctrl-C does: children go, and so do some hundred megabytes of scratch files. Raises
+    `kind` then."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    asked: list[bool] = []
+
+    def leave() -> None:
+        asked.append(True)
+        if task is not None:
+            task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, leave)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if asked:
+            raise kind("the benchmark was ended before it was done; nothing was kept") from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)

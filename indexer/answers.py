@@ -143,11 +143,11 @@ class Answers:
         root = self._roots.hold(request.root, connection)
         root.retry(request.wait_vectors)
         if request.wait or request.wait_vectors:
-            root.listeners.add(report)
+            root.progress.listeners.add(report)
             try:
                 await root.settled(request.wait_vectors)
             finally:
-                root.listeners.discard(report)
+                root.progress.listeners.discard(report)
         status = await self._root_status(root)
         if request.wait_vectors and root.no_vectors:
             return msgspec.structs.replace(
@@ -224,6 +224,7 @@ class Answers:
 
     async def _pack(self, request: PackRequest, connection: Connection) -> Pack:
         root = self._root_of(request, connection)
+        await root.packed_with(request.tokenizer)
         view = await self._view(root, connection)
         path = Path(os.path.realpath(request.path))
         relative = path.relative_to(root.path).as_posix() if path.is_relative_to(root.path) else ""

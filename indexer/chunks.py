@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from indexer.languages import has_grammar
-from indexer.lines import segment_text, split_lines, trim_span
+from indexer.lines import split_lines, trim_span
 from indexer.tags import FUNCTION_KINDS, Tag
 
 
@@ -66,7 +66,7 @@ def chunks(text: str, definitions: Sequence[Tag], language: str | None) -> list[
                 Chunk(
                     start_line=start,
                     end_line=end,
-                    text=segment_text(lines, start, end),
+                    text="\n".join(lines[start:end]) + "\n",  # pieces are trimmed: `segment_text` of them
                     symbol=span.tag.name if span.tag else "",
                     kind=span.tag.kind if span.tag else between,
                     definition=span.index if number == 0 else None,

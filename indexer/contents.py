@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import struct
+import zlib
 from collections.abc import Iterable
 
 import msgspec
@@ -86,19 +87,19 @@ class StoredContent(msgspec.Struct, array_like=True, gc=False):
     text_keys: bytes = b""
     """Of its chunks, `TEXT_KEY_BYTES` each."""
     facts: bytes = b""
-    """msgpack of `_Facts`, empty where there are none."""
+    """`squeezed` msgpack of `_Facts`, empty where there are none."""
     spans: bytes = b""
     """First and end line of its chunks, `SPAN` each."""
 
     @property
     def definitions(self) -> tuple[Tag, ...]:
         """By place: the order to which `Site.within` refers."""
-        return _definitions.decode(_facts.decode(self.facts).definitions) if self.facts else ()
+        return _definitions.decode(self._unpacked().definitions) if self.facts else ()
 
     @property
     def types(self) -> dict[str, str]:
         """`Class.attribute` → receiver path of its type."""
-        return _types.decode(_facts.decode(self.facts).types) if self.facts else {}
+        return _types.decode(self._unpacked().types) if self.facts else {}
 
     @property
     def chunks(self) -> int:
@@ -109,7 +110,10 @@ class StoredContent(msgspec.Struct, array_like=True, gc=False):
         return SPAN.unpack_from(self.spans, chunk * SPAN.size)
 
     def decode_imports(self) -> list[Import]:
-        return _imports.decode(_facts.decode(self.facts).imports) if self.facts else []
+        return _imports.decode(self._unpacked().imports) if self.facts else []
+
+    def _unpacked(self) -> _Facts:
+        return _facts.decode(zlib.decompress(self.facts))
 
     def distinct_names(self) -> list[str]:
         return self.names.strip("\n").split("\n") if self.names else []
@@ -124,6 +128,14 @@ _facts = msgspec.msgpack.Decoder(_Facts)
 _definitions = msgspec.msgpack.Decoder(tuple[Tag, ...])
 _types = msgspec.msgpack.Decoder(dict[str, str])
 _imports = msgspec.msgpack.Decoder(list[Import])
+
+
+_LEVEL = 1
+"""Of zlib: half the size for 12 µs a file; higher ones take twice as long for 3% less."""
+
+
+def squeezed(facts: bytes) -> bytes:
+    return zlib.compress(facts, _LEVEL)
 
 
 def by_place(tags: Iterable[Tag]) -> tuple[Tag, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Set
 
@@ -61,7 +62,23 @@ def result(node: tree_sitter.Node, dialect: Dialect, source: Source, *, of_funct
         if declared is not None:
             types = _with_outcomes(dialect.types, dialect.outcomes) if of_function else dialect.types
             return class_of(source.short_text(declared), types)
-    return ""
+    return _own_result(node, dialect, source) if of_function and dialect.returns_own else ""
+
+
+_RETURNS = re.compile(rb"\b(?:return|yield)\b[ \t]*(?:[\w.$]+[ \t]*[^\s;#/]?)?")
+
+
+def _own_result(node: tree_sitter.Node, dialect: Dialect, source: Source) -> str:
+    """`Self` of a method that ends in `return self` and returns nothing else anywhere."""
+    body = node.child_by_field_name("body")
+    own = dialect.returns_own.encode()
+    if body is None or source.data.find(own, body.start_byte, body.end_byte) < 0:
+        return ""
+    last = next((child for child in reversed(body.named_children) if child.type != "comment"), None)
+    if last is None or last.type != "return_statement":
+        return ""
+    said = _RETURNS.findall(source.data, body.start_byte, body.end_byte)
+    return dialect.own_type if all(one.rstrip() == own for one in said) else ""
 
 
 @functools.cache

@@ -5,7 +5,8 @@ itself; both know no language. What one needs is told in three places:
 
 1. `queries/LANGUAGE.references.scm`: `@reference.KIND` marks a name; where something stands before its dot, the
    same pattern marks that expression as `@receiver`. A site that two patterns match takes the one with a receiver,
-   then the one that comes first.
+   then the one that comes first. KIND is what `references.Site` says, or `value` (see `indexer.references`), or
+   `member`: a whole expression `object.name`, both parts of which are `name`.
 2. `queries/LANGUAGE.bindings.scm`: what local names and fields are.
    - `@local` a name that is declared here, up to the end of the innermost scope; `@hoisted` up to the end of the
      innermost function, class or file; `@assigned` one that is declared elsewhere and gets a value here.
@@ -92,6 +93,10 @@ class Dialect(msgspec.Struct, frozen=True):
     """Methods that do so, called on the result of a call: `unwrap`."""
     bodies: frozenset[str] = frozenset()
     """Node types of bodies, in grammars that have no field for them."""
+    returns_own: str = ""
+    """How a method gives back the instance that it runs on. One that does nothing else has `own_type` as its
+    result, if it declares none."""
+    own_type: str = ""
     docs: Literal["string", "above"] = "above"
     """Where documentation stands: as the first string of the body, or in comments above."""
     comment: str = "//"

@@ -7,7 +7,7 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from indexer import mounts
@@ -74,7 +74,8 @@ class Disk:
         await self._take_breath()
         started = time.monotonic()
         self._ignored.clear()
-        await asyncio.to_thread(self._heartbeat.take)
+        if await asyncio.to_thread(self._heartbeat.take):
+            await asyncio.to_thread(self._watch.doubt)
         self._exclusions = await asyncio.to_thread(Exclusions.load, self.root)
         await self._watch_all()
         listing = await asyncio.to_thread(list_files, self.root)
@@ -89,9 +90,12 @@ class Disk:
 
     async def follow(self, manifest: Mapping[str, object], changes: Changes) -> Followed | None:
         """What these changes amount to; None when only a whole listing can tell. Raises OSError."""
-        untracked = await asyncio.to_thread(self._compare_tracked, changes) if changes.git else set[str]()
-        if len(untracked) > MOST_ASKED:
-            return None
+        untracked: set[str] = set()
+        if changes.git:
+            tracked, untracked = await asyncio.to_thread(self._compare_tracked)
+            if len(untracked) > MOST_ASKED or not await self._watch_around(tracked):
+                return None
+            changes.paths |= tracked | untracked
         if len(topmost(changes.folders)) > MOST_ASKED:
             return None
         if changes.folders and not await self._watch_below(changes.folders):
@@ -127,6 +131,8 @@ class Disk:
                     await asyncio.to_thread(self._watch.doubt)
                 if gone or polling:
                     return True
+            if not self._watch.alive:  # and from now on everything is looked at again and again
+                return True
             why = await asyncio.to_thread(self._heartbeat.why_rescan)
             if why:
                 _log.info("everything is compared anew: %s", why)
@@ -139,17 +145,16 @@ class Disk:
         if self._listed_s and rest_s > 0:
             await asyncio.sleep(rest_s)
 
-    def _compare_tracked(self, changes: Changes) -> set[str]:
-        """Adds to `changes` what git tracks anew, gives what it no longer tracks."""
+    def _compare_tracked(self) -> tuple[set[str], set[str]]:
+        """What git tracks anew, and what it no longer tracks."""
         before = self._tracked
         tracked = tracked_by_git(self.root, self._submodules)
         self._tracked = _packed(tracked)
         if before == self._tracked:
-            return set()
+            return set(), set()
         known = _unpacked(before)
         self._ignored -= tracked ^ known
-        changes.paths |= tracked ^ known
-        return known - tracked
+        return set(tracked - known), known - tracked
 
     async def _watch_all(self) -> None:
         remote = await asyncio.to_thread(mounts.remote_type, self.root)
@@ -167,7 +172,21 @@ class Disk:
                 if not await asyncio.to_thread(self._watch.update, folders, git):
                     break
         except OSError as failed:
-            self._poll_instead(failed)
+            self._cannot_watch(failed)
+        if not self._watch.alive:
+            self._poll_instead("no events come any longer, restart the index service to see changes at once")
+
+    async def _watch_around(self, paths: set[str]) -> bool:
+        """Watches the folders of these files, which may have been ignored until now; False when everything has to
+        be looked at."""
+        folders = {str(folder) for path in paths for folder in PurePosixPath(path).parents} - {"."}
+        wanted = {folder for folder in folders if not self._exclusions.why_folder_excluded(folder)}
+        try:
+            await asyncio.to_thread(self._watch.extend, wanted)
+        except OSError as failed:
+            self._cannot_watch(failed)
+            return False
+        return True
 
     async def _watch_below(self, folders: set[str]) -> bool:
         """Watches what came; False when everything has to be looked at."""
@@ -179,18 +198,19 @@ class Disk:
                 if not await asyncio.to_thread(self._watch.extend, found):
                     break
         except OSError as failed:
-            self._poll_instead(failed)
+            self._cannot_watch(failed)
             return False
         return True
 
-    def _poll_instead(self, failed: OSError) -> None:
+    def _cannot_watch(self, failed: OSError) -> None:
         if not self.root.is_dir():
             raise failed
+        remedy = "raise fs.inotify.max_user_watches to see changes at once"
+        self._poll_instead(f"{failed.strerror or failed}, {remedy}")
+
+    def _poll_instead(self, why: str) -> None:
         self.watching = "polling"
-        self.note = (
-            f"{failed.strerror or failed}: changes are looked for every {self._poll_s:.0f} s; "
-            "raise fs.inotify.max_user_watches to see them at once"
-        )
+        self.note = f"changes are looked for every {self._poll_s:.0f} s: {why}"
 
 
 def _packed(paths: set[str] | frozenset[str]) -> bytes:

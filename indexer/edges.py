@@ -26,8 +26,8 @@ from indexer.values import (
 )
 from indexer.visible import VisibleNames
 
-MOST_TARGETS = 8
-"""A site with more equally good targets tells nobody anything: it says so instead of listing them."""
+MOST_TARGETS = 24
+"""Overloads of one name; a site with more equally good targets says so instead of listing them."""
 
 _KEPT_MEANINGS = 100_000
 """Meanings of names at places, some 40 MB."""

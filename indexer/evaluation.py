@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from indexer.members import Members
 from indexer.memos import Memos, Question
 from indexer.modules import Modules, Seen
+from indexer.receiver_paths import Step, parse
 from indexer.rootfacts import RootFacts
 from indexer.tags import FUNCTION_KINDS, TYPE_KINDS, Tag
+from indexer.type_meanings import TypeMeanings
 from indexer.values import (
     NOT_HERE,
     UNKNOWN_RECEIVER,
@@ -26,29 +27,15 @@ from indexer.values import (
 if TYPE_CHECKING:
     from indexer.visible import VisibleNames
 
-_ROOT = re.compile(r"(:?)(?:super\(([^()]*)\)|([^.()?]+))(\(\))?")
-_STEP = re.compile(r"\.([^.()]+)(\(\))?")
-
 _OWN_TYPE = frozenset({"Self", "this"})
 """Results that mean the type which the method was asked of."""
 
 
+_THE_SAME = frozenset({"clone", "as_ref", "as_mut", "to_owned", "borrow", "borrow_mut"})
+"""Methods of Rust's standard library that give what they are asked of, where the type has none of its own."""
+
 _FIRST_TYPE = re.compile(r"\(\s*(?:self|cls)\s*:\s*(?:[Tt]ype\[)?([\w.]+)")
 """In a signature: the declared type of what a method runs on."""
-
-
-class _Step(NamedTuple):
-    name: str
-    called: bool
-
-
-class _Path(NamedTuple):
-    instance: bool
-    above: bool
-    """Seen as its base class."""
-    root: str
-    called: bool
-    steps: tuple[_Step, ...]
 
 
 class Evaluation:
@@ -60,22 +47,23 @@ class Evaluation:
         self._facts = facts
         self._modules = modules
         self._members = members
+        self.types = TypeMeanings(facts, modules, members, self)
         self.receiver = Question(memos, self._receiver, in_cycle=lambda: Unknown("said by itself"))
-        self._result = Question(memos, self._result_of, in_cycle=lambda: Unknown("said by itself"))
+        self.result = Question(memos, self._result_of, in_cycle=lambda: Unknown("said by itself"))
 
     def _receiver(self, path: str, written: str, within: int) -> Value:
         """What stands before the dot, seen from within a definition of this file."""
-        parsed = _parse(written)
+        parsed = parse(written)
         if parsed is None:
             return UNKNOWN_RECEIVER
         if parsed.above:
-            value = self.type_named(path, parsed.root, within)
+            value = self.types.named(path, parsed.root, within)
             if not isinstance(value, Names):
                 return value
             return self._along(Instance(value.places, above=True), parsed.steps)
         if parsed.instance:
             plain = itertools.takewhile(lambda step: not step.called, parsed.steps)
-            used, value = self._typed(path, [parsed.root, *(step.name for step in plain)], within)
+            used, value = self.types.instance_of(path, [parsed.root, *(step.name for step in plain)], within)
             return self._along(value, parsed.steps[used - 1 :])
         value = None if parsed.called else self._field_around(path, parsed.root, within)
         if value is None:
@@ -92,82 +80,10 @@ class Evaluation:
                 return self.receiver(file, written, ordinal)
         return None
 
-    def _along(self, value: Value, steps: tuple[_Step, ...]) -> Value:
+    def _along(self, value: Value, steps: tuple[Step, ...]) -> Value:
         for step in steps:
             value = self._called_member(value, step.name) if step.called else self.attribute(value, step.name)
         return value
-
-    # ------------------------------------------------------------ types
-
-    def type_named(self, path: str, written: str, within: int) -> Value:
-        """The types that a dotted name means as a type, seen from within a definition: `Names` of types."""
-        names = [name for name in written.split(".") if name]
-        if not names:
-            return UNKNOWN_RECEIVER
-        used, value = self._typed(path, names, within)
-        if not isinstance(value, Instance):
-            return value
-        return Names(value.places) if used == len(names) else self._missing(value, names[used])
-
-    def _typed(self, path: str, names: list[str], within: int) -> tuple[int, Value]:
-        """An instance of the type that the first of `names` mean, and how many of them that took: `a.B.c` may be
-        the attribute `c` of an `a.B`. At least up to a type; at most all."""
-        value = self.scopes.lookup(path, names[0], within, "type")
-        used = 1
-        while used < len(names) and self._holds_types(value):
-            inner = self._modules.among(value, names[used], Seen())
-            if self._is_class(value):
-                if inner is None or not self._is_type(inner):
-                    break
-            elif inner is None:
-                return used, self._missing(value, names[used])
-            value = inner
-            used += 1
-        return used, self._instance(value)
-
-    def _is_class(self, value: Value) -> bool:
-        return isinstance(value, Names) and self._facts.tag(value.places[0]).kind != "module"
-
-    def _holds_types(self, value: Value) -> bool:
-        return isinstance(value, Module) or (
-            isinstance(value, Names)
-            and all(self._facts.tag(place).kind in TYPE_KINDS | {"module"} for place in value.places)
-        )
-
-    def _is_type(self, value: Value) -> bool:
-        return isinstance(value, Module) or (
-            isinstance(value, Names) and any(self._members.is_type(place) for place in value.places)
-        )
-
-    def _instance(self, value: Value) -> Value:
-        """An instance of what a type's name means; aliases are followed."""
-        if not isinstance(value, Names):
-            return value
-        found: dict[Place, None] = {}
-        other: Value | None = None
-        for place in value.places:
-            aliased = self._aliased(place)
-            if aliased is None and self._members.is_type(place):
-                found[place] = None
-            elif isinstance(aliased, Instance):
-                found.update(dict.fromkeys(aliased.places))
-            else:
-                other = other or aliased
-        if found:
-            return Instance(tuple(found))
-        name = self._facts.tag(value.places[0]).name
-        return other or Unknown(f"`{name}` is no type that can be told")
-
-    def _aliased(self, place: Place) -> Value | None:
-        """What a type or constant stands for as a type; None when it stands for itself."""
-        tag = self._facts.tag(place)
-        if tag.kind == "type" and tag.result:
-            followed = self._result(*place)
-            return followed if isinstance(followed, Instance) else None
-        if tag.kind == "constant":
-            value = self._constant(place)
-            return self._instance(value) if isinstance(value, Names) else value
-        return None
 
     # ------------------------------------------------------------ members
 
@@ -178,10 +94,10 @@ class Evaluation:
             found = self._modules.member(value, name)
             if found is not None:
                 return found
-            return self._of_module_class(value, name) or self._missing(value, name)
+            return self._of_module_class(value, name) or self.missing(value, name)
         if isinstance(value, Names):
             if self._facts.tag(value.places[0]).kind == "module":
-                return self._modules.among(value, name, Seen()) or self._missing(value, name)
+                return self._modules.among(value, name, Seen()) or self.missing(value, name)
             if not any(self._members.is_type(place) for place in value.places):
                 return self._of_constant(value, name)
         if isinstance(value, Names | Instance):
@@ -192,7 +108,7 @@ class Evaluation:
         types, above = self._types_of(value), _is_above(value)
         found = self._members.of(types, name, above=above)
         if not found:
-            return self._missing(value, name)
+            return self.missing(value, name)
         owner = self._facts.tag(types[0]).name
         own = {place for one in types for place in self._members.own(one, name)}
         why = f"member of {owner}" if not above and own & set(found) else f"{owner} has it from a base"
@@ -207,15 +123,13 @@ class Evaluation:
         place = value.places[0]
         tag = self._facts.tag(place)
         if tag.kind == "constant":
-            return self._constant(place)
-        if tag.kind == "method":  # read like a field
-            return self.call(value)
+            return self.constant(place)
         return Unknown(f"a member of the {tag.kind} `{tag.name}`")
 
     def _class_of(self, value: Value) -> Value:
         """A constant that holds a class, or an instance, is that."""
         if isinstance(value, Names) and all(self._facts.tag(one).kind == "constant" for one in value.places):
-            return self._constant(value.places[0])
+            return self.constant(value.places[0])
         return value
 
     def _of_module_class(self, module: Module, name: str) -> Value | None:
@@ -237,10 +151,10 @@ class Evaluation:
         if kinds <= TYPE_KINDS or "type" in kinds or "module" in kinds:
             return found
         if kinds <= {"constant"}:
-            return self._constant(found.places[0])
+            return self.constant(found.places[0])
         if isinstance(value, Module) and kinds <= FUNCTION_KINDS:
             return found
-        return self._returned(found, value)
+        return Unknown(f"`{name}` is a method that is not called")
 
     def _types_of(self, value: Names | Instance) -> tuple[Place, ...]:
         if isinstance(value, Instance):
@@ -255,13 +169,17 @@ class Evaluation:
                 name = "__aenter__"
             if not own and self._members.attribute(places, name, above=above) is not None:
                 return self.call(self.attribute(value, name))
+            if not own and name in _THE_SAME and places[0][0].endswith(".rs"):
+                return Instance(places)
         return self.call(self.member(value, name), value)
 
-    def _missing(self, value: Value, name: str) -> Value:
+    def missing(self, value: Value, name: str) -> Value:
         if isinstance(value, Module):
             return Unknown(f"{value.path} defines no `{name}`")
         if isinstance(value, Names | Instance):
             place = value.places[0]
+            if self._members.is_type(place) and self._members.attribute(value.places, name) is not None:
+                return Unknown(f"a field of {self._facts.tag(place).name}, which is no definition")
             if self._members.is_type(place) and (base := self._members.missing(value.places)):
                 return Unknown(f"no member of {self._facts.tag(place).name}; its base {base} is {NOT_HERE}")
             return Unknown(f"no member of {self._facts.tag(place).name}")
@@ -283,7 +201,7 @@ class Evaluation:
         if not isinstance(value, Names):
             return value
         if any(self._members.is_type(place) for place in value.places):
-            return self._instance(value)
+            return self.types.instance(value)
         return self._returned(value, of)
 
     def _returned(self, functions: Names, of: Value | None) -> Value:
@@ -294,7 +212,7 @@ class Evaluation:
             if isinstance(of, Names | Instance) and _gives_itself(tag):
                 results[Instance(self._types_of(of))] = None
             elif tag.result:
-                results[self._result(*place)] = None
+                results[self.result(*place)] = None
         if not results:
             return Unknown(f"`{self._facts.tag(functions.places[0]).name}` does not declare its result")
         if len(results) > 1:
@@ -307,7 +225,7 @@ class Evaluation:
         tag = self._facts.table(path).tags[ordinal]
         return self.receiver(path, f":{tag.result}", ordinal)
 
-    def _constant(self, place: Place) -> Value:
+    def constant(self, place: Place) -> Value:
         """What a constant or field holds."""
         path, ordinal = place
         table = self._facts.table(path)
@@ -316,7 +234,7 @@ class Evaluation:
         if written is not None:
             return self.receiver(path, written, table.parent(ordinal))
         if tag.result:
-            return self._result(path, ordinal)
+            return self.result(path, ordinal)
         return Unknown(f"what `{tag.name}` holds is not declared")
 
 
@@ -330,20 +248,3 @@ def _gives_itself(method: Tag) -> bool:
 
 def _is_above(value: Names | Instance) -> bool:
     return isinstance(value, Instance) and value.above
-
-
-def _parse(written: str) -> _Path | None:
-    root = _ROOT.match(written)
-    if root is None:
-        return None
-    steps = list(_steps(written, root.end()))
-    if sum(len(step.name) + 1 + 2 * step.called for step in steps) != len(written) - root.end():
-        return None
-    instance, above, name = bool(root[1]), root[2], root[3] or ""
-    return _Path(instance, above is not None, above or name, bool(root[4]), tuple(steps))
-
-
-def _steps(written: str, start: int) -> Iterator[_Step]:
-    while (step := _STEP.match(written, start)) is not None:
-        yield _Step(step[1], step[2] is not None)
-        start = step.end()

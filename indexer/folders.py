@@ -13,7 +13,10 @@ from indexer.exclusions import Exclusions
 def folders_to_watch(root: Path, exclusions: Exclusions, only: Sequence[str] = ()) -> set[str]:
     """POSIX paths relative to `root`, "" for the root itself; folders without any file yet are among them. With
     `only`, these folders and what is below them."""
-    ignored = _ignored_by_git(root, only)
+    try:
+        ignored = git.ignored_folders(root, only)
+    except git.GitRefusal:  # which costs watches, never correctness
+        ignored = set[str]()
     our_own = str(paths.cache_folder())  # watching where we write would never come to rest
     top = str(root)
     waiting = [path for path in only if _is_worth_it(root, path, ignored, exclusions)] if only else [""]
@@ -92,20 +95,9 @@ def _git_folder(root: Path) -> Path | None:
 
 def repository_name(root: Path) -> str:
     """The name that everybody's clone has: of the remote `origin`, else of the folder."""
-    url = _printed(root, "config", "--get", "remote.origin.url").strip()
+    try:
+        url = git.output(root, "config", "--get", "remote.origin.url").decode("utf-8", "replace").strip()
+    except git.GitRefusal:
+        url = ""
     name = url.replace("\\", "/").rstrip("/").removesuffix(".git").rpartition("/")[2].rpartition(":")[2]
     return name or root.name
-
-
-def _ignored_by_git(root: Path, only: Sequence[str]) -> set[str]:
-    listed = _printed(root, "ls-files", "-z", "-o", "-i", "--exclude-standard", "--directory", "--", *only)
-    return {name.rstrip("/") for name in listed.split("\0") if name.endswith("/")}
-
-
-def _printed(root: Path, *arguments: str) -> str:
-    """What git prints; nothing where it cannot say, which costs watches or a nicer name, never
-    correctness."""
-    try:
-        return git.output(root, *arguments).decode("utf-8", "surrogateescape")
-    except git.GitRefusal:
-        return ""

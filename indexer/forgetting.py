@@ -57,6 +57,7 @@ def forget(store: Store, held: Collection[str] = (), most: int | None = None) ->
             unused, dropped = _until_small(store, named, held, excess + int(most * (1 - _SHRINK_TO)))
             _drop_roots(store, dropped)
         _drop_contents(store, unused)
+        _drop_token_tables(store)
 
 
 def forget_roots(store: Store, roots: Collection[str] | None) -> None:
@@ -116,6 +117,17 @@ def _drop_contents(store: Store, keys: list[str]) -> None:
     living = set(reader.column(store.chunks, "text_key"))
     for vectors in store.vector_tables.all:
         vectors.remove([key for key in reader.column(vectors.table, "text_key") if key not in living])
+
+
+def _drop_token_tables(store: Store) -> None:
+    """Of tokenizers that no root uses any longer."""
+    used: list[str] = []
+    for tokenizer in store.openings.tokenizers():
+        try:
+            used.append(store.token_table(tokenizer).fingerprint)
+        except OSError:
+            continue  # its file is gone, and with it whoever could use the ids
+    store.token_tables.keep_only(used)
 
 
 def forget_generations(current: Path) -> None:

@@ -43,8 +43,12 @@ def start() -> None:
 async def start_early() -> None:
     """Before anybody needs a child; ended as if somebody had."""
     hold()
-    await asyncio.to_thread(start)
-    release()
+    try:
+        await asyncio.to_thread(start)
+    except OSError as failed:
+        _log.warning("the fork server does not start, and is tried again with the first child: %s", failed)
+    finally:
+        release()
 
 
 def give_up(failed: Exception) -> None:
@@ -64,21 +68,29 @@ def hold() -> None:
 
 def release() -> None:
     """Some of its children are ended, or are about to be; on the event loop."""
-    global _users, _timer
+    global _users
     _users -= 1
     if not _users and _forks:
-        if _timer is not None:
-            _timer.cancel()
-        _timer = asyncio.get_running_loop().call_later(IDLE_S, _end_soon)
+        _end_later()
+
+
+def _end_later() -> None:
+    global _timer
+    if _timer is not None:
+        _timer.cancel()
+    _timer = asyncio.get_running_loop().call_later(IDLE_S, _end_soon)
 
 
 def _end_soon() -> None:
-    asyncio.get_running_loop().run_in_executor(None, _end)
+    if multiprocessing.active_children():  # one is slow to go, and the server would wait for it
+        _end_later()
+    elif not _users:
+        asyncio.get_running_loop().run_in_executor(None, _end)
 
 
 def _end() -> None:
     """Asks it to go and waits until it has."""
-    if _users or sys.platform != "linux":
+    if sys.platform != "linux":
         return
     from multiprocessing import forkserver
 

@@ -89,6 +89,20 @@ def tracked(folder: Path, only: Sequence[str] = ()) -> list[GitEntry]:
     return list(found.values())
 
 
+def ignored_folders(folder: Path, only: Sequence[str] = ()) -> set[str]:
+    """Folders in which nothing can come that is not ignored, relative to `folder`, none within another. Raises
+    GitRefusal."""
+    listed = output(
+        folder, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory", "--", *only
+    )
+    # among them are folders that just happen to hold nothing but ignored files
+    folders = b"".join(name + b"\0" for name in listed.split(b"\0") if name.endswith(b"/"))
+    if not folders:
+        return set()
+    named = _run(folder, "check-ignore", "-z", "--stdin", stdin=folders).stdout
+    return {os.fsdecode(name.rstrip(b"/")) for name in filter(None, named.split(b"\0"))}
+
+
 def user_excludes() -> Path:
     """The file with what this user never wants tracked in any repository, whether it exists or not."""
     try:
@@ -122,7 +136,7 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def _run(folder: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     # what is listed are names, whatever is in them; for `check-ignore` that would be another question
     literal = ["--literal-pathspecs"] if arguments[0] == "ls-files" else []
     try:
@@ -130,7 +144,7 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
             ["git", *_SETTINGS, *literal, *arguments],
             cwd=folder,
             env=_environment(),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             timeout=GIT_TIMEOUT_S,
             check=False,

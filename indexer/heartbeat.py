@@ -31,10 +31,13 @@ class Heartbeat:
         self._rules: list[Path] = []
         self._seen: tuple[object, ...] = ()
 
-    def take(self) -> None:
-        """Everything is known as it is now. Blocks on the disk and on git."""
+    def take(self) -> bool:
+        """Everything is about to be looked at; whether the root is another folder than the last time. Blocks on the
+        disk and on git."""
+        before = self._seen[:1]
         self._rules = [git.user_excludes(), *rules_above(self._root)]
         self._drift_s, self._seen = _drift_s(), self._look()
+        return bool(before) and before != self._seen[:1]
 
     def why_rescan(self) -> str:
         """What has happened since, else empty. Blocks on the disk."""

@@ -89,6 +89,8 @@ class Pass:
         self.problems: list[Problem] = []
         self.changed = 0
         """Number of manifest entries that were written or removed."""
+        self.taken: list[str] = []
+        """Paths that have another content than before."""
         self.read = 0
         """Number of files whose facts were taken out anew."""
 
@@ -187,6 +189,12 @@ class Pass:
         lacking = self._store.put(self._root, upserts, gone, rows)
         for path in lacking:
             del upserts[path]
+        before = self._live.manifest
+        self.taken += [
+            path
+            for path, entry in upserts.items()
+            if (was := before.get(path)) is None or was.key != entry.key
+        ]
         self._live.update(upserts, gone, contents)
         self.changed += len(upserts) + len(gone)
         self._done += len(upserts)

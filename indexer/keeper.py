@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer import paths
+from indexer import memory, paths
 from indexer.contents import STORE_ERRORS, StoredContent
 
 if TYPE_CHECKING:
@@ -90,7 +90,11 @@ class StoreKeeper:
         held = [str(root.path) for root in roots]
         living = [content for root in roots for content in root.live.living_contents()]
         try:
-            await asyncio.to_thread(_tidy, await self.store(), held, living)
+            store = await self.store()
+            await asyncio.to_thread(_tidy, store, held, living)
+            await asyncio.to_thread(memory.give_back)
+            if store.litter:
+                self.written()
         except STORE_ERRORS as failed:
             _log.warning("the store is not tidied this time: %s", failed)
             self.doubt(failed)

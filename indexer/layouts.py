@@ -98,7 +98,7 @@ class Layouts:
             return TypeScriptPaths(base, result.paths)
         start = folder if base is None else base
         read = (
-            (pattern, tuple(place for one in targets if (place := _inside(start, one)) is not None))
+            (pattern, tuple(place for one in _texts(targets) if (place := _inside(start, one)) is not None))
             for pattern, targets in paths.items()
             if _is_list(targets)
         )
@@ -241,6 +241,10 @@ def _toml(text: str | None) -> Mapping[str, Any]:
         return tomllib.loads(text or "")
     except (tomllib.TOMLDecodeError, RecursionError):
         return {}
+
+
+def _texts(values: list[Any]) -> list[str]:
+    return [value for value in values if isinstance(value, str)]
 
 
 def _is_object(value: object) -> TypeGuard[dict[str, Any]]:

@@ -55,6 +55,6 @@ def _notes(root: Root) -> list[str]:
     if root.error:
         return [f"{root.path} is not indexed: {root.error}"]
     if not root.ready:
-        done, total = root.progress
+        done, total = root.progress.files
         return [f"the index is being built: {done} of {total} files are read"]
     return []

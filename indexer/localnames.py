@@ -60,29 +60,30 @@ def _bind_names(
     said: dict[int, tuple[str, str, Binding]] = {}
     """Where a name begins → mark, name, binding: of several for one place that which says most."""
     outer: list[tuple[int, str]] = []
+    at, name_of = scopes.at, source.name
     for mark, captures in bindings:
-        node = captures[mark][0]
-        start = node.start_byte
         if mark == "field":
             continue
-        scope = scopes.at(start)
+        node = captures[mark][0]
+        start = node.start_byte
+        scope = at(start)
         if mark == "outer":
-            outer.append((scopes.binder(scope), source.name(node)))
+            outer.append((scopes.binder(scope), name_of(node)))
             continue
         binding = _binding(mark, captures, scope, dialect, source)
         if importing and binding.rule is Rule.VALUE and source.starts_with(binding.node, importing):
             continue
-        if mark.startswith("unpacked"):
+        if mark in _UNPACKED:
             for found in _BOUND.finditer(source.data, start, node.end_byte):
                 name = found.group(1).decode("utf-8", "replace")
                 said.setdefault(found.start(), (mark, name, Binding(Rule.UNKNOWN, None, scope)))
             continue
         known = said.get(start)
         if known is None or known[2].rule > binding.rule:
-            said[start] = mark, source.name(node), binding
+            said[start] = mark, name_of(node), binding
     assigned: list[tuple[int, str, Binding]] = []
     for mark, name, binding in said.values():
-        if mark.endswith("assigned"):
+        if mark in _ASSIGNED:
             assigned.append((binding.scope, name, binding))
         elif mark in _IN_INNERMOST:
             scopes.bind(binding.scope, name, binding)
@@ -128,6 +129,8 @@ def bind_fields(
         scopes.bind_field(own, name, binding)
 
 
+_UNPACKED = frozenset({"unpacked", "unpacked.local", "unpacked.assigned"})
+_ASSIGNED = frozenset({"assigned", "unpacked.assigned"})
 _IN_INNERMOST = frozenset({"local", "declared", "unpacked.local"})
 _ALONE = {"first": Rule.FIRST, "declared": Rule.NOTHING}
 
@@ -135,12 +138,15 @@ _ALONE = {"first": Rule.FIRST, "declared": Rule.NOTHING}
 def _binding(mark: str, captures: Captures, scope: int, dialect: Dialect, source: Source) -> Binding:
     if len(captures) == 1:
         return Binding(_ALONE.get(mark, Rule.UNKNOWN), None, scope)
-    if "type" in captures and not _is_inferred(captures["type"][0], dialect.types, source):
-        return Binding(Rule.TYPE, captures["type"][0], scope)
-    if "value" in captures:
-        return Binding(Rule.VALUE, captures["value"][0], scope)
-    if "entered" in captures:
-        return Binding(Rule.ENTERED, captures["entered"][0], scope)
+    nodes = captures.get("type")
+    if nodes is not None and not _is_inferred(nodes[0], dialect.types, source):
+        return Binding(Rule.TYPE, nodes[0], scope)
+    nodes = captures.get("value")
+    if nodes is not None:
+        return Binding(Rule.VALUE, nodes[0], scope)
+    nodes = captures.get("entered")
+    if nodes is not None:
+        return Binding(Rule.ENTERED, nodes[0], scope)
     return Binding(Rule.UNKNOWN, None, scope)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 import msgspec
 import tree_sitter
@@ -29,6 +29,15 @@ class Rule(IntEnum):
     NOTHING = 5
     """It has no value yet."""
     UNKNOWN = 6
+
+
+class Standing(Enum):
+    FOREIGN = 0
+    """Bound nowhere in this text."""
+    OWN = 1
+    """A definition, an import or a name at the top of the file."""
+    LOCAL = 2
+    """A variable or parameter."""
 
 
 class Binding(msgspec.Struct, frozen=True, gc=False):
@@ -139,7 +148,11 @@ class Scopes:
             scope = self.parents[scope]
         return FILE, self.names[FILE].get(name, [])
 
-    def shadows(self, scope: int, name: str) -> bool:
-        """Whether a bare name is something local that is no definition."""
+    def standing(self, scope: int, name: str) -> Standing:
+        """What a bare name is."""
         found, bindings = self.find(scope, name, own_names=False)
-        return found >= 0 and any(binding.rule is not Rule.ITSELF for binding in bindings)
+        if not bindings:
+            return Standing.FOREIGN
+        if found >= 0 and any(binding.rule is not Rule.ITSELF for binding in bindings):
+            return Standing.LOCAL
+        return Standing.OWN

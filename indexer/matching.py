@@ -104,7 +104,9 @@ def _pattern(marks: list[str]) -> _Pattern:
     raise ValueError(f"a query has a pattern that marks nothing of use: {marks}")
 
 
-_CAPITALS = bytes(0x41 <= code <= 0x5A for code in range(0x80))
+_A, _Z, _WIDE = 0x41, 0x5A, 0x80
+"""Bytes; the last is the first that is not ASCII."""
+
 _NAMES = re.compile(rb"[\w$\x80-\xff]+")
 
 
@@ -124,7 +126,8 @@ def match(tree: tree_sitter.Tree, language: str, source: Source) -> Matched:
             start = node.start_byte
             if start == size:  # made up by the parser
                 continue
-            if _is_capital(data, start):
+            first = data[start]
+            if _A <= first <= _Z or (first >= _WIDE and _is_wide_capital(data, start)):
                 if start not in names or "receiver" in captures:
                     names[start] = "name", node.end_byte, _first(captures, "receiver"), number
             elif what == _VALUE:
@@ -132,10 +135,13 @@ def match(tree: tree_sitter.Tree, language: str, source: Source) -> Matched:
         elif what == _MEMBER:
             node = captures[pattern.mark][0]
             start, end = node.start_byte, node.end_byte
-            dot = data.rfind(b".", start, end)
-            if start < dot and _is_capital(data, start) and _NAMES.fullmatch(data, start, dot):
-                names.setdefault(start, ("name", dot, None, number))
-            if _is_capital(data, dot + 1) and _NAMES.fullmatch(data, dot + 1, end):
+            first, dot = data[start], data.rfind(b".", start, end)
+            if _A <= first <= _Z or (first >= _WIDE and _is_wide_capital(data, start)):
+                name = _NAMES.match(data, start, dot)
+                if name and name.end() in (dot, dot - 1):  # dot - 1: `A?.b`
+                    names.setdefault(start, ("name", name.end(), None, number))
+            first = data[dot + 1]
+            if _A <= first <= _Z or (first >= _WIDE and _is_wide_capital(data, dot + 1)):
                 names[dot + 1] = "name", end, node.child(0), number
         elif what == _REFERENCE:
             node = captures[pattern.mark][0]
@@ -171,8 +177,5 @@ def _first(captures: Captures, mark: str) -> tree_sitter.Node | None:
     return nodes[0] if nodes else None
 
 
-def _is_capital(data: bytes, start: int) -> bool:
-    first = data[start]
-    if first < len(_CAPITALS):
-        return _CAPITALS[first] == 1
+def _is_wide_capital(data: bytes, start: int) -> bool:
     return data[start : start + 4].decode("utf-8", "ignore")[:1].isupper()

@@ -42,7 +42,7 @@ class Members:
         found: list[Place] = []
         missing: list[str] = []
         for base in table.tags[ordinal].bases:
-            value = self.evaluation.type_named(path, base, table.parent(ordinal))
+            value = self.evaluation.types.named(path, base, table.parent(ordinal))
             if isinstance(value, Names):
                 found += (place for place in value.places if place != (path, ordinal))
             else:
@@ -111,7 +111,7 @@ class Members:
             ordinals = there.belonging(own.name).get(name, ())
             if not ordinals:
                 continue
-            value = self.evaluation.type_named(other, own.name, -1)
+            value = self.evaluation.types.named(other, own.name, -1)
             if isinstance(value, Names) and (path, ordinal) in value.places:
                 found += ((other, one) for one in ordinals)
         return tuple(found)

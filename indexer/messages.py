@@ -254,6 +254,8 @@ class RootStatus(msgspec.Struct, tag="root_status", frozen=True):
     references: int = 0
     chunks: int = 0
     vectors: int = 0
+    counted: int = 0
+    """Distinct contents whose token ids are stored, by the tokenizer that was last asked for in this root."""
     source_bytes: int = 0
     seconds: float = 0.0
     """Of the last full pass, without vectors."""

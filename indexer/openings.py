@@ -48,6 +48,10 @@ class Openings:
             if before.tokenizer != tokenizer:
                 self._save(self._known | {root: Opening(before.opened_s, tokenizer)})
 
+    def tokenizers(self) -> list[TokenizerRef]:
+        """All that some root was last asked about with."""
+        return [one.tokenizer for one in self._known.values() if one.tokenizer is not None]
+
     def forget(self, roots: Iterable[str]) -> None:
         """Raises OSError."""
         with self._lock:

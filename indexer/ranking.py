@@ -48,7 +48,8 @@ LEAST_SIMILARITY = 0.25
 """Cosine below which what only vectors found is no answer."""
 
 SENSIBLE_SIMILARITY = 0.37
-"""Cosine that the best chunk has to a question with sense: of 1,670 all but 1%, of 90 without sense 8%."""
+"""Cosine that the best chunk has to a question with sense. With this and the next, 93% of 96 questions without sense
+about six repositories have no hit at all, and each of 1,670 with sense has some."""
 
 SENSIBLE_COVERAGE = 0.5
 """Share of the words of a question with sense, but those that every sentence has, that one chunk has."""

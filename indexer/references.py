@@ -11,7 +11,7 @@ import msgspec
 import tree_sitter
 
 from indexer.definitions import Definitions
-from indexer.localscopes import Scopes
+from indexer.localscopes import Scopes, Standing
 from indexer.receivers import UNKNOWN, Receivers
 from indexer.source import Source
 
@@ -46,7 +46,8 @@ class Candidates(msgspec.Struct):
     """Where other names begin and end that may stand for a function or class."""
 
 
-_MAY_BE_VARIABLES = frozenset({"call", "class", "name"})
+_NO_CALLS = frozenset({"name", "value"})
+_MAY_BE_VARIABLES = _NO_CALLS | {"call", "class"}
 
 
 def sites(
@@ -63,10 +64,10 @@ def sites(
     said = {**candidates.names, **candidates.said}
     for start, end in candidates.values:
         if data[start:end] in own_names and start not in said:
-            said[start] = "name", end, None, 0
-    variables = {"name"} if receivers is not None and receivers.calls_no_variables else _MAY_BE_VARIABLES
+            said[start] = "value", end, None, 0
+    variables = _NO_CALLS if receivers is not None and receivers.calls_no_variables else _MAY_BE_VARIABLES
     found: dict[str, list[Site]] = {}
-    shadowed: dict[tuple[int, str], bool] = {}
+    standings: dict[tuple[int, str], Standing] = {}
     ordered = sorted(said.keys() - definitions.name_starts)
     for start, line, within, scope in zip(
         ordered, source.lines(ordered), definitions.within(ordered), scopes.at_each(ordered), strict=True
@@ -83,10 +84,14 @@ def sites(
             receiver = receivers.of(before, scope) if receivers is not None else UNKNOWN
         elif kind in variables:
             key = scope, name
-            local = shadowed.get(key)
-            if local is None:
-                local = shadowed[key] = scopes.shadows(scope, name)
-            if local:
+            standing = standings.get(key)
+            if standing is None:
+                standing = standings[key] = scopes.standing(scope, name)
+            if kind == "value":
+                if standing is not Standing.OWN:
+                    continue
+                kind = "name"
+            elif standing is Standing.LOCAL:
                 if kind == "name":
                     continue
                 receiver = UNKNOWN

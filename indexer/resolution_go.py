@@ -34,8 +34,11 @@ def package_files(package: str, index: PathIndex) -> list[str]:
     return [path for path in index.in_folder(package.removesuffix("/")) if path.endswith(".go")]
 
 
-def packages_of(module: str, from_path: str, index: PathIndex, layouts: Layouts | None) -> list[str]:
-    """The folder of the package; several when nothing tells which. Empty for those of other modules."""
+def packages_of(
+    module: str, from_path: str, index: PathIndex, layouts: Layouts | None, least: int = 1
+) -> list[str]:
+    """The folder of the package; several when nothing tells which. Empty for those of other modules. `least`: how many
+    parts of the import path must be the folder's where no go.mod tells."""
     parts = module.split("/")
     if parts[0] in _STANDARD:
         return []
@@ -48,7 +51,9 @@ def packages_of(module: str, from_path: str, index: PathIndex, layouts: Layouts 
     vendored = [f"{folder}/" for folder in index.folders_ending_in(f"vendor/{module}")]
     if modules or vendored:
         return closest(vendored, from_path)[:1]
-    for start in range(len(parts)):  # the longest end of the import path that is a folder here
+    for start in range(
+        max(1, len(parts) - least + 1)
+    ):  # the longest end of the import path that is a folder here
         folders = closest(index.folders_ending_in("/".join(parts[start:])), from_path)
         if found := [f"{folder}/" for folder in folders if package_files(folder, index)]:
             return found

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from indexer import memory
 from indexer.batcher import Changes
 from indexer.contents import STORE_ERRORS, explain
 from indexer.disk import Disk
@@ -18,13 +19,15 @@ from indexer.embedding import Embedding
 from indexer.filling import VectorFilling
 from indexer.folders import repository_name
 from indexer.graph import Graph
-from indexer.indexing import Pass, Report, Stage
+from indexer.indexing import Pass
 from indexer.languages_in_use import remember
 from indexer.listing import ListedFile
 from indexer.live import LiveFiles, LiveRoot, TextCache
 from indexer.manners import Manners
-from indexer.messages import RootStatus, Skipped
-from indexer.pace import Pace
+from indexer.messages import RootStatus, TokenizerRef
+from indexer.progress import Progress
+from indexer.root_status import State, root_status
+from indexer.token_filling import TokenFilling
 from indexer.workers import CRASHED, Workers
 
 if TYPE_CHECKING:
@@ -32,10 +35,17 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SKIPPED_EXAMPLES = 20
-
 _SPARE_CONTENTS = 1_000
 """Contents of other branches and earlier saves stay in memory, so that coming back to them costs nothing."""
+
+
+_MOST_BOUND = 5_000
+"""Files whose imports are worked out ahead, in about a second. Of all 50,000 of a large repository they would take
+140 MB, for what nobody may ever ask."""
+
+_MUCH_READ = 5_000
+"""Files that were read or loaded, after which memory is given back at once and not only when the store is
+tidied."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +75,9 @@ class Root:
         """Whether a whole pass has succeeded since this root was opened."""
         self.error = ""
         self._listing_note = ""
-        self.listeners: set[Report] = set()
+        self.progress = Progress()
         self._facilities = facilities
-        self._state: Literal["listing", "indexing", "ready", "failed"] = "listing"
+        self._state: State = "listing"
         self._pending = Changes(rescan=True)
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
@@ -76,18 +86,16 @@ class Root:
             path.name,
             facilities.embedding,
             lambda: self.live,
-            self._report,
+            self.progress.report,
             facilities.written,
             self._vectors_done,
             facilities.manners,
         )
+        self._tokens = TokenFilling(
+            path, lambda: self.live, self.progress.report, facilities.written, facilities.manners
+        )
         self.store: Store | None = None
         """Once what it knows of this root is loaded."""
-        self.progress = (0, 0)
-        self._stage = ""
-        self._pace = Pace()
-        self._files_read = 0
-        self._seconds = 0.0
         self._skipped: dict[str, str] = {}
         self._disk = Disk(path, self.changed, lambda path: path in self.live.manifest)
 
@@ -108,6 +116,18 @@ class Root:
         """Tries again after a failure; with `vectors`, also after one to make them."""
         if self._state == "failed" or (vectors and self.no_vectors):
             self.changed(Changes(rescan=True))
+
+    async def packed_with(self, tokenizer: TokenizerRef) -> None:
+        """Somebody counts with this: files are counted ahead with it from now on."""
+        store = self.store
+        if store is None or tokenizer.file is None or store.openings[str(self.path)].tokenizer == tokenizer:
+            return
+        try:
+            await asyncio.to_thread(store.openings.asked_for, str(self.path), tokenizer)
+        except OSError as failed:
+            _log.warning("the tokenizer of %s is not remembered: %s", self.path, failed)
+        else:
+            self._tokens.start(store)
 
     def begin_anew(self) -> None:
         """The store that knew this root is gone."""
@@ -133,50 +153,18 @@ class Root:
                 await self._vectors_settled.wait()
 
     def status(self, store: Store | None) -> RootStatus:
-        living_contents = self.live.living_contents()
-        contents = [content for content in living_contents if not content.skipped]
-        notes = [self._disk.note, self._listing_note, self._vectors.note]
-        vectors = 0
-        if store is not None:
-            vectors = store.vector_tables.wanted.covered(contents)
-            if store.writer.failure is not None:
-                notes.append(f"what was read is not on disk yet: {explain(store.writer.failure)}")
-        done, total = self.progress
-        skipped = dict(self._skipped)
-        reasons = Counter(skipped.values())
-        living = self.live.manifest
-        excluded = [
-            (path, content.skipped)
-            for content in living_contents
-            if content.skipped
-            for path in self.live.paths_by_key.get(content.key, ())
-        ]
-        reasons.update(reason for _, reason in excluded)
-        examples = [
-            Skipped(path, reason) for path, reason in (excluded + list(skipped.items()))[:_SKIPPED_EXAMPLES]
-        ]
-        files = len(living) - len(excluded)
-        busy = self._state == "indexing"
-        return RootStatus(
-            root=str(self.path),
-            state=self._state,
-            files=max(total, files) if busy else files,
-            files_done=done if busy else files,
-            symbols=sum(content.symbols for content in contents),
-            references=sum(content.references for content in contents),
-            chunks=sum(content.chunks for content in contents),
-            vectors=vectors,
-            source_bytes=sum(content.size for content in contents),
-            seconds=round(self._seconds, 3),
-            stage=self._stage,
-            rate=round(self._pace.rate, 1),
-            seconds_left=round(self._pace.seconds_left, 1),
-            files_read=self._files_read,
-            skipped=dict(reasons),
-            skipped_examples=examples,
-            error=self.error,
-            note="; ".join(filter(None, notes)),
-            watching=self._disk.watching,
+        """Blocks."""
+        notes = [self._disk.note, self._listing_note, self._vectors.note, self._tokens.note]
+        return root_status(
+            self.path,
+            self._state,
+            self.error,
+            self._disk.watching,
+            self.live,
+            store,
+            self.progress,
+            notes,
+            self._skipped,
         )
 
     # ------------------------------------------------------------ the one task
@@ -194,6 +182,7 @@ class Root:
         finally:
             await self._disk.close()
             self._vectors.stop()
+            self._tokens.stop()
 
     async def _next(self) -> None:
         if await self._disk.wait(self._wake, gone=self._state == "failed" and not self.path.is_dir()):
@@ -211,13 +200,14 @@ class Root:
         except STORE_ERRORS as failed:
             self._fail(failed)
             return
-        self._state, self.error, self.ready, self._stage = "ready", "", True, ""
+        self._state, self.error, self.ready = "ready", "", True
+        self.progress.rest()
         self._vectors.start(store)
+        self._tokens.start(store)
 
     def _vectors_done(self) -> None:
         """They settle unless a pass is under way: its end starts them again."""
         if self._settled.is_set():
-            self._stage = ""
             self._vectors_settled.set()
 
     def _fail(self, failed: Exception) -> None:
@@ -234,12 +224,16 @@ class Root:
         self.live = await asyncio.to_thread(LiveRoot, manifest, contents)
         self.repo_name = await asyncio.to_thread(repository_name, self.path)
         self.store = store
+        try:
+            await asyncio.to_thread(store.openings.opened, str(self.path))
+        except OSError as failed:
+            _log.warning("that %s was opened is not remembered: %s", self.path, failed)
 
     async def _rescan(self, store: Store) -> None:
         started = time.monotonic()
         if not self.ready:
             self._state = "listing"
-        self._report("listing", 0, 0)
+        self.progress.report("listing", 0, 0)
         listing = await self._disk.listing()
         self._listing_note = listing.note
         listed = {file.path for file in listing.files}
@@ -247,9 +241,9 @@ class Root:
         store.bulk += 1
         try:
             done = await self._pass(store, listing.files, gone)
-            binding = self._bind(store, [file.path for file in listing.files])
+            binding = self._bind(store, done.taken)
             if done.changed or store.pending.waiting():
-                self._report("writing", 0, 1)
+                self.progress.report("writing", 0, 1)
                 await asyncio.gather(asyncio.to_thread(_finish, store, self._facilities.index_text), binding)
             else:
                 await binding
@@ -260,13 +254,15 @@ class Root:
         self._skipped = dict(listing.skipped) | _reasons(done)
         if len(self.live.contents) > 2 * len(self.live.paths_by_key) + _SPARE_CONTENTS:
             self.live = await asyncio.to_thread(self.live.compacted)
-        self._seconds = time.monotonic() - started
+        if done.changed > _MUCH_READ or (len(listed) > _MUCH_READ and not self.ready):
+            await asyncio.to_thread(memory.give_back)
+        self.progress.seconds = time.monotonic() - started
         _log.info(
             "pass: %d listed, %d changed, %d read, %.2f s",
             len(listed),
             done.changed,
             done.read,
-            self._seconds,
+            self.progress.seconds,
         )
 
     async def _follow(self, store: Store, changes: Changes) -> None:
@@ -279,12 +275,13 @@ class Root:
         for path in (*followed.gone, *(file.path for file in followed.files)):
             self._skipped.pop(path, None)
         self._skipped |= followed.skipped | _reasons(done)
-        await self._bind(store, [file.path for file in followed.files])
+        await self._bind(store, done.taken)
 
     async def _bind(self, store: Store, paths: list[str]) -> None:
-        """Has the graph work out what these files import."""
+        """Has the graph work out what these files import, which somebody is about to ask; of a root that was known,
+        it works that out when it is asked."""
         view = LiveFiles(self.path, self.live, {}, self._facilities.texts, self.stale, store)
-        await self.graph.build_aside(view, paths)
+        await self.graph.build_aside(view, paths[:_MOST_BOUND])
 
     async def _pass(self, store: Store, files: list[ListedFile], gone: list[str]) -> Pass:
         if not self.ready:
@@ -293,28 +290,20 @@ class Root:
         # in children, and what crashed one of them always is
         crashed = {path for path, reason in self._skipped.items() if reason == CRASHED}
         here = self.ready and crashed.isdisjoint(file.path for file in files)
-        work = Pass(self.path, self.live, store, self._facilities.workers, self._report, here=here)
+        work = Pass(self.path, self.live, store, self._facilities.workers, self.progress.report, here=here)
         try:
             await work.run(files, gone)
         finally:
-            self._files_read += work.read
+            self.progress.files_read += work.read
         if work.changed:
             self._facilities.written()
         return work
 
-    def _report(self, stage: Stage, done: int, total: int) -> None:
-        if stage == "parsing":
-            self.progress = (done, total)
-        self._stage = stage
-        self._pace.note(stage, done, total)
-        for listener in list(self.listeners):
-            listener(stage, done, total)
-
 
 def _languages(live: LiveRoot) -> list[str]:
     """The most used first."""
-    counted = Counter(content.language for content in live.living_contents() if not content.skipped)
-    return [language for language, _ in counted.most_common()]
+    counted = Counter(content.language for content in live.living_contents())
+    return [language for language, _ in counted.most_common() if language]
 
 
 def _reasons(done: Pass) -> dict[str, str]:

@@ -25,6 +25,13 @@ _KEPT_TABLES = 2_500
 """Files whose names stay unpacked at least, some 15 MB: what the imports of a large repository mostly lead to."""
 
 
+_LEAST_PARTS = 2
+"""Of a Go import path that are the end of a folder's, where there is no go.mod: `errors` alone may be anybody's."""
+
+_MOST_ATTEMPTS = 20
+"""To read project files, over all: one that stays unreadable says nothing."""
+
+
 class Package(msgspec.Struct, frozen=True):
     """What the files of a folder share in Go and Java."""
 
@@ -41,9 +48,13 @@ class RootFacts:
         self._view: GraphView | None = None
         self._unpacked: list[tuple[str]] = []
         self._index: PathIndex | None = None
+        self._attempts = 0
+        self._unread = False
+        """Whether a project file could not be read: it may have been about to be written."""
         self.files = Question(memos, self._files, outside=True)
         self._key = Question(memos, self._key_of, outside=True)
         self.defining = Question(memos, self._paths_defining, outside=True)
+        self._attempt = Question(memos, lambda: self._attempts, outside=True)
         self.layouts = Question(memos, self._layouts)
         self.table = Question(memos, self._table)
         self.targets = Question(memos, self._targets)
@@ -58,7 +69,11 @@ class RootFacts:
         """From now on this is what is asked; the same state as before costs nothing."""
         known = self._view
         self._view = view
-        if known is None or known.state != view.state:
+        again = self._unread and self._attempts <= _MOST_ATTEMPTS
+        if again:
+            self._attempts += 1
+            self._unread = False
+        if again or known is None or known.state != view.state:
             self._memos.advance()
 
     def give_back(self) -> None:
@@ -93,7 +108,13 @@ class RootFacts:
         for name in PROJECT_FILES:
             for path in index.named(name):
                 self._key(path)
-        return Layouts(index, self.view.text)
+        self._attempt()
+        return Layouts(index, self._text)
+
+    def _text(self, path: str) -> str | None:
+        text = self.view.text(path)
+        self._unread = self._unread or text is None
+        return text
 
     def _table(self, path: str) -> Table:
         self._key(path)
@@ -110,7 +131,8 @@ class RootFacts:
         layouts = self.layouts() if table.family in ("go", "ecmascript") else None
         if table.family == "go":
             return tuple(
-                tuple(resolution_go.packages_of(one.module, path, index, layouts)) for one in table.imports
+                tuple(resolution_go.packages_of(one.module, path, index, layouts, _LEAST_PARTS))
+                for one in table.imports
             )
         if table.family == "java":
             return tuple(

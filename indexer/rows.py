@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-from indexer.contents import SPAN, StoredContent
+from indexer.contents import SPAN, StoredContent, squeezed
 from indexer.facts import FileFacts
 from indexer.sitecache import PackedSites
 from indexer.tags import Site
@@ -59,7 +59,7 @@ def pack(facts: FileFacts) -> ContentRows:
         references=sum(map(len, facts.references.values())),
         names="\n".join(("", *names, "")) if names else "",
         text_keys=bytes.fromhex("".join(facts.text_keys)),
-        facts=b"" if nothing else _encoder.encode((definitions, facts.imports, facts.types)),
+        facts=b"" if nothing else squeezed(_encoder.encode((definitions, facts.imports, facts.types))),
         spans=b"".join([SPAN.pack(chunk.start_line, chunk.end_line) for chunk in facts.chunks]),
     )
     chunks = facts.chunks

@@ -80,9 +80,11 @@ and nothing has to be deleted. `upkeep.tidy` shortens it."""
 TOKEN_IDS = pa.schema(
     [
         _text("key"),
-        pa.field("ids", pa.binary(), nullable=False),  # see indexer.token_rows
+        pa.field("ids", pa.binary(), nullable=False),
+        pa.field("shape", pa.binary(), nullable=False),
     ]
 )
+"""As `token_lines.TokenLines.packed` gives them, squeezed (see indexer.token_tables)."""
 
 
 def vectors(dimensions: int) -> pa.Schema:

@@ -56,6 +56,9 @@ _DETECTORS: tuple[RegexBasedDetector, ...] = (
 """Left out: those for whole files, addresses and names, which are judged here with more context, and public IP
 addresses, which are no secrets."""
 
+_LONG_ENOUGH = re.compile(r"[A-Za-z0-9_\-+/]{15}")
+"""No format is satisfied by less, and most lines that are judged have nothing like it."""
+
 _MAY_BE_WORDS = (ArtifactoryDetector, CloudantDetector, IbmCloudIamDetector)
 """Their formats are loose: words fit into them."""
 
@@ -142,6 +145,8 @@ _JWT = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
 
 def tokens_in(line: str) -> Iterator[Span]:
     """Those of one line; they may overlap."""
+    if _LONG_ENOUGH.search(line) is None:
+        return
     for match in _PREFIXED.finditer(line):
         if not is_placeholder(match["payload"]) and not _is_name(match["payload"]):
             yield *match.span(), _kind_of(match)

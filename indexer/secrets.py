@@ -34,6 +34,11 @@ identifiers and paths with a digit in them at every tenth."""
 _WITHOUT_DIGIT = re.compile(rb"A[KS]IA|A[BC][IC]A|gh[pousr]_|gl[a-z]{2,5}-|xox[a-z]-|[sr]k[-_]|sq0|hf_")
 """Beginnings of tokens that may, now and then, have no digit."""
 
+_BEGIN_WITHOUT_DIGIT = b"Aghxsr/"
+"""How such a token, or an address that holds one, begins."""
+
+_BLANK = 0x20
+
 _SCHEMES = (b"Basic ", b"earer ")
 """What stands before the value of a header that lets somebody in."""
 
@@ -175,15 +180,22 @@ def _long_tokens(data: bytes) -> Iterator[int]:
 
 
 def _token_like(data: bytes, start: int, end: int) -> bool:
-    no_digit = _DIGIT.search(data, start, end) is None
-    if no_digit or len(_CHANGE.findall(data, start, end)) * _CHARACTERS_PER_CHANGE < end - start:
-        begins = max(start, data.rfind(b"/", start, end) + 1)
-        return (
-            _WITHOUT_DIGIT.match(data, begins, end) is not None or data[max(0, start - 6) : start] in _SCHEMES
+    if _DIGIT.search(data, start, end) is None:
+        # nearly all that comes here is a name of something, so only the first byte is looked at
+        return (data[start] in _BEGIN_WITHOUT_DIGIT or data[start - 1] == _BLANK) and _is_known(
+            data, start, end
         )
+    if len(_CHANGE.findall(data, start, end)) * _CHARACTERS_PER_CHANGE < end - start:
+        return _is_known(data, start, end)
     if _HASH.search(data, max(0, start - _HASH_REACH), min(end, start + _HASH_REACH)):
         return False
     return _HEX.fullmatch(data, start, end) is None or _named(data, start)
+
+
+def _is_known(data: bytes, start: int, end: int) -> bool:
+    """Whether it is a token for what it begins with or what stands before it."""
+    begins = max(start, data.rfind(b"/", start, end) + 1)
+    return _WITHOUT_DIGIT.match(data, begins, end) is not None or data[max(0, start - 6) : start] in _SCHEMES
 
 
 def _named(data: bytes, place: int) -> bool:

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 
-from indexer import forkserver, launch, paths
+from indexer import forkserver, launch, memory, paths
 from indexer.answers import Answers
 from indexer.connection import Connection
 from indexer.embedding import Embedding
@@ -116,6 +116,7 @@ def main() -> int:
         return 1
     if lock is None:
         return 0
+    memory.limit_arenas()
     asyncio.run(_serve_and_leave())
     return 0
 

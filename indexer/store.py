@@ -12,7 +12,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,19 @@ from indexer.announcement import Announcement
 from indexer.batches import batched
 from indexer.claim import claim
 from indexer.contents import ManifestEntry, StoredContent
+from indexer.counting import CountedFile
 from indexer.facts import FileFacts
 from indexer.fulltext import FullText
+from indexer.messages import TokenizerRef
 from indexer.openings import Openings
 from indexer.pending import Batch, Pending
 from indexer.reader import KEYS_PER_FILTER as KEYS_PER_FILTER
 from indexer.reader import ChunkRow as ChunkRow
 from indexer.reader import quoted as quoted
 from indexer.rows import ContentRows, pack
-from indexer.sitecache import PackedSites
 from indexer.sizes import size_of
-from indexer.tags import Site
+from indexer.store_answers import StoreAnswers
+from indexer.token_tables import TokenTable, TokenTables, fingerprint
 from indexer.vector_tables import VectorTable, VectorTables
 from indexer.writer import Writer
 
@@ -44,7 +46,7 @@ _METADATA_CACHE_BYTES = 32 * 1024 * 1024
 """LanceDB would keep gigabytes; an index of 100,000 chunks is 30 MB."""
 
 
-class Store:
+class Store(StoreAnswers):
     """One generation of the store, opened for writing by the one service of this user."""
 
     def __init__(
@@ -56,6 +58,8 @@ class Store:
         self.folder = folder
         self.writes = 0
         """Since the last maintenance; each leaves a version and small files behind."""
+        self.changed_s = time.monotonic()
+        """When a table was changed last."""
         self.litter = False
         """Whether compaction has left versions behind that were too young to go."""
         self.bulk = 0
@@ -76,8 +80,8 @@ class Store:
             self.openings = Openings(folder)
             self.text = FullText(self.chunks)
             self.vector_tables = VectorTables(database, embedder_fingerprint, dimensions)
-            self.known: set[str] = set(reader.column(self.files, "key"))
-            """Contents that are whole on disk. Replaced or added to, by whoever holds the lock."""
+            self.token_tables = TokenTables(database)
+            self.known = set(reader.column(self.files, "key"))
             self._serial = max(reader.column(self.manifest_table, "serial"), default=0)
             self._repair()
             undo.pop_all()
@@ -112,6 +116,7 @@ class Store:
             "chunks": self.chunks,
             "manifest": self.manifest_table,
             **self.vector_tables.tables,
+            **self.token_tables.tables,
         }
 
     def sizes(self) -> dict[str, int]:
@@ -134,10 +139,6 @@ class Store:
         self.text.add(row for row in rows if row.key not in self.known)
         self.writer.wake()
         return lacking
-
-    def holds(self, key: str) -> bool:
-        """Whether this content need not be read again."""
-        return key in self.known or key in self.pending.contents
 
     def flush(self) -> None:
         """Blocks until all that was put is on disk. Raises one of STORE_ERRORS; what could not be written is
@@ -162,14 +163,19 @@ class Store:
         if rows.num_rows:
             with self.lock:
                 table.add(rows)
-                self.writes += 1
+                self.wrote()
+
+    def wrote(self, times: int = 1) -> None:
+        """A table has so many more versions now."""
+        self.writes += times
+        self.changed_s = time.monotonic()
 
     def delete(self, table: Any, column: str, values: Sequence[str]) -> None:
         """Blocks. Removes the rows with one of these values."""
         with self.lock:
             for group in batched(values, KEYS_PER_FILTER):
                 table.delete(f"{column} IN ({quoted(group)})")
-                self.writes += 1
+                self.wrote()
 
     def _write_pending(self) -> None:
         with self.lock:
@@ -205,6 +211,8 @@ class Store:
             # the row in `files` goes first: a content is whole or not there
             for table in (self.files, self.references, self.chunks):
                 self.delete(table, "key", keys)
+            for tokens in self.token_tables.all:
+                tokens.remove(keys)
 
     def _repair(self) -> None:
         """Removes what a change that was cut short has left behind."""
@@ -217,65 +225,25 @@ class Store:
         self.delete(self.chunks, "key", torn)
         self._announcement.withdraw()
 
-    # ------------------------------------------------------------ reading
+    # ------------------------------------------------------------ token ids
 
-    def manifest(self, root: str) -> dict[str, ManifestEntry]:
-        """Blocks. Which content each path of `root` has; only contents that are whole."""
-        found = reader.manifest(self.manifest_table, root)
-        for path, entry in self.pending.changes_of(root).items():
-            found.pop(path, None)
-            if entry is not None:
-                found[path] = entry
-        return {path: entry for path, entry in found.items() if self.holds(entry.key)}
+    def token_table(self, tokenizer: TokenizerRef) -> TokenTable:
+        """Blocks. The table of a tokenizer that has a file. Raises OSError when that cannot be read."""
+        assert tokenizer.file is not None
+        return self.token_tables.of(fingerprint(Path(tokenizer.file)))
 
-    def keys_by_root(self) -> dict[str, set[str]]:
-        """Blocks. The contents that each root has."""
-        found = reader.keys_by_root(self.manifest_table)
-        for root in {*found, *self.pending.roots()}:
-            changes = self.pending.changes_of(root)
-            found.setdefault(root, set()).update(entry.key for entry in changes.values() if entry)
-        return found
+    def counted(self, root: str, keys: Collection[str]) -> int:
+        """Blocks. How many of these contents have ids of the tokenizer that was last asked for in `root`."""
+        tokenizer = self.openings[root].tokenizer
+        try:
+            return len(self.token_table(tokenizer).keys & set(keys)) if tokenizer is not None else 0
+        except OSError:  # its file is gone
+            return 0
 
-    def contents(self, keys: Iterable[str]) -> dict[str, StoredContent]:
-        """Blocks. What memory holds about these contents; unknown keys are missing from the answer."""
-        wanted = set(keys)
-        pending = self.pending.contents
-        found = {key: pending[key].content for key in wanted & pending.keys()}
-        return found | reader.contents(self.files, (wanted - found.keys()) & self.known)
-
-    def references_to(self, name: str, limit: int | None = None) -> list[tuple[str, list[Site]]]:
-        """Blocks. (content key, sites) of everything that refers to this name, in any root."""
-        found = {key: rows.sites(name) for key, rows in self.pending.contents.items()}
-        found = {key: sites for key, sites in found.items() if sites}
-        for key, sites in reader.references_to(self.references, name, limit):
-            found.setdefault(key, sites)
-        return list(found.items())[:limit]
-
-    def keys_referring(self, name: str) -> list[str]:
-        """Blocks. The contents that refer to this name, in any root."""
-        found = {key: None for key, rows in self.pending.contents.items() if name in rows.reference_names}
-        found.update(dict.fromkeys(reader.keys_referring(self.references, name)))
-        return list(found)
-
-    def references_of(self, key: str) -> dict[str, list[Site]]:
-        """Blocks. What one content refers to, by name."""
-        return dict(self.sites_of([key]).get(key, {}))
-
-    def sites_of(self, keys: Iterable[str]) -> dict[str, PackedSites]:
-        """Blocks. The same of several contents."""
-        wanted = set(keys)
-        pending = self.pending.contents
-        found = {key: pending[key].all_sites() for key in wanted & pending.keys()}
-        return found | reader.sites_of(self.references, wanted - found.keys())
-
-    def chunk_texts(self, text_keys: Sequence[str]) -> dict[str, str]:
-        """Blocks. What is to be embedded."""
-        found = reader.chunk_texts(self.chunks, text_keys)
-        wanted = set(text_keys) - found.keys()
-        for rows in self.pending.contents.values() if wanted else ():
-            of_content = zip(rows.content.hex_text_keys(), rows.texts, strict=True)
-            found.update((key, text) for key, text in of_content if key in wanted)
-        return found
+    def write_token_ids(self, table: TokenTable, counted: Iterable[CountedFile]) -> None:
+        """Blocks. Adds those that are not known yet."""
+        with self.lock:
+            self.wrote(table.write(counted))
 
     # ------------------------------------------------------------ vectors
 
@@ -297,4 +265,4 @@ class Store:
     def write_vectors(self, vectors: Mapping[str, Sequence[float]], table: VectorTable | None = None) -> None:
         """Blocks. Adds those that are not known yet, to the wanted table or another."""
         with self.lock:
-            self.writes += (table or self.vector_tables.wanted).write(vectors)
+            self.wrote((table or self.vector_tables.wanted).write(vectors))

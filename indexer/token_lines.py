@@ -7,12 +7,15 @@ any tokenizer whether that is so."""
 
 from __future__ import annotations
 
+import itertools
 import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 import msgspec
+
+from indexer.lines import trim_span
 
 Encode = Callable[[str], list[int]]
 
@@ -39,39 +42,33 @@ class TokenLines(msgspec.Struct, frozen=True):
 
     ids: array[int]
     lines: array[int]
-    """First line of each piece."""
+    """First line of each piece, and the line at which the last one ends."""
     offsets: array[int]
-    """Where each piece begins in `ids`; one more at the end."""
+    """Where each piece begins in `ids`, and where the last one ends."""
 
     def of(self, start: int, end: int) -> tuple[list[int], int] | None:
-        """(ids of the lines from `start` on, the line up to which they reach): up to `end`, or to the beginning
-        of the last piece before it, whose ids depend on what follows it. None if no piece begins at `start`. The
-        lines are those of a segment (`lines.trim_span`)."""
-        first = bisect_left(self.lines, start)
-        if first == len(self.lines) or self.lines[first] != start or end <= start:
+        """(ids of the lines from `start` on, the line up to which they reach): that is `end`, or the first line
+        of the last piece before it, when the ids of that depend on what follows. None if no piece begins at
+        `start`. The lines are those of a segment (`lines.trim_span`)."""
+        first, last = bisect_left(self.lines, start), bisect_left(self.lines, end)
+        if end <= start or last >= len(self.lines) or self.lines[first] != start:
             return None
-        last = bisect_left(self.lines, end)
-        if last == len(self.lines) or self.lines[last] != end:
+        if self.lines[last] != end:
             last -= 1
-        reached = self.lines[last] if last < len(self.lines) else end
-        return self.ids[self.offsets[first] : self.offsets[last]].tolist(), reached
+        return self.ids[self.offsets[first] : self.offsets[last]].tolist(), self.lines[last]
 
     def packed(self) -> tuple[bytes, bytes]:
-        """Little-endian 32-bit numbers: the ids, and for each piece its first line and its number of ids."""
+        """Little-endian 32-bit numbers: the ids; lines and offsets, one after the other."""
         shape = array(_UNSIGNED)
-        for place, line in enumerate(self.lines):
-            shape.append(line)
-            shape.append(self.offsets[place + 1] - self.offsets[place])
+        for line, offset in zip(self.lines, self.offsets, strict=True):
+            shape.extend((line, offset))
         return _little_endian(self.ids), _little_endian(shape)
 
 
 def unpacked(ids: bytes, shape: bytes) -> TokenLines:
     """The reverse of `TokenLines.packed`."""
     numbers = _numbers(shape)
-    offsets = array(_UNSIGNED, [0])
-    for count in numbers[1::2]:
-        offsets.append(offsets[-1] + count)
-    return TokenLines(_numbers(ids), numbers[::2], offsets)
+    return TokenLines(_numbers(ids), numbers[::2], numbers[1::2])
 
 
 def token_lines(lines: Sequence[str], encode_all: Callable[[list[str]], list[list[int]]]) -> TokenLines:
@@ -81,19 +78,19 @@ def token_lines(lines: Sequence[str], encode_all: Callable[[list[str]], list[lis
     for of_piece in encode_all([piece.text for piece in pieces]):
         ids.extend(of_piece)
         offsets.append(len(ids))
-    return TokenLines(ids, array(_UNSIGNED, [piece.line for piece in pieces]), offsets)
+    starts = [piece.line for piece in pieces]
+    end = pieces[-1].line + pieces[-1].text.count("\n") if pieces else 0
+    return TokenLines(ids, array(_UNSIGNED, [*starts, end]), offsets)
 
 
 def pieces_of(lines: Sequence[str]) -> list[Piece]:
     """What is encoded in one go. Empty lines before the first piece and after the last are in none."""
-    starts = [number for number, line in enumerate(lines) if _begins_a_piece(line)]
-    pieces: list[Piece] = []
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
-        while end == len(lines) and end > start + 1 and not lines[end - 1].strip():
-            lines = lines[:-1]
-            end -= 1
-        pieces.append(Piece(start, "\n".join(lines[start:end]) + "\n"))
-    return pieces
+    _, whole = trim_span(lines, 0, len(lines))
+    starts = [number for number in range(whole) if _begins_a_piece(lines[number])]
+    return [
+        Piece(start, "\n".join(lines[start:end]) + "\n")
+        for start, end in itertools.pairwise((*starts, whole))
+    ]
 
 
 def _begins_a_piece(line: str) -> bool:

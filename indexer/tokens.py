@@ -67,7 +67,7 @@ class ModelTokens:
 
     def __init__(self, file: Path, cached_tokens: int = CACHED_TOKENS) -> None:
         """Raises TokenizerError."""
-        self._tokenizer = _load(file)
+        self._tokenizer = load_tokenizer(file)
         self._limit = cached_tokens
         self._held = 0
         self._lock = threading.Lock()
@@ -80,7 +80,7 @@ class ModelTokens:
             if found is not None:
                 self._memory.move_to_end(key)
                 return found
-        ids = self._tokenizer.encode(_encodable(text), add_special_tokens=False).ids
+        ids = self._tokenizer.encode(encodable(text), add_special_tokens=False).ids
         with self._lock:
             if key not in self._memory:
                 self._memory[key] = ids
@@ -112,7 +112,8 @@ def _model_tokens(path: Path, changed_ns: int) -> ModelTokens:
     return ModelTokens(path)
 
 
-def _load(path: Path) -> Tokenizer:
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Without its control tokens. Raises TokenizerError."""
     try:
         document = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
         document["added_tokens"] = []
@@ -122,7 +123,7 @@ def _load(path: Path) -> Tokenizer:
         raise _unreadable(path, error) from error
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Lone surrogates (bytes that were no text) have no UTF-8 and would stop the tokenizer."""
     if text.isascii():
         return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -49,7 +50,7 @@ def index_text(store: Store, keep: timedelta = READ_AT_MOST) -> None:
         most = max(_UNINDEXED_CHUNKS, _UNINDEXED_SHARE * indexed)
         if store.text.uncovered or store.text.unindexed > most:
             store.text.index(store.known, keep)
-            store.writes += 1
+            store.wrote()
             store.litter = store.litter or indexed > _UNINDEXED_CHUNKS  # what was indexed is there twice now
 
 
@@ -75,36 +76,35 @@ def tidy(store: Store, keep: timedelta = READ_AT_MOST) -> None:
         index_text(store)
         _index_names(store)
         _shorten_log(store)
-        store.litter = False
         compact(store, keep)
 
 
 def compact(store: Store, keep: timedelta = READ_AT_MOST) -> None:
-    """Makes few files of many and removes versions older than `keep`; the one before is left as litter."""
+    """Makes few files of many and removes versions older than `keep`; younger ones are left as litter."""
     with store.lock:
+        young = time.monotonic() - store.changed_s < keep.total_seconds()
         for name, table in store.tables.items():
-            before = table.version
             try:
                 # without an age, optimize() only adds to the disk
                 table.optimize(cleanup_older_than=keep)
             except STORE_ERRORS as failed:
                 _log.warning("table %s is not compacted this time: %s", name, failed)
-            store.litter = store.litter or table.version != before
-        store.writes = 0
+        store.writes, store.litter = 0, young
 
 
 def _index_names(store: Store) -> None:
     for column in ("name", "key"):
-        _index(store.references, column, BTree(), _FLAT_REFERENCES)
+        _index(store, store.references, column, BTree(), _FLAT_REFERENCES)
 
 
-def _index(table: Any, column: str, configuration: Any, least_rows: int) -> None:
+def _index(store: Store, table: Any, column: str, configuration: Any, least_rows: int) -> None:
     rows = table.count_rows()
     if rows < least_rows:
         return
     statistics = table.index_stats(f"{column}_idx")
     if statistics is None or statistics.num_unindexed_rows > rows * _STALE_SHARE:
         table.create_index(column, config=configuration, replace=True)
+        store.wrote()
 
 
 def _shorten_log(store: Store) -> None:
@@ -116,3 +116,4 @@ def _shorten_log(store: Store) -> None:
     last = reader.last_rows(whole)
     if rows > _LOG_SHARE * last.num_rows:
         store.manifest_table.add(pa.table(last), mode="overwrite")
+        store.wrote()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import posixpath
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from indexer import resolution_rust
 from indexer.memos import Memos, Question
 from indexer.modules import Modules, Seen
 from indexer.rootfacts import RootFacts
@@ -49,7 +51,13 @@ class VisibleNames:
             return found
         if table.family == "python" and name not in _PYTHON_BUILTINS and not self._stars_lead_out(table):
             return Unknown(f"`{name}` is not defined in this file")
-        return Outside(name)
+        return self._not_found(name)
+
+    def _not_found(self, name: str) -> Value:
+        """Bare names that other files define may all the same be of a library, or come out of a macro."""
+        if name in _PYTHON_BUILTINS or not self._facts.defining(name):
+            return Outside(name)
+        return Unknown(f"no `{name}` of this repository is visible here")
 
     def _stars_lead_out(self, table: Table) -> bool:
         targets = self._facts.targets(table.path)
@@ -65,7 +73,7 @@ class VisibleNames:
             elif tag.kind == "module":
                 found = self._in_module(table, ordinal, name)
                 if found is None and table.family == "rust":  # which sees nothing of what is around it
-                    return self._rust_root(table, ordinal, name) or Outside(name)
+                    return self._rust_root(table, ordinal, name) or self._not_found(name)
             elif tag.kind in OF_TYPES:
                 found = self._in_type(table, ordinal, name, within, kind)
             else:
@@ -82,7 +90,7 @@ class VisibleNames:
 
     def _bound(self, table: Table, scope: int, name: str) -> Value | None:
         if scope == TOP:
-            return self.bindings(table.path).get(name)
+            return _because(self.bindings(table.path).get(name), "import")
         numbers = table.bound(scope).get(name)
         return _because(self._modules.imported(table.path, numbers[-1]), "import") if numbers else None
 
@@ -90,7 +98,7 @@ class VisibleNames:
         """What the imports at the top of a file bind, by local name; of several the last counts."""
         imported = self._modules.imported
         bound = self._facts.table(path).bound(TOP)
-        return {local: _as_import(imported(path, numbers[-1])) for local, numbers in bound.items()}
+        return {local: imported(path, numbers[-1]) for local, numbers in bound.items()}
 
     def _in_module(self, table: Table, ordinal: int, name: str) -> Value | None:
         found = self._modules.in_scope(table.path, ordinal, name, Seen())
@@ -223,11 +231,23 @@ class VisibleNames:
             case _:
                 found = self._modules.in_scope(table.path, scope, name, Seen())
         if found is None:
-            found = self._rust.crate(name, table.path)
+            found = self._rust.crate(name, table.path) or self._rust_macro(table, name)
         if isinstance(found, Names):
             here = any(place[0] == table.path for place in found.places)
-            return Names(found.places, "same file" if here else "import")
+            return Names(found.places, "same file" if here else found.why or "import")
         return found
+
+    def _rust_macro(self, table: Table, name: str) -> Value | None:
+        """`macro_rules!` are in scope by where they stand in the text of the crate, not by paths."""
+        folder = posixpath.dirname(resolution_rust.crate_root(table.path, self._facts.files()))
+        places = tuple(
+            (path, ordinal)
+            for path in self._facts.defining(name)
+            if not folder or path.startswith(f"{folder}/")
+            for ordinal in self._facts.table(path).top.get(name, ())
+            if self._facts.tag((path, ordinal)).kind == "macro"
+        )
+        return Names(places, "macro of this crate") if places else None
 
     def _rust_self(self, table: Table, within: int) -> Value:
         """The type of the `impl`, or the trait, around a place."""
@@ -246,10 +266,6 @@ class VisibleNames:
             return None
         here = any(place[0] == table.path for place in wanted)
         return Names(wanted, "same file" if here else "include")
-
-
-def _as_import(value: Value) -> Value:
-    return Names(value.places, "import") if isinstance(value, Names) else value
 
 
 def _because(value: Value | None, why: str) -> Value | None:

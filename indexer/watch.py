@@ -66,6 +66,11 @@ class ObserverWatch:
         """They are watched already."""
         return False
 
+    @property
+    def alive(self) -> bool:
+        """Whether anybody listens to what the system tells."""
+        return self._observer.is_alive()
+
     def doubt(self) -> None:
         """The root may be another folder than the one that is watched."""
         self.close()
@@ -158,6 +163,11 @@ if sys.platform == "linux":
             with self._lock:
                 have = set(self._folders.values())
             return self._add_all({folder: self._root / folder for folder in folders - have})
+
+        @property
+        def alive(self) -> bool:
+            """Whether anybody listens to what the system tells."""
+            return self._queue.is_alive()
 
         def doubt(self) -> None:
             """The folders may be others than those that are watched: the next `update` begins anew."""

@@ -7,10 +7,12 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -299,6 +301,25 @@ def test_an_absent_ctags_is_told_and_the_rest_is_measured(tmp_path: Path) -> Non
     assert "apt install universal-ctags" in ended.stderr
     names = {figure["name"] for figure in document["figures"]}
     assert "cold_s" in names and not {"cold_over_ctags", "ctags_s"} & names
+
+
+def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [FOREWORD, "bench", "index", "--quick", "--only", "cold_s,first_answer"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if line.startswith("cold 1 of"):
+                break
+        started = psutil.Process(run.pid).children(recursive=True)
+        run.send_signal(signal.SIGTERM)
+        said = run.stderr.read()
+        assert run.wait(60) == 1
+    assert "ended before it was done" in said
+    assert list(tmp_path.glob("foreword-bench-*")) == []
+    assert psutil.wait_procs(started, 30)[1] == []
 
 
 @pytest.mark.slow

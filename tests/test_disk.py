@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -358,6 +359,26 @@ async def test_an_ignored_file_that_git_is_told_to_track_comes_and_goes(tmp_path
         assert kept.listings == 1
 
 
+async def test_a_file_in_an_ignored_folder_that_git_is_told_to_track_is_watched(tmp_path):
+    root = repository(tmp_path / "root", FILES)
+    write(root / "build/deep/kept.py", "x = 1\n")
+    async with mirror(root) as kept:
+        git(root, "add", "-f", "build/deep/kept.py")
+        await until(lambda: "build/deep/kept.py" in kept.manifest)
+        write(root / "build/deep/kept.py", "x = 'changed'\n")
+        await until(lambda: kept.manifest == fresh(root))
+        assert kept.listings == 1
+
+
+async def test_a_folder_that_holds_nothing_but_ignored_files_is_watched(tmp_path):
+    root = repository(tmp_path / "root", FILES)
+    write(root / "logs/deep/old.log", "x\n")
+    async with mirror(root) as kept:
+        write(root / "logs/deep/readme.md", "not ignored\n")
+        await until(lambda: "logs/deep/readme.md" in kept.manifest)
+        assert kept.listings == 1
+
+
 async def test_a_branch_switch_is_taken_as_one(tmp_path):
     root = repository(tmp_path / "root", {f"m{n}.py": f"main = {n}\n" for n in range(300)})
     git(root, "checkout", "-q", "-b", "other")
@@ -464,6 +485,42 @@ async def test_a_folder_above_that_is_moved_makes_no_event_and_is_noticed(tmp_pa
         await until(lambda: kept.manifest == fresh(root))
 
 
+@pytest.fixture
+def mounted(tmp_path):
+    """A folder on a file system of its own, and what takes that away and puts another one there."""
+    root = tmp_path / "mounted"
+    root.mkdir()
+
+    def mount() -> bool:
+        done = subprocess.run(["mount", "-t", "tmpfs", "none", str(root)], check=False, capture_output=True)
+        return done.returncode == 0
+
+    if os.getuid() != 0 or shutil.which("mount") is None or not mount():
+        pytest.skip("only root may mount, and not everywhere")
+
+    def unmount() -> bool:
+        return subprocess.run(["umount", str(root)], check=False, capture_output=True).returncode == 0
+
+    yield root, mount, unmount
+    while unmount():
+        pass
+
+
+async def test_a_disk_that_is_taken_out_and_put_in_again(mounted, monkeypatch):
+    monkeypatch.setattr(disk, "PULSE_S", 0.05)
+    root, mount, unmount = mounted
+    write(root / "a.py", "a = 1\n")
+    async with mirror(root) as kept:
+        assert kept.manifest == {"a.py": 6}
+        assert unmount()
+        await until(lambda: kept.manifest == {})
+        assert mount()
+        write(root / "b.py", "b = 1\n")
+        await until(lambda: kept.manifest == {"b.py": 6})
+        write(root / "b.py", "b = 1  # is watched\n")
+        await until(lambda: kept.manifest == fresh(root))
+
+
 async def test_after_sleep_everything_is_compared(tmp_path, monkeypatch):
     """A test cannot suspend the machine: the distance of the two clocks is what it would be after that."""
     monkeypatch.setattr(disk, "PULSE_S", 0.05)
@@ -545,6 +602,23 @@ async def test_a_network_mount_is_looked_at_again_and_again(monkeypatch, tmp_pat
         assert kept.disk.watching == "polling" and "on nfs4" in kept.disk.note
         kept.disk._watch.close()  # as if another machine wrote
         write(root / "sub/deep/c.py", "c = 'from elsewhere'\n")
+        await until(lambda: kept.manifest == fresh(root))
+
+
+async def test_where_nobody_listens_to_events_any_longer_files_are_looked_at(monkeypatch, tmp_path):
+    from watchdog.observers.inotify_c import InotifyFD
+
+    monkeypatch.setattr(disk, "PULSE_S", 0.05)
+    monkeypatch.setattr(disk, "POLL_S", 0.1)
+    root = repository(tmp_path / "root", FILES)
+    async with mirror(root) as kept:
+        assert kept.disk.watching == "events"
+        queue = InotifyFD.get_instance()
+        InotifyFD._instance = None  # whoever comes after this test gets another
+        queue.stop()
+        await until(lambda: kept.disk.watching == "polling")
+        assert "restart" in kept.disk.note
+        write(root / "a.py", "a = 'unheard of'\n")
         await until(lambda: kept.manifest == fresh(root))
 
 

@@ -141,7 +141,7 @@ async def test_the_real_model_finds_by_meaning(monkeypatch, tmp_path):
         hits = (await connected.search(str(root), "calendar day from a string")).hits
         assert (hits[0].path, "vector" in hits[0].why) == ("c.py", True)
         pid = (await connected.status()).pid
-        niced = [child for child in psutil.Process(pid).children() if child.nice() >= 10]
+        niced = [child for child in psutil.Process(pid).children(recursive=True) if child.nice() >= 10]
         psutil.Process(pid).kill()
         await asyncio.sleep(1)
         assert niced and not any(child.is_running() and child.status() != "zombie" for child in niced)

@@ -265,6 +265,26 @@ def test_a_new_file_is_found_and_concerns_only_who_imports_it() -> None:
     assert {path for path in added.looked_at if path.startswith("sites")} == {"sites main.py"}
 
 
+def test_a_project_file_that_could_not_be_read_is_tried_again() -> None:
+    class Slow(MemoryView):
+        reads = 0
+
+        def text(self, path: str) -> str | None:
+            self.reads += 1
+            return None if self.reads == 1 else super().text(path)
+
+    view = Slow(
+        {"tsconfig.json": TEXTS["tsconfig.json"][0], "web/b.ts": TEXTS["web/b.ts"][0], "c.ts": TS_USER}
+    )
+    found = [
+        [edge.target for edge in view.graph.edges_of(view, "c.ts") if edge.name == "b"] for _ in range(2)
+    ]
+    assert found[0] == [None] and found[1][0] is not None
+
+
+TS_USER = "import { b } from '@/b';\n"
+
+
 def test_several_threads_may_ask() -> None:
     graph, views = Graph(), [Counting(FILES), Counting({**FILES, "pkg/one.py": TEXTS["pkg/one.py"][3]})]
     expected = [[Graph().edges_of(view, path) for path in FILES] for view in views]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ FILES = {
 
 
 @pytest.fixture(autouse=True)
-async def _own_folders(monkeypatch, tmp_path):
+async def _own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[None]:
     isolate(monkeypatch, tmp_path)
     yield
     await stop_service()
@@ -44,7 +45,7 @@ async def test_references_by_name_and_to_one_definition(root: Path) -> None:
         await connected.open_root(str(root), wait=True)
         named = await connected.references(str(root), "area")
         assert named.references == [
-            Reference("main.py", "area", 2, 8, "call", "pkg/shapes.py", 1, named.references[0].how),
+            Reference("main.py", "area", 2, 8, "call", "pkg/shapes.py", 1, "Circle has it from a base"),
             Reference("main.py", "area", 4, 9, "call", unresolved="`anything` is not defined in this file"),
         ]
         assert where(await connected.references(str(root), "area", path="pkg/shapes.py", line=1)) == [

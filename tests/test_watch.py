@@ -188,6 +188,122 @@ async def test_a_flood_of_paths_becomes_a_rescan():
     assert len(reports) == 1 and reports[0].rescan
 
 
+@pytest.fixture
+async def batches():
+    reports: list[Changes] = []
+    batcher = Batcher(asyncio.get_running_loop(), reports.append, knows=lambda path: path == "known.py")
+    yield batcher, reports
+    batcher.close()
+
+
+async def test_what_is_complete_does_not_wait_for_what_may_not_be(batches):
+    batcher, reports = batches
+    batcher.add("moved_aside.py")
+    batcher.add("written.py")
+    batcher.add("written.py", soon=True)
+    await until(lambda: len(reports) == 2)
+    assert reports == [Changes({"written.py"}), Changes({"moved_aside.py"})]
+
+
+async def test_one_file_that_is_written_without_end_is_reported_all_the_same(batches):
+    batcher, reports = batches
+    async with asyncio.timeout(10):
+        while not reports:
+            batcher.add("endless.log", soon=True)
+            await asyncio.sleep(0.001)
+    assert reports[0] == Changes({"endless.log"})
+
+
+async def test_many_files_at_once_are_taken_together(batches):
+    batcher, reports = batches
+    written = {f"f{number}.py" for number in range(500)}
+    for path in written:
+        batcher.add(path, soon=True)
+    await until(lambda: set().union(*(report.paths for report in reports)) == written)
+    assert len(reports) <= 3
+
+
+async def test_while_git_works_everything_waits_for_it(batches):
+    batcher, reports = batches
+    batcher.git_lock("tree", held=True)
+    batcher.git_lock("submodule", held=True)
+    for number in range(20):
+        batcher.add(f"f{number}.py", soon=True)
+        batcher.add_folder(f"folder{number}")
+        await asyncio.sleep(0.01)
+    batcher.add_git()
+    batcher.git_lock("submodule", held=False)
+    await asyncio.sleep(0.1)
+    assert reports == []
+    batcher.git_lock("tree", held=False)
+    await until(lambda: reports)
+    everything = Changes({f"f{n}.py" for n in range(20)}, False, {f"folder{n}" for n in range(20)}, True)
+    assert reports == [everything]
+
+
+async def test_a_lock_that_stays_holds_up_nothing(batches):
+    batcher, reports = batches
+    batcher.git_lock("tree", held=True)
+    batcher.add("a.py", soon=True)
+    await until(lambda: reports == [Changes({"a.py"})])
+
+
+async def test_nothing_is_reported_after_the_end(batches):
+    batcher, reports = batches
+    batcher.add("a.py", soon=True)
+    batcher.close()
+    batcher.add("b.py", soon=True)
+    batcher.add(None)
+    await asyncio.sleep(0.2)
+    assert reports == []
+
+
+@linux_only
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        (lambda root: write(root / "known.py", "x"), Changes({"known.py"})),
+        (lambda root: (root / "new.tmp").replace(root / "known.py"), Changes({"known.py"})),
+        (lambda root: (root / "known.py").rename(root / "known.py~"), Changes({"known.py", "known.py~"})),
+        (lambda root: (root / "known.py").unlink(), Changes({"known.py"})),
+        (lambda root: (root / "known.py").rename(root / "Known.py"), Changes({"known.py", "Known.py"})),
+        (lambda root: (root / "link").symlink_to("known.py"), Changes({"link"})),
+        (lambda root: (root / "fresh").mkdir(), Changes(folders={"fresh"})),
+        (lambda root: (root / "folder").rename(root / "moved"), Changes(folders={"folder", "moved"})),
+        (lambda root: (root / "folder").rmdir(), Changes(folders={"folder"})),
+        (lambda root: write(root / "folder/.gitignore", "x"), Changes(rescan=True)),
+        (lambda root: write(root / ".forewordignore", "x"), Changes(rescan=True)),
+        (lambda root: (root / ".git").mkdir(), Changes(rescan=True)),
+        (lambda root: (root / "known.py").chmod(0o600), None),
+    ],
+    ids=range(13),
+)
+async def test_what_the_system_tells(tmp_path, change, first):
+    for name in ("known.py", "new.tmp"):
+        write(tmp_path / name, "x")
+    (tmp_path / "folder").mkdir()
+    reports: list[Changes] = []
+    batcher = Batcher(asyncio.get_running_loop(), reports.append, knows=lambda path: path == "known.py")
+    watch = Watch(tmp_path, batcher)
+    watch.update({"", "folder"}, [])
+    change(tmp_path)
+    if first is None:
+        await asyncio.sleep(0.3)
+        assert reports == []
+    else:
+        together = Changes()
+        await until(lambda: reports)
+        await asyncio.sleep(0.2)
+        for report in reports:
+            together.add(report)
+        assert together.rescan == first.rescan
+        if not first.rescan:
+            together.paths.discard("new.tmp")
+            assert together == first
+    watch.close()
+    batcher.close()
+
+
 @linux_only
 async def test_without_watches_changes_are_looked_for(monkeypatch, tmp_path):
     """The limit of the system is met by a root in this process, since lowering it takes the superuser."""

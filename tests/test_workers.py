@@ -19,7 +19,6 @@ from indexer.languages_in_use import languages_in_use, remember
 from indexer.listing import ListedFile
 from indexer.liveroot import LiveRoot
 from indexer.reading import FileToRead, read_files
-from indexer.store import Store
 from indexer.workers import Workers
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="children are spawned elsewhere")
@@ -244,6 +243,8 @@ async def test_after_a_start_even_a_single_file_is_read_in_a_child(tmp_path, mon
 
     def refuse(*arguments: object, **options: object) -> bytes:
         raise AssertionError("read in this process")
+
+    from indexer.store import Store  # not above: children load this module
 
     monkeypatch.setattr(indexing, "read_files", refuse)
     (tmp_path / "a.py").write_text("def f():\n    pass\n")

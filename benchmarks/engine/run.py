@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 import tempfile
 import time
-from collections.abc import Generator
 from contextlib import AsyncExitStack
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -26,7 +23,7 @@ from benchmarks.engine.texts import PACKAGES, Texts, TextsError
 from benchmarks.machine_facts import machine_after, machine_before, steal_s
 from benchmarks.report import Document
 from benchmarks.results import Results
-from benchmarks.targets import Say
+from benchmarks.targets import Say, ended_tidily
 from engine.profiles import RUNTIME_BYTES, Profile, ProfileError, find
 from engine.tokenizer_file import ensure_tokenizer
 from engine.tokens import ModelTokenizer, TokenizerError
@@ -53,34 +50,12 @@ class BenchError(Exception):
 EXPECTED = (BenchError, TextsError, TokenizerError, WeightsError, ProfileError, PackageNotFoundError)
 
 
-@contextlib.contextmanager
-def ended_tidily() -> Generator[None]:
-    """SIGTERM ends the run as Ctrl-C does: children go, and so do some hundred megabytes of scratch files."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    asked: list[bool] = []
-
-    def leave() -> None:
-        asked.append(True)
-        if task is not None:
-            task.cancel()
-
-    loop.add_signal_handler(signal.SIGTERM, leave)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if asked:
-            raise BenchError("the benchmark was ended before it was done; nothing was kept") from None
-        raise
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-
-
 async def run(options: Options, say: Say) -> Document:
     """Measure everything that was asked for. What cannot be measured is in the document's problems.
 
     Raises one of EXPECTED where nothing can be measured at all.
     """
-    with ended_tidily():
+    with ended_tidily(BenchError):
         return await _run(options, say)
 
 

@@ -46,7 +46,10 @@ async def idle(bench: Bench) -> None:
     except TimeoutError as late:
         raise TargetError(str(late)) from late
     finally:
-        await editor.stop()
+        try:
+            await editor.stop()
+        except RuntimeError as gone:  # pygls': the server's process ended by itself
+            bench.results.failed("ours", "idle_cpu", gone)
         await _stop(home, with_engine)
     against = ", ".join(share) + f" over {seconds:.0f} s"
     if ENGINE not in share:

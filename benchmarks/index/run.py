@@ -16,7 +16,7 @@ from benchmarks.index.bench import Bench, Options, Part
 from benchmarks.index.idle import ENGINE
 from benchmarks.machine_facts import machine_after, machine_before, steal_s
 from benchmarks.report import Document
-from benchmarks.targets import Say, TargetError
+from benchmarks.targets import Say, TargetError, ended_tidily
 from indexer.client import IndexServiceError
 from indexer.embedder_weights import WeightsUnavailable
 
@@ -54,6 +54,11 @@ async def run(options: Options, say: Say) -> Document:
 
     Raises one of EXPECTED where nothing can be measured at all.
     """
+    with ended_tidily():
+        return await _run(options, say)
+
+
+async def _run(options: Options, say: Say) -> Document:
     machine, steal_before, began = machine_before(PACKAGES), steal_s(), time.monotonic()
     wanted = [part for part in PARTS if options.wants(*part.names)]
     if not wanted:

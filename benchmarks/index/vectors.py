@@ -13,7 +13,6 @@ import msgspec
 from benchmarks.index import tiny_embedder
 from benchmarks.index.baselines import STOCK, Stock
 from benchmarks.index.bench import Bench, Part
-from benchmarks.index.cold import opened
 from benchmarks.index.repositories import python_files
 from benchmarks.index.service import Home, Service, running
 from benchmarks.processes import MB
@@ -134,8 +133,6 @@ async def disk(bench: Bench) -> None:
     """The store of the whole subject with its vectors and token ids, once it has come to rest."""
     home = bench.home()
     async with running(home) as service:
-        await opened(service, bench.subject.folder)
-        symbols_mb = await at_rest(home, bench) / MB
         embedded = await vectors_of(service, bench.subject.folder)
         if not bench.options.quick:
             await _ask_for_token_ids(service, bench)
@@ -151,7 +148,6 @@ async def disk(bench: Bench) -> None:
         f"{status.chunks} chunks, {status.vectors} vectors; {'token ids' if ids else 'no token ids'}",
     )
     bench.single("store_mb", stored / MB, "MB", "with vectors")
-    bench.single("store_without_vectors_mb", symbols_mb, "MB")
     bench.single(
         "all_vectors_s", embedded.seconds, "s", f"{embedded.chunks} chunks, {embedded.rate:.1f} a second"
     )

@@ -10,31 +10,31 @@ head h reads KV head h // (query_heads / kv_heads).
 
 from __future__ import annotations
 
-import ctypes
 import math
-import sys
-import threading
-import weakref
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from engine.cpu import attention_layout as layout
-from engine.cpu.attention_kernels import HELP_OUT, RUN
+from engine.cpu.attention_kernels import ATTENTION
+from engine.cpu.team import Array, aligned, operation, team_of
+from engine.cpu.team_kernels import COST, LEAST_TASK_PS, MOST_TASKS, OPERATION_UNITS
 
 BF16_BYTES = 2
 SLOT_BYTES = 4
-ALIGNMENT = 64
-"""Bytes of a cache line, on which vectors lie best."""
 PARALLEL_FROM = 8_000
 """Vectors x keys of work (some 100 us on one core) from which waking another thread pays."""
 TASKS_PER_THREAD = 4
 """Tasks wanted for each thread: cores are seldom equally free."""
 MIN_PART_KEYS = 1024
 """Keys of a part when one row's keys are split among threads: fewer cost more to merge than they save."""
+TASK_PS = MOST_TASKS * LEAST_TASK_PS
+"""What a planned task is said to cost: each is one by itself, for the plan has cut them."""
+ALL_ROWS = 1 << 30
+"""Rows of a task at least: the units of attention are cut already."""
 MIN_PANELS = 2
 """Panels of a task when rows are split among threads: they share the gathering of K and V."""
 
@@ -63,9 +63,9 @@ class Plan(NamedTuple):
 
     heads: Heads
     window: int
-    tasks: np.ndarray[Any, Any]
-    partial: np.ndarray[Any, Any]
-    parts_done: np.ndarray[Any, Any]
+    tasks: Array
+    partial: Array
+    parts_done: Array
     threads: int
 
 
@@ -107,7 +107,7 @@ def plan(requests: Sequence[Request], heads: Heads, threads: int, window: int = 
         heads,
         window,
         np.array(tasks, np.int64),
-        _aligned(first_part * layout.STATE_PANEL),
+        aligned(first_part * layout.STATE_PANEL),
         np.zeros(first_part, np.int64),
         threads,
     )
@@ -117,30 +117,47 @@ def _cost(task: Sequence[int]) -> int:
     return (task[layout.ROW_END] - task[layout.ROW_START]) * (task[layout.KEY_END] - task[layout.KEY_START])
 
 
-def _aligned(size: int) -> np.ndarray[Any, Any]:
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    return memory[-memory.ctypes.data % ALIGNMENT :]
+class Jobs:
+    """What the kernels read of some layers of one form, int64 [layers, JOB_FIELDS], and the operations to do them."""
+
+    def __init__(self, layers: int, heads: Heads, threads: int) -> None:
+        self.words: Array = np.zeros((layers, layout.JOB_FIELDS), np.int64)
+        self.operations: Array = np.array(
+            [operation(ATTENTION, job, cost_ps=0, least_rows=ALL_ROWS) for job in self.words],
+            np.int64,
+        )
+        self._scratch = aligned(layout.SCRATCH_BYTES * threads)
+        self.words[:, layout.SCRATCH] = self._scratch.ctypes.data
+        self.words[:, layout.DIM], self.words[:, layout.GROUP] = heads.dim, heads.query // heads.kv
+        self._plan: Plan | None = None
+
+    def take(self, plan: Plan) -> None:
+        """The tasks of all layers."""
+        if plan is self._plan:
+            return
+        words = self.words
+        words[:, layout.TASKS], words[:, layout.WINDOW] = plan.tasks.ctypes.data, plan.window
+        words[:, layout.PARTIAL] = plan.partial.ctypes.data
+        words[:, layout.PARTS_DONE] = plan.parts_done.ctypes.data
+        self.operations[:, OPERATION_UNITS] = len(plan.tasks)
+        self.operations[:, COST] = TASK_PS if plan.threads > 1 else 0
+        self._plan = plan
+
+    def read(self, layer: int, keys: torch.Tensor, values: torch.Tensor, scale: float) -> None:
+        """From which part of the pool, both [slots, kv_heads, dim], and by which factor of the scores."""
+        words = self.words[layer]
+        words[layout.KEYS], words[layout.VALUES] = keys.data_ptr(), values.data_ptr()
+        words[layout.SLOT_STRIDE] = keys.stride(0) * BF16_BYTES
+        words[layout.SCALE] = np.float64(scale * math.log2(math.e)).view(np.int64)
 
 
 class Runner:
-    """Runs plans with memory and helping threads of its own, for one caller at a time."""
+    """Runs plans one layer at a time, for one caller at a time."""
 
     def __init__(self, threads: int) -> None:
-        self._job = np.zeros(layout.JOB_FIELDS, np.int64)
-        self._address = self._job.ctypes.data
-        semaphore = made_semaphore() if threads > 1 else None
-        self.threads = threads if semaphore is not None else 1
-        scratch = _aligned(layout.SCRATCH_BYTES * self.threads)
-        self._job[layout.SCRATCH] = scratch.ctypes.data
-        self._memory = (self._job, scratch, semaphore)
-        self._run = ctypes.CFUNCTYPE(None, ctypes.c_int64)(RUN)
-        self._plan: Plan | None = None
-        if semaphore is not None:
-            self._job[layout.SEMAPHORE] = ctypes.addressof(semaphore)
-            for thread in range(1, threads):
-                work = threading.Thread(target=help_out, args=(thread, self._memory), daemon=True)
-                work.start()
-            weakref.finalize(self, stop_helpers, self.threads - 1, self._memory)
+        self._team = team_of(threads)
+        self.threads = self._team.threads
+        self._jobs: dict[Heads, Jobs] = {}
 
     def __call__(
         self,
@@ -152,67 +169,25 @@ class Runner:
         out: torch.Tensor,
     ) -> None:
         """Fill `out`. Rows may lie apart (`query` as a slice of fused projections); within one all is dense."""
-        job = self._job
-        if plan is not self._plan:
-            self._take(plan)
         if not dense(plan.heads.dim, query, keys, values, out) or keys.stride() != values.stride():
             raise ValueError(
                 f"Rows of K {keys.stride()}, V {values.stride()}, query {query.stride()} or output {out.stride()} "
                 f"do not lie densely, or K's and V's not alike. Pass tensors whose last two axes are contiguous."
             )
-        job[layout.QUERY] = query.data_ptr()
-        job[layout.QUERY_STRIDE] = query.stride(0) * BF16_BYTES
-        job[layout.OUT] = out.data_ptr()
-        job[layout.OUT_STRIDE] = out.stride(0) * BF16_BYTES
-        job[layout.KEYS] = keys.data_ptr()
-        job[layout.VALUES] = values.data_ptr()
-        job[layout.SLOT_STRIDE] = keys.stride(0) * BF16_BYTES
-        job[layout.SCALE] = np.float64(scale * math.log2(math.e)).view(np.int64)
-        job[layout.NEXT_TASK] = 0
-        if len(plan.parts_done):
-            plan.parts_done.fill(0)
-        self._run(self._address)
-
-    def _take(self, plan: Plan) -> None:
-        job, heads = self._job, plan.heads
-        job[layout.DIM], job[layout.GROUP], job[layout.WINDOW] = (
-            heads.dim,
-            heads.query // heads.kv,
-            plan.window,
-        )
-        job[layout.TASKS], job[layout.TASK_COUNT] = plan.tasks.ctypes.data, len(plan.tasks)
-        job[layout.PARTIAL], job[layout.PARTS_DONE] = plan.partial.ctypes.data, plan.parts_done.ctypes.data
-        job[layout.HELPERS] = min(plan.threads, self.threads) - 1
-        self._plan = plan
+        jobs = self._jobs.get(plan.heads)
+        if jobs is None:
+            jobs = self._jobs[plan.heads] = Jobs(1, plan.heads, self.threads)
+        jobs.take(plan)
+        jobs.read(0, keys, values, scale)
+        jobs.words[0, layout.QUERY], jobs.words[0, layout.OUT] = query.data_ptr(), out.data_ptr()
+        jobs.words[0, layout.QUERY_STRIDE] = query.stride(0) * BF16_BYTES
+        jobs.words[0, layout.OUT_STRIDE] = out.stride(0) * BF16_BYTES
+        self._team.run(jobs.operations, 1, plan.threads)
 
 
 def dense(dim: int, *rows: torch.Tensor) -> bool:
     """Whether the heads of each row lie side by side."""
     return all(one.stride(2) == 1 and (one.stride(1) == dim or one.shape[1] == 1) for one in rows)
-
-
-SEMAPHORE_BYTES = 128
-"""At least what any C library takes for a `sem_t` (32 in glibc and musl)."""
-
-
-def made_semaphore() -> Any:
-    """A POSIX semaphore at nought, or None where there are none in memory (macOS, Windows): then one thread works."""
-    if sys.platform != "linux":
-        return None
-    semaphore = ctypes.create_string_buffer(SEMAPHORE_BYTES)
-    return semaphore if ctypes.CDLL(None).sem_init(semaphore, 0, 0) == 0 else None
-
-
-def help_out(thread: int, memory: tuple[np.ndarray[Any, Any], object, object]) -> None:
-    """A helping thread's life: in machine code, without Python's lock. Keeps the memory alive that it works on."""
-    ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(HELP_OUT)(memory[0].ctypes.data, thread)
-
-
-def stop_helpers(helpers: int, memory: tuple[np.ndarray[Any, Any], object, Any]) -> None:
-    job, _, semaphore = memory
-    job[layout.STOP] = 1
-    for _ in range(helpers):
-        ctypes.CDLL(None).sem_post(semaphore)
 
 
 @cache

@@ -4,37 +4,22 @@ A *task* is some query rows of one request under one KV head, over a range of it
 head) pairs, so the head's K and V are read once, through the request's slots, for all of them. Per block of
 keys: gather K, interleave V by pairs of keys; then for each panel of rows scores, softmax and values. Decode,
 extend and verification differ only in how many rows there are.
-
-Threads that help are woken, never waited for: whoever comes takes the next task, and only tasks that were
-begun are awaited. On a busy machine a helper may wait milliseconds for a core, and the work is done without it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-from zlib import crc32
-
-import numba
 
 from engine.cpu import attention_layout as layout
-from engine.cpu import attention_memory as memory
 from engine.cpu import attention_tiles as tiles
+from engine.cpu import memory
+from engine.cpu.atomics import WORD, add_atomically
+from engine.cpu.compiling import TASK_SIGNATURE, c_function, checksum, compiled
 
 HALF = 2
 """Bytes of a bf16."""
-WORD = 8
-"""Bytes of a job's or a task's field."""
-LOOKS = 2000
-"""How often to look for a helper's end, some microseconds, before letting it have this core."""
 _NARROW = tiles.TILE_ROWS[1]
 _WIDE = tiles.TILE_ROWS[3]
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    return numba.njit(nogil=True, error_model="numpy")(function)
 
 
 @compiled
@@ -194,7 +179,7 @@ def _write(job: int, task: int, row: int, rows: int, states: int, parts: int) ->
 @compiled
 def _attend(job: int, task: int, scratch: int) -> None:
     dim, group, window = _field(job, layout.DIM), _field(job, layout.GROUP), _field(job, layout.WINDOW)
-    scale = memory.load_scale(job + layout.SCALE * WORD)
+    scale = memory.load_float64(job + layout.SCALE * WORD)
     position = _field(task, layout.POSITION)
     row_start, row_end = _field(task, layout.ROW_START), _field(task, layout.ROW_END)
     parts, part, first_part = (
@@ -228,72 +213,29 @@ def _attend(job: int, task: int, scratch: int) -> None:
                 _mask(job, task, scratch, row, rows, start, count)
             _accumulate(scratch, states + panel * layout.STATE_PANEL, rows, count, dim, scale)
     if parts > 1:
-        done = memory.add_atomically(_field(job, layout.PARTS_DONE) + first_part * WORD, 1)
-        if done + 1 < parts:
+        parts_done = _field(job, layout.PARTS_DONE) + first_part * WORD
+        if add_atomically(parts_done, 1) + 1 < parts:
             return
+        memory.store_word(parts_done, 0)  # for the next layer
         states = _field(job, layout.PARTIAL) + first_part * layout.STATE_PANEL
     for panel in range(panels):
         row = row_start + panel * layout.PANEL
         _write(job, task, row, min(layout.PANEL, row_end - row), states + panel * layout.STATE_PANEL, parts)
 
 
-@compiled
-def _work(job: int, thread: int) -> None:
-    """Take tasks until none is left."""
-    scratch = _field(job, layout.SCRATCH) + thread * layout.SCRATCH_BYTES
-    tasks, count = _field(job, layout.TASKS), _field(job, layout.TASK_COUNT)
-    task = memory.add_atomically(job + layout.NEXT_TASK * WORD, 1)
-    while task < count:
-        _attend(job, tasks + task * layout.TASK_FIELDS * WORD, scratch)
-        task = memory.add_atomically(job + layout.NEXT_TASK * WORD, 1)
-
-
-def _made(sources: int) -> tuple[Any, Any]:
-    """The C functions. Numba's cache watches this file alone; by the constant it notices the others' changes too."""
-
-    def run(job: int) -> None:
+def _made(sources: int) -> int:
+    def attention(job: int, thread: int, row: int, end_row: int, first: int, end: int) -> None:
         if sources < 0:  # never; the constant has to be used
             return
-        helpers, helping = _field(job, layout.HELPERS), job + layout.HELPING * WORD
-        if helpers == 0:
-            _work(job, 0)
-            return
-        memory.add_atomically(helping, layout.OPEN)
-        semaphore = _field(job, layout.SEMAPHORE)
-        while memory.try_semaphore(semaphore) == 0:  # calls that no helper had time for
-            pass
-        for _ in range(helpers):
-            memory.post_semaphore(semaphore)
-        _work(job, 0)
-        memory.add_atomically(helping, -layout.OPEN)
-        looks = 0
-        while memory.add_atomically(helping, 0) != 0:
-            looks += 1
-            if looks > LOOKS:
-                memory.yield_core()
+        scratch = _field(job, layout.SCRATCH) + thread * layout.SCRATCH_BYTES
+        tasks = _field(job, layout.TASKS)
+        for task in range(first, end):
+            _attend(job, tasks + task * layout.TASK_FIELDS * WORD, scratch)
 
-    def help_out(job: int, thread: int) -> None:
-        if sources < 0:
-            return
-        helping = job + layout.HELPING * WORD
-        while _field(job, layout.STOP) == 0:
-            if memory.wait_semaphore(_field(job, layout.SEMAPHORE)) != 0:  # a signal came
-                continue
-            if memory.add_atomically(helping, 1) >= layout.OPEN:
-                _work(job, thread)
-            memory.add_atomically(helping, -1)
-
-    make = numba.cfunc("void(int64)", nopython=True, cache=True, error_model="numpy")
-    make_helper = numba.cfunc("void(int64, int64)", nopython=True, cache=True, error_model="numpy")
-    return make(run), make_helper(help_out)
+    return c_function(TASK_SIGNATURE, attention)
 
 
-_SOURCES = ("layout", "memory", "tiles", "vectors")
-_checksum = crc32(
-    b"".join(Path(__file__).with_name(f"attention_{name}.py").read_bytes() for name in _SOURCES)
+ATTENTION = _made(
+    checksum("atomics", "attention_layout", "attention_tiles", "compiling", "memory", "vectors")
 )
-_functions = _made(_checksum)
-RUN: int = _functions[0].address
-"""Address of `void run(job)`: does the job, with the help of those threads that come in time."""
-HELP_OUT: int = _functions[1].address
-"""Address of `void help_out(job, thread)`: helps with this job each time that it is run, until it is stopped."""
+"""Address of the function whose units are a job's tasks (`engine.cpu.team_kernels`)."""

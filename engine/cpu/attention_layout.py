@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-LANES = 16
-"""Rows in one vector: 512 bits of float32, which narrower CPUs split."""
+from engine.cpu.vectors import FLOAT, LANES, LINE
+
 PANEL_VECTORS = 3
 PANEL = PANEL_VECTORS * LANES
 """Rows computed together: 3 vectors x 8 keys fill 24 of the 32 registers with sums."""
@@ -14,9 +14,6 @@ BLOCK = 64
 MAX_DIM = 128
 DIM_STEP = 16
 """Head sizes are multiples of this, up to MAX_DIM."""
-FLOAT = 4
-LINE = 64
-"""Bytes: of a float32 or of two packed bf16; of a cache line."""
 ROW = PANEL * FLOAT
 KEY_STRIDE = MAX_DIM * 2 + LINE  # the odd line keeps rows off one another's cache sets
 VALUE_STRIDE = MAX_DIM * FLOAT + LINE
@@ -38,14 +35,9 @@ SCRATCH_BYTES = STATES_AT + MAX_PANELS * STATE_PANEL
 
 # fields of a job and of a task, 8 bytes each
 QUERY, QUERY_STRIDE, OUT, OUT_STRIDE, KEYS, VALUES, SLOT_STRIDE, DIM, GROUP, SCALE = range(10)
-TASKS, TASK_COUNT, NEXT_TASK, SCRATCH, PARTIAL, PARTS_DONE, WINDOW, HELPERS, HELPING, SEMAPHORE, STOP = range(
-    10, 21
-)
-JOB_FIELDS = 21
+TASKS, SCRATCH, PARTIAL, PARTS_DONE, WINDOW = range(10, 15)
+JOB_FIELDS = 15
 SLOTS, FIRST_TOKEN, POSITION, HEAD, ROW_START, ROW_END, KEY_START, KEY_END, PART, PARTS, FIRST_PART = range(
     11
 )
 TASK_FIELDS = 11
-
-OPEN = 1 << 32
-"""Added to HELPING, which counts the threads that help, while they may begin to."""

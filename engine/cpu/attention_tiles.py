@@ -26,10 +26,12 @@ from engine.cpu.attention_layout import (
     VALUE_STRIDE,
     VALUES_AT,
 )
-from engine.cpu.attention_vectors import (
+from engine.cpu.vectors import (
     F32,
     FLOATS,
-    add_products,
+    I32,
+    INTS,
+    dot,
     exp2,
     floats,
     fma,
@@ -42,6 +44,25 @@ from engine.cpu.attention_vectors import (
     packed,
     store,
 )
+
+
+def add_products(
+    builder: Any, count: Any, vectors: int, sums: list[Any], rows: Any, row: int, step: int, lanes: Any
+) -> list[Any]:
+    """sums[i][v] += over k: the pair at rows[i * row + k * step], in all lanes, times lanes[k][v]."""
+
+    def body(index: Any, totals: list[Any]) -> list[Any]:
+        at = builder.add(lanes, builder.mul(index, number(ROW)))
+        pair = builder.add(rows, builder.mul(index, number(step)))
+        columns = [load(builder, at, INTS, v * LANES * FLOAT) for v in range(vectors)]
+        results: list[Any] = []
+        for i in range(len(totals) // vectors):
+            spread = in_all_lanes(builder, load(builder, pair, I32, i * row))
+            mine = totals[i * vectors : (i + 1) * vectors]
+            results.extend(dot(builder, one, each, spread) for one, each in zip(mine, columns, strict=True))
+        return results
+
+    return loop(builder, count, sums, body)
 
 
 def _tile_rows(vectors: int) -> int:

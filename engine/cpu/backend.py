@@ -94,6 +94,10 @@ class ForewordAttentionBackend(AttentionBackend):
         """Whether the pool keeps K and V as they come: `attend` writes them without a conversion."""
         return self.pool.store_dtype == dtype
 
+    def buffers(self, layer_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """A layer's K and V in the pool, [slots, KV heads, dim] each."""
+        return self.pool.get_key_buffer(layer_id), self.pool.get_value_buffer(layer_id)
+
     def attend(
         self,
         layer_id: int,
@@ -107,8 +111,7 @@ class ForewordAttentionBackend(AttentionBackend):
 
         Only for a plain pool of K and V per layer in the query's type.
         """
-        keys: torch.Tensor = self.pool.get_key_buffer(layer_id)
-        values: torch.Tensor = self.pool.get_value_buffer(layer_id)
+        keys, values = self.buffers(layer_id)
         shape = (-1, *keys.shape[1:])
         slots = forward_batch.out_cache_loc.long()
         keys.index_copy_(0, slots, key.view(shape))
@@ -127,8 +130,7 @@ class ForewordAttentionBackend(AttentionBackend):
         refuse_unsupported(layer)
         if save_kv_cache and k is not None and v is not None:
             self.pool.set_kv_buffer(layer, KVWriteLoc(forward_batch.out_cache_loc, None), k, v)
-        pool_keys: torch.Tensor = self.pool.get_key_buffer(layer.layer_id)
-        pool_values: torch.Tensor = self.pool.get_value_buffer(layer.layer_id)
+        pool_keys, pool_values = self.buffers(layer.layer_id)
         query = q.view(-1, layer.tp_q_head_num, layer.qk_head_dim)
         return self._attend(query, pool_keys, pool_values, layer.scaling)
 
@@ -139,10 +141,8 @@ class ForewordAttentionBackend(AttentionBackend):
         rows, query_heads, dim = query.shape
         heads = Heads(query_heads, keys.shape[1], dim)
         output = torch.empty(rows, query_heads, dim, dtype=query.dtype)
-        if self._wants_kernels(heads, query.dtype, keys.dtype):
-            planned = self._plans.get(heads)
-            if planned is None:
-                planned = self._plans[heads] = self._planned(heads)
+        planned = self.planned(heads, query.dtype, keys.dtype)
+        if planned is not None:
             self._runner(planned, query, keys, values, scale, output)
         else:
             self._by_flash(query, keys, values, scale, output)
@@ -158,13 +158,23 @@ class ForewordAttentionBackend(AttentionBackend):
             way = self._ways[heads] = quickest_way(heads, self._runner)
         return way is Way.KERNELS
 
-    def _planned(self, heads: Heads) -> Plan:
-        first, row_bytes = self.req_to_token.data_ptr(), self.req_to_token.stride(0) * SLOT_BYTES
-        requests = [
-            Request(first + row * row_bytes, tokens, length)
-            for row, tokens, length in zip(self._rows, self._new_tokens, self._lengths, strict=True)
-        ]
-        return plan(requests, heads, min(self._runner.threads, torch.get_num_threads()))
+    def request(self, row: int, tokens: int, length: int) -> Request:
+        """`tokens` new rows of the request in this row of `req_to_token`, `length` with what is cached."""
+        table = self.req_to_token
+        return Request(table.data_ptr() + row * table.stride(0) * SLOT_BYTES, tokens, length)
+
+    def planned(self, heads: Heads, *types: torch.dtype) -> Plan | None:
+        """This step's tasks for our kernels, or None where they are not the way for it."""
+        if not self._wants_kernels(heads, *types):
+            return None
+        if heads not in self._plans:
+            requests = [
+                self.request(row, tokens, length)
+                for row, tokens, length in zip(self._rows, self._new_tokens, self._lengths, strict=True)
+            ]
+            threads = min(self._runner.threads, torch.get_num_threads())
+            self._plans[heads] = plan(requests, heads, threads)
+        return self._plans[heads]
 
     def _by_flash(
         self,

@@ -8,6 +8,7 @@ residual stream stays in float32. Everything else of SGLang, from batching to sa
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -18,17 +19,17 @@ from sglang.srt.model_executor.forward_context import get_attn_backend
 from torch.nn.functional import embedding
 
 from engine.cpu import kernels
-from engine.cpu.backend import ForewordAttentionBackend, refuse_unsupported
-from engine.cpu.head import Head
-from engine.cpu.linears import Int8Linear
-from engine.cpu.products import fits
+from engine.cpu.attention import Heads, Request, fits, plan
+from engine.cpu.backend import ForewordAttentionBackend
+from engine.cpu.head import ChoosingHead, Head, head_of
+from engine.cpu.layers import floats, layer_of
+from engine.cpu.linears import PackedLinear
+from engine.cpu.step import Rows, Step
+from engine.cpu.team import Array, Team, team_of
 from engine.cpu.threads import Governor, most_threads
 
-ARCHITECTURES = ("Qwen2ForCausalLM", "Qwen3ForCausalLM", "LlamaForCausalLM")
 ROWS_PER_THREAD = 16
 """Fewer rows than this are done before another thread is awake."""
-
-Array = np.ndarray[Any, Any]
 
 
 class PositionError(Exception):
@@ -48,47 +49,29 @@ class Quantized(msgspec.Struct, frozen=True):
         return Quantized(tensor, tensor.numpy(), np.empty(rows, np.float32))
 
 
-class Layer(msgspec.Struct, frozen=True):
-    """One decoder layer's weights."""
-
-    input_norm: Array
-    qkv: Int8Linear
-    qkv_bias: Array
-    head_norms: Array
-    attention: Any
-    """SGLang's RadixAttention: it knows the layer's number, heads and scale."""
-    output: Int8Linear
-    second_norm: Array
-    gate_up: Int8Linear
-    down: Int8Linear
-
-    def attend(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, forward_batch: Any
-    ) -> torch.Tensor:
-        """[rows, query heads * dim] each; our own backend is called without SGLang's wrapper around it."""
-        backend = get_attn_backend()
-        if not (isinstance(backend, ForewordAttentionBackend) and backend.stores(query.dtype)):
-            return self.attention(query, key, value, forward_batch)
-        return backend.attend(
-            self.attention.layer_id, query, key, value, self.attention.scaling, forward_batch
-        )
-
-
 class Lean:
     """The decoder of one model; `forward` has the signature of SGLang's."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, head: Head, team: Team) -> None:
         """`model` is SGLang's `Qwen2ForCausalLM` or its like, loaded; its linear weights are packed and let go."""
+        self.team = team
         decoder = model.model
         self._embeddings: torch.Tensor = decoder.embed_tokens.weight
         self._epsilon = np.float32(decoder.norm.variance_epsilon)
         self._last_norm = floats(decoder.norm.weight)
         first = decoder.layers[0].self_attn
-        self._heads = (int(first.num_heads), int(first.num_kv_heads))
+        self._heads = Heads(int(first.num_heads), int(first.num_kv_heads), int(first.head_dim))
         self._q_width, self._kv_width = int(first.q_size), int(first.kv_size)
         self._rotary = first.rotary_emb
         self._cos_sin = floats(self._rotary.cos_sin_cache)
-        self._layers = [packed(layer) for layer in decoder.layers]
+        self._layers = [layer_of(layer, team) for layer in decoder.layers]
+        self._step: Step | None = None
+        linears = [linear for layer in self._layers for linear in layer.linears()]
+        if all(isinstance(linear, PackedLinear) for linear in linears) and isinstance(head, ChoosingHead):
+            norm = self._last_norm, float(self._epsilon)
+            self._step = Step(self._layers, self._heads, *norm, head, team)
+        self.threads = team.threads if self._step is not None else most_threads()
+        """As many can compute."""
         self._shares = Shares(most_threads())
         self.governor = Governor(1)
 
@@ -107,33 +90,78 @@ class Lean:
         with self.governor.step():
             return self._hidden_states(hidden, positions, forward_batch)
 
-    def _turns(self, positions: Array) -> Array:
+    def _turns(self, positions: torch.Tensor) -> Array:
         """The table of cosines and sines, long enough for these positions: the kernels check no bounds.
 
         SGLang makes it longer after the weights are loaded, where windows are to be longer than the model says.
         """
-        if positions.max() >= len(self._cos_sin):
+        last = int(positions.max())
+        if last >= len(self._cos_sin):
             self._cos_sin = floats(self._rotary.cos_sin_cache)
-            if positions.max() >= len(self._cos_sin):
+            if last >= len(self._cos_sin):
                 raise PositionError(
-                    f"A text reaches position {positions.max()}, and this model knows {len(self._cos_sin)}. "
+                    f"A text reaches position {last}, and this model knows {len(self._cos_sin)}. "
                     "Start the engine with a smaller window."
                 )
         return self._cos_sin
 
     def trial(self, rows: int) -> None:
         """The products of one pass over `rows` rows, without the rest: what threads are measured with."""
+        if self._step is not None:
+            self._step.trial(rows, torch.get_num_threads())
+            return
         for layer in self._layers:
-            for linear in (layer.qkv, layer.output, layer.gate_up, layer.down):
+            for linear in layer.linears():
                 linear(torch.full((rows, linear.inputs), kernels.ZERO_POINT, dtype=torch.uint8))
 
     def _hidden_states(
         self, hidden: torch.Tensor, positions: torch.Tensor, forward_batch: Any
     ) -> torch.Tensor:
+        """In one go where our kernels do everything, else layer by layer."""
+        turns = self._turns(positions)
+        backend = get_attn_backend()
+        ours = backend if isinstance(backend, ForewordAttentionBackend) else None
+        if ours is not None and not ours.stores(torch.bfloat16):
+            ours = None
+        tasks = ours.planned(self._heads, torch.bfloat16) if ours is not None else None
+        if self._step is None or ours is None or tasks is None:
+            return self._layer_by_layer(hidden, positions.numpy(), turns, ours, forward_batch)
+        rows = Rows(hidden, positions, forward_batch.out_cache_loc.long(), turns, ours.buffers)
+        return self._step.hidden_states(rows, tasks, torch.get_num_threads())
+
+    def chooses(self, backend: object) -> bool:
+        """Whether `choose` can be called here."""
+        ours = isinstance(backend, ForewordAttentionBackend) and backend.stores(torch.bfloat16)
+        return self._step is not None and ours and fits(torch.bfloat16, self._heads.dim)
+
+    def choose(
+        self,
+        tokens: list[int],
+        positions: torch.Tensor,
+        slots: torch.Tensor,
+        requests: Sequence[Request],
+        backend: ForewordAttentionBackend,
+    ) -> list[int]:
+        """The most probable token after each row, without SGLang's layers around it; where `chooses` says so.
+
+        The rows of `requests` follow one another, `products.MOST_CHOICES` at most.
+        """
+        assert self._step is not None
+        hidden = embedding(torch.tensor(tokens), self._embeddings)
+        rows = Rows(hidden, positions, slots, self._turns(positions), backend.buffers)
+        with self.governor.step() as threads:
+            return self._step.choose(rows, plan(requests, self._heads, min(threads, self.threads)), threads)
+
+    def _layer_by_layer(
+        self,
+        hidden: torch.Tensor,
+        where: Array,
+        turns: Array,
+        backend: ForewordAttentionBackend | None,
+        forward_batch: Any,
+    ) -> torch.Tensor:
         rows = hidden.shape[0]
         residual: Array = hidden.to(torch.float32, copy=True).numpy()
-        where: Array = positions.numpy()
-        turns = self._turns(where)
         epsilon, run = self._epsilon, self._shares.run
         narrow = Quantized.empty(rows, hidden.shape[1])
         heads_out = Quantized.empty(rows, self._q_width)
@@ -155,9 +183,15 @@ class Lean:
                 kernels.rotate,
                 rows,
                 *(layer.qkv(narrow.tensor).numpy(), narrow.scales, layer.qkv_bias, layer.head_norms),
-                *(epsilon, turns, where, qkv_bits, self._heads),
+                *(epsilon, turns, where, qkv_bits, self._heads[:2]),
             )
-            attended = layer.attend(query, key, value, forward_batch)
+            attended = (
+                layer.attention(query, key, value, forward_batch)
+                if backend is None
+                else backend.attend(
+                    layer.attention.layer_id, query, key, value, layer.attention.scaling, forward_batch
+                )
+            )
             run(kernels.quantize, rows, attended.view(torch.uint16).numpy(), *narrow_out(heads_out))
             delta = layer.output(heads_out.tensor).numpy()
             run(
@@ -173,27 +207,6 @@ class Lean:
         bits: Array = normed.view(torch.uint16).numpy()
         run(kernels.add_norm, rows, residual, delta, gated.scales, self._last_norm, epsilon, bits)
         return normed
-
-
-class LeanHead:
-    """The output layer, in the form in which SGLang's logits processor calls a layer's `quant_method`."""
-
-    def __init__(self, weight: torch.Tensor, vocabulary: int) -> None:
-        self._linear = Int8Linear(weight[:vocabulary])
-
-    @staticmethod
-    def embedding(layer: Any, ids: torch.Tensor) -> torch.Tensor:
-        """The other use of a layer that is both: rows of its weight."""
-        return embedding(ids, layer.weight)
-
-    def apply(self, _layer: object, hidden: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits [rows, vocabulary] in float32."""
-        rows = hidden.shape[0]
-        quantized = Quantized.empty(rows, hidden.shape[1])
-        bits = hidden.to(torch.bfloat16).contiguous().view(torch.uint16).numpy()
-        kernels.quantize(bits, *narrow_out(quantized), 0, rows)
-        logits = self._linear(quantized.tensor).mul_(torch.from_numpy(quantized.scales).unsqueeze(1))
-        return logits if bias is None else logits.add_(bias)
 
 
 class Shares:
@@ -221,80 +234,17 @@ def narrow_out(quantized: Quantized) -> tuple[Array, Array]:
     return quantized.values, quantized.scales
 
 
-def floats(parameter: torch.Tensor | None) -> Array:
-    """A weight as a float32 array, empty for none."""
-    return np.empty(0, np.float32) if parameter is None else parameter.detach().float().contiguous().numpy()
-
-
-def packed(layer: Any) -> Layer:
-    attention, mlp = layer.self_attn, layer.mlp
-    refuse_unsupported(attention.attn)
-    norms: list[Any] = [getattr(attention, name, None) for name in ("q_norm", "k_norm")]
-    head_norms = (
-        np.stack([floats(norm.weight) for norm in norms]) if all(norms) else np.empty((0, 1), np.float32)
-    )
-    return Layer(
-        input_norm=floats(layer.input_layernorm.weight),
-        qkv=moved(attention.qkv_proj),
-        qkv_bias=floats(attention.qkv_proj.bias),
-        head_norms=head_norms,
-        attention=attention.attn,
-        output=moved(attention.o_proj),
-        second_norm=floats(layer.post_attention_layernorm.weight),
-        gate_up=moved(mlp.gate_up_proj),
-        down=moved(mlp.down_proj),
-    )
-
-
-def moved(linear: Any) -> Int8Linear:
-    """The packed form of an SGLang layer, whose own weight is let go."""
-    made = Int8Linear(linear.weight)
-    linear.weight.data = torch.empty(0, dtype=linear.weight.dtype)
-    return made
-
-
-def why_not(model: Any) -> str:
-    """Empty where `model` can be run by `Lean`, else what stands against it."""
-    name = type(model).__name__
-    if name not in ARCHITECTURES:
-        return f"{name} has no lean form"
-    for layer in model.model.layers:
-        attention, mlp = layer.self_attn, layer.mlp
-        rotary = attention.rotary_emb
-        linears = (attention.qkv_proj, attention.o_proj, mlp.gate_up_proj, mlp.down_proj)
-        wanted = [
-            ("linear layers that are not in bfloat16", all(has_weight(each) for each in linears)),
-            ("positions of several kinds", getattr(rotary, "mrope_section", None) is None),
-            ("another activation than SiLU", type(mlp.act_fn).__name__ == "SiluAndMul"),
-            ("positions that are not rotary for whole heads", rotary.rotary_dim == attention.head_dim),
-            ("another rotary style than GPT-NeoX's", bool(rotary.is_neox_style)),
-            ("no table of positions", getattr(rotary, "cos_sin_cache", None) is not None),
-            (
-                "biases beside those of q, k and v",
-                not any(biased(each) for each in linears[1:]),
-            ),
-        ]
-        for what, met in wanted:
-            if not met:
-                return f"{name} has {what}"
-    return ""
-
-
-def has_weight(linear: Any) -> bool:
-    weight = getattr(linear, "weight", None)
-    return weight is not None and weight.dtype == torch.bfloat16
-
-
-def biased(linear: Any) -> bool:
-    return getattr(linear, "bias", None) is not None
-
-
 def make_lean(model: Any) -> Lean:
     """Put the lean forward and head in place of SGLang's. Call once, after the weights are loaded."""
-    lean = Lean(model)
+    team = team_of(most_threads())
+    head = head_of(model.lm_head.weight[: model.config.vocab_size], team)
+    lean = Lean(model, head, team)
     model.model.forward = lean.forward
-    weight, vocabulary = model.lm_head.weight, model.config.vocab_size
-    model.lm_head.quant_method = (
-        Head(weight[:vocabulary], most_threads()) if fits(weight.shape[1]) else LeanHead(weight, vocabulary)
-    )
+    model.lm_head.quant_method = head
     return lean
+
+
+def lean_of(model: Any) -> Lean | None:
+    """What `make_lean` put in, if it did."""
+    lean = getattr(getattr(getattr(model, "model", None), "forward", None), "__self__", None)
+    return lean if isinstance(lean, Lean) else None

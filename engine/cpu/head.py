@@ -6,8 +6,7 @@ searching its logits. A greedy choice is made while the weights are read (`engin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,23 +14,40 @@ import numpy as np
 import torch
 
 from engine.cpu import kernels, products
-from engine.cpu.linears import round_rows
+from engine.cpu.linears import Int8Linear, Linear, PackedLinear
+from engine.cpu.team import Array, Team
 
-Array = np.ndarray[Any, Any]
-
-_FLIP = np.uint8(kernels.ZERO_POINT)
-"""Flipping this bit takes the zero point off."""
+NO_TOKEN = np.iinfo(np.int64).max
 
 
 class Head:
     """Takes the place of an SGLang output layer's `quant_method`."""
 
-    def __init__(self, weight: torch.Tensor, threads: int) -> None:
-        """`weight` is [vocabulary, width] of any floating type, and `products.fits(width)`."""
-        quantized, scales = round_rows(weight)
-        self._weights: Array = products.packed(quantized.numpy())
-        self._scales: Array = scales.numpy()
-        self._pool = ThreadPoolExecutor(max(1, threads - 1), "foreword-head")
+    def __init__(self, linear: Linear) -> None:
+        """Its weight is [vocabulary, width]."""
+        self._linear = linear
+
+    @staticmethod
+    def embedding(layer: Any, ids: torch.Tensor) -> torch.Tensor:
+        """The other use of a layer that is both: rows of its weight."""
+        return torch.nn.functional.embedding(ids, layer.weight)
+
+    def apply(self, _layer: object, hidden: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits [rows, vocabulary] in float32."""
+        values, factors = quantized(hidden)
+        logits = self._linear(torch.from_numpy(values)).mul_(torch.from_numpy(factors).unsqueeze(1))
+        return logits if bias is None else logits.add_(bias)
+
+
+class ChoosingHead(Head):
+    """One that can choose without computing all logits."""
+
+    def __init__(self, linear: PackedLinear, team: Team) -> None:
+        super().__init__(linear)
+        self._packed = linear
+        self._team = team
+        shape = team.threads, products.MOST_CHOICES
+        self._best, self._chosen = np.empty(shape, np.float32), np.empty(shape, np.int64)
         self._choices: list[int] | None = None
 
     @contextmanager
@@ -44,50 +60,46 @@ class Head:
         finally:
             self._choices = None
 
-    @staticmethod
-    def embedding(layer: Any, ids: torch.Tensor) -> torch.Tensor:
-        """The other use of a layer that is both: rows of its weight."""
-        return torch.nn.functional.embedding(ids, layer.weight)
-
     def apply(self, _layer: object, hidden: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits [rows, vocabulary] in float32."""
-        inputs, factors = rounded(hidden)
-        sums = np.empty(len(inputs), np.int32)
-        products.row_sums(inputs, sums)
-        if self._choices is not None and bias is None:
-            self._choices.extend(self._choose(inputs, sums))
-            return torch.zeros(len(inputs), 1)
-        logits = torch.empty(len(inputs), len(self._scales))
-        arguments = (self._weights, inputs, sums, factors, self._scales, logits.numpy())
-        self._share(lambda part, begin, end: products.multiply(*arguments, begin, end))
-        return logits if bias is None else logits.add_(bias)
+        if self._choices is None or bias is not None:
+            return super().apply(_layer, hidden, bias)
+        values, factors = quantized(hidden)
+        for begin in range(0, len(values), products.MOST_CHOICES):
+            end = begin + products.MOST_CHOICES
+            context = self.context(values[begin:end], factors[begin:end])
+            operations = np.array([products.product(products.CHOOSE, context)], np.int64)
+            self.begin()
+            self._team.run(operations, len(values[begin:end]), torch.get_num_threads())
+            self._choices.extend(self.chosen(len(values[begin:end])))
+        return torch.zeros(len(values), 1)
 
-    def _choose(self, inputs: Array, sums: Array) -> list[int]:
-        parts = torch.get_num_threads()
-        best, chosen = np.empty((parts, len(inputs)), np.float32), np.zeros((parts, len(inputs)), np.int64)
+    def context(self, values: Array, factors: Array) -> Array:
+        """Of `products.CHOOSE` for these rows, of which there may be `products.MOST_CHOICES`."""
+        context = self._packed.context(values.ctypes.data, 0)
+        context[products.FACTORS] = factors.ctypes.data
+        context[products.BEST], context[products.CHOSEN] = self._best.ctypes.data, self._chosen.ctypes.data
+        return context
 
-        def choose(part: int, begin: int, end: int) -> None:
-            arguments = (self._weights, inputs, sums, self._scales)
-            products.choose(*arguments, best[part], chosen[part], begin, end)
+    def begin(self) -> None:
+        """Call before a choice."""
+        self._best.fill(-np.inf)
 
-        self._share(choose)
-        winners = best.argmax(axis=0)
-        return chosen[winners, np.arange(len(inputs))].tolist()
-
-    def _share(self, work: Callable[[int, int, int], object]) -> None:
-        """`work(part, begin, end)` over all blocks, in equal parts for the threads that compute now."""
-        parts, blocks = torch.get_num_threads(), len(self._weights)
-        edges = [blocks * part // parts for part in range(parts + 1)]
-        others = [self._pool.submit(work, part, edges[part], edges[part + 1]) for part in range(1, parts)]
-        work(0, 0, edges[1])
-        wait(others)
-        for other in others:
-            other.result()
+    def chosen(self, rows: int) -> list[int]:
+        """The first of the most probable tokens of each row, after a choice."""
+        best, chosen = self._best[:, :rows], self._chosen[:, :rows]
+        return np.where(best == best.max(axis=0), chosen, NO_TOKEN).min(axis=0).tolist()
 
 
-def rounded(hidden: torch.Tensor) -> tuple[Array, Array]:
-    """int8 [rows, width] and float32 [rows] whose product is nearest to `hidden`."""
+def quantized(hidden: torch.Tensor) -> tuple[Array, Array]:
+    """uint8 [rows, width] and the scale of each row."""
     bits = hidden.to(torch.bfloat16).contiguous().view(torch.uint16).numpy()
     values, factors = np.empty(bits.shape, np.uint8), np.empty(len(bits), np.float32)
     kernels.quantize(bits, values, factors, 0, len(bits))
-    return (values ^ _FLIP).view(np.int8), factors
+    return values, factors
+
+
+def head_of(weight: torch.Tensor, team: Team) -> Head:
+    """The form that is quicker here."""
+    if products.fits(weight.shape[1]):  # also with AMX: of a prompt only the last row comes here
+        return ChoosingHead(PackedLinear(weight, team), team)
+    return Head(Int8Linear(weight))

@@ -1,4 +1,5 @@
-"""Linear layers with 8-bit weights and 8-bit activations, through oneDNN's integer kernels in PyTorch.
+"""Linear layers with 8-bit weights and 8-bit activations: by our own kernels where the processor has AVX-512 VNNI, by
+oneDNN's in PyTorch elsewhere and with AMX. The weights lie in memory once, in the form that their kernels read.
 
 Weights are rounded to int8 with one scale per output channel, each row of activations to uint8 with a scale of its own
 (dynamic quantization; the W8A8 scheme of LLM.int8() and SmoothQuant, arXiv:2208.07339 and 2211.10438, without their
@@ -9,9 +10,13 @@ integer dot products of AVX-512 VNNI and AMX do twice the work of bfloat16.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
+from engine.cpu import products
 from engine.cpu.kernels import ZERO_POINT
+from engine.cpu.team import Array, Team, team_of
+from engine.cpu.vectors import has_feature
 
 _LEVELS = 127
 _pack = torch.ops.onednn.qlinear_prepack.default
@@ -52,6 +57,55 @@ class Int8Linear:
         )
 
 
+class PackedLinear:
+    """The same by our kernels (`engine.cpu.products`)."""
+
+    __slots__ = ("_team", "inputs", "outputs", "scales", "starts", "weights")
+
+    def __init__(self, weight: torch.Tensor, team: Team) -> None:
+        """`weight` is [outputs, inputs] of any floating type; it is not kept. `products.fits(inputs)`."""
+        self.outputs, self.inputs = weight.shape
+        self._team = team
+        quantized, scales = round_rows(weight)
+        self.weights, self.starts = products.packed(quantized.numpy())
+        self.scales: Array = np.zeros(len(self.starts), np.float32)
+        self.scales[: self.outputs] = scales.numpy()
+
+    def __call__(self, activations: torch.Tensor) -> torch.Tensor:
+        out = torch.empty(len(activations), self.outputs)
+        context = self.context(activations.data_ptr(), out.data_ptr())
+        operations = np.array([products.product(products.MULTIPLY, context)], np.int64)
+        self._team.run(operations, len(activations), torch.get_num_threads())
+        return out
+
+    def context(self, activations: int, out: int) -> Array:
+        """Of a product of uint8 rows at one address into float32 rows at another."""
+        words: Array = np.zeros(products.CONTEXT_WORDS, np.int64)
+        words[products.WEIGHTS], words[products.STARTS] = self.weights.ctypes.data, self.starts.ctypes.data
+        words[products.SCALES], words[products.WIDTH] = self.scales.ctypes.data, self.inputs
+        words[products.ACTIVATIONS], words[products.OUT], words[products.RESULTS] = (
+            activations,
+            out,
+            self.outputs,
+        )
+        return words
+
+
+Linear = Int8Linear | PackedLinear
+
+
+def prefers_onednn() -> bool:
+    """AMX multiplies eight times as much at once, and our kernels do not know it."""
+    return has_feature("amx-int8")
+
+
+def linear_of(weight: torch.Tensor, team: Team) -> Linear:
+    """The form that is quicker here."""
+    if products.fits(weight.shape[1]) and not prefers_onednn():
+        return PackedLinear(weight, team)
+    return Int8Linear(weight)
+
+
 def round_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """int8 [outputs, inputs] and float32 [outputs] whose product is nearest to `weight`."""
     wide = weight.detach().float()
@@ -73,7 +127,7 @@ def works_here() -> str:
     weight[0], weight[:, 0] = _LEVELS, _LEVELS  # the latter makes each row's scale 1
     expected = (activations.double() - ZERO_POINT) @ weight.double().T
     try:
-        found = Int8Linear(weight)(activations).double()
+        found = linear_of(weight, team_of(1))(activations).double()
     except (RuntimeError, NotImplementedError) as error:
         return f"PyTorch cannot multiply 8-bit integers here: {error}"
     if (found - expected).abs().max() > PROBE_TOLERANCE * expected.abs().max():

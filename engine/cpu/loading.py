@@ -48,7 +48,7 @@ def prepare(model: Any) -> Facts:
 
 
 def against_int8(model: Any) -> str:
-    from engine.cpu.forward import why_not
+    from engine.cpu.layers import why_not
     from engine.cpu.linears import works_here
 
     return why_not(model) or works_here()
@@ -67,7 +67,7 @@ def lean(model: Any, fixed: str | None) -> Facts:
     give_back_memory()
     if fixed:
         torch.set_num_threads(int(fixed))
-        made.governor = Governor(int(fixed))
+        made.governor = Governor(int(fixed), ran=made.team.ran_s)
         return Facts("int8", int(fixed), f"{THREADS} asks for {fixed} threads")
 
     def work() -> None:
@@ -75,8 +75,10 @@ def lean(model: Any, fixed: str | None) -> Facts:
         made.trial(1)
         made.trial(TRIAL_PROMPT_ROWS)
 
-    measured = measure(work, candidates(most_threads()))
-    made.governor = Governor(most_threads() if measured.busy else measured.threads, measured.threads)
+    counts = candidates(made.threads)
+    measured = measure(work, counts, ran=made.team.ran_s, tasks=made.team.tasks)
+    most = counts[-1] if measured.busy else measured.threads
+    made.governor = Governor(most, measured.threads, ran=made.team.ran_s)
     return Facts("int8", measured.threads, measured.why())
 
 

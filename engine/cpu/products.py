@@ -1,157 +1,202 @@
-"""Products of a few rows of 8-bit activations with 8-bit weights, written as LLVM's own vector code through numba.
+"""Products of 8-bit activations with 8-bit weights by AVX-512 VNNI, for few rows and for many.
 
-Few rows are limited by reading the weights, which these kernels do at the speed of memory (one thread 53 GB/s and
-two 96, where oneDNN's reached 39 and 53: benchmarks/LOG.md).
+Weights lie as int8 [blocks, groups, 64]: a block is 16 outputs, a group 4 inputs. Activations are uint8 [rows, inputs]
+with zero point 128; what that adds to each output is known beforehand, and where its sum begins. Sums are of integers,
+so a row's result does not depend on the rows beside it.
 
-Weights lie as uint8 [blocks, groups, 64], each 128 more than what is meant: a block is 16 outputs and a group 4
-inputs, so that one VNNI instruction (VPDPBUSD) adds four products to each of 16 outputs. Activations are int8
-[rows, width]; with the sum of a row known, what the 128 added is taken off again.
+Few rows are limited by reading the weights, which one thread does here at 53 GB/s and two at 97, for one row as for
+eight; many by arithmetic, of which one thread does 1,200 to 1,260 thousand millions a second (oneDNN's kernels: 37 and
+49 GB/s, and 1,180 to 1,240; benchmarks/LOG.md).
 """
-
-# numba reads this source with rules of its own: calls are inlined by its decorator, scalars need their exact types
-# pyright: basic, reportArgumentType=false, reportCallIssue=false
 
 from __future__ import annotations
 
-from typing import Any
-
-import llvmlite.binding as llvm
+import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.core import config as numba_config
-from numba.extending import intrinsic
 
-from engine.cpu.kernels import kernel
+from engine.cpu.atomics import WORD
+from engine.cpu.compiling import TASK_SIGNATURE, c_function, checksum, compiled
+from engine.cpu.kernels import ZERO_POINT
+from engine.cpu.memory import floats_at, load_float, load_word, store_float, store_word
+from engine.cpu.product_tiles import INPUTS, OUTPUTS, make_tile
+from engine.cpu.team import Array, aligned, operation
+from engine.cpu.vectors import FLOAT, LINE, has_feature
 
-OUTPUTS = 16
-"""Of a block: lanes of a vector of 32 bits."""
-INPUTS = 4
-"""Of a group."""
-BYTES = OUTPUTS * INPUTS
-CHAINS = 2
-"""Sums that are added up side by side, for each instruction waits for the one before it in its sum."""
-ADDED = 128
-"""To each weight, for the instruction takes one side without sign."""
+HAS_PRODUCTS = has_feature("avx512vnni")
+FEW = 8
+"""Rows up to which weights are read once, block by block, however many rows there are."""
+TILE_ROWS, TILE_BLOCKS = 6, 4
+"""Of many rows: 24 sums, 4 vectors of weights and one of activations fill 29 of 32 registers."""
+PRODUCT_PS = 1.6
+"""Picoseconds of one multiplication and addition where there are many rows; to read a weight takes as long as
+`FREE_ROWS` of them."""
+FREE_ROWS = 12
 
-_I64, _I32 = ir.IntType(64), ir.IntType(32)
-_INTS = ir.VectorType(_I32, OUTPUTS)
+LEAST_ROWS = 8 * TILE_ROWS
+"""Rows are only split among threads where blocks alone are too few; weights are read again for each part."""
+
+# words of a product's context, and two more where outputs are chosen from
+WEIGHTS, STARTS, SCALES, ACTIVATIONS, OUT, WIDTH, RESULTS, FACTORS, BEST, CHOSEN = range(10)
+"""Addresses of weights, of where sums begin, of scales, activations and output; inputs and outputs of the layer;
+factors of the rows; for each thread the best product of each row, and which output's it is."""
+CONTEXT_WORDS = 10
+MOST_CHOICES = 64
+"""Rows that outputs can be chosen for at once."""
 
 
-def has_products() -> bool:
-    """Whether the processor that numba compiles for has the instruction."""
-    config: Any = numba_config
-    if config.CPU_NAME:  # told by NUMBA_CPU_NAME
-        return "+avx512vnni" in str(config.CPU_FEATURES).split(",")
-    return bool(llvm.get_host_cpu_features().get("avx512vnni"))
-
-
-def fits(width: int) -> bool:
+def fits(inputs: int) -> bool:
     """Whether rows of this width can be multiplied here."""
-    return width % (INPUTS * CHAINS) == 0 and has_products()
+    return HAS_PRODUCTS and inputs % INPUTS == 0
 
 
-def packed(quantized):
-    """uint8 [blocks, groups, 64] of int8 weights [outputs, inputs]; outputs are filled up to whole blocks."""
+def packed(quantized: Array) -> tuple[Array, Array]:
+    """Weights as the kernels read them, and where the sums of their outputs begin, of int8 [outputs, inputs]; outputs
+    are filled up to whole blocks."""
     outputs, inputs = quantized.shape
-    unsigned = np.pad(quantized.view(np.uint8) ^ np.uint8(ADDED), ((0, -outputs % OUTPUTS), (0, 0)))
-    parts = unsigned.reshape(-1, OUTPUTS, inputs // INPUTS, INPUTS)
-    return np.ascontiguousarray(parts.transpose(0, 2, 1, 3)).reshape(len(parts), inputs // INPUTS, BYTES)
+    filled = np.pad(quantized, ((0, -outputs % OUTPUTS), (0, 0)))
+    blocks = len(filled) // OUTPUTS
+    weights = aligned(filled.size).view(np.int8).reshape(blocks, inputs // INPUTS, OUTPUTS * INPUTS)
+    parts = filled.reshape(blocks, OUTPUTS, inputs // INPUTS, INPUTS)
+    weights.reshape(blocks, inputs // INPUTS, OUTPUTS, INPUTS)[:] = parts.transpose(0, 2, 1, 3)
+    return weights, -ZERO_POINT * filled.sum(axis=1, dtype=np.int32)
 
 
-def _load(builder, address, kind):
-    return builder.load(builder.inttoptr(address, ir.PointerType(kind)), align=1)
+_1, _2, _3, _4, _5, _6, _7, _8 = (make_tile(rows, 1, ahead=True) for rows in range(1, FEW + 1))
+_wide = make_tile(TILE_ROWS, TILE_BLOCKS, ahead=False)
 
 
-def _in_all_lanes(builder, value):
-    nothing = ir.Constant(_INTS, ir.Undefined)
-    first = builder.insert_element(nothing, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(first, nothing, ir.Constant(_INTS, [0] * OUTPUTS))
+@compiled
+def _few(
+    rows: int, weights: int, rows_at: int, inputs: int, starts: int, scales: int, out: int, stride: int
+) -> None:
+    """One block for up to `FEW` rows."""
+    if rows == 1:
+        _1(weights, rows_at, inputs, starts, scales, out, stride)
+    elif rows == 2:
+        _2(weights, rows_at, inputs, starts, scales, out, stride)
+    elif rows == 3:
+        _3(weights, rows_at, inputs, starts, scales, out, stride)
+    elif rows == 4:
+        _4(weights, rows_at, inputs, starts, scales, out, stride)
+    elif rows == 5:
+        _5(weights, rows_at, inputs, starts, scales, out, stride)
+    elif rows == 6:
+        _6(weights, rows_at, inputs, starts, scales, out, stride)
+    elif rows == 7:
+        _7(weights, rows_at, inputs, starts, scales, out, stride)
+    elif rows == 8:
+        _8(weights, rows_at, inputs, starts, scales, out, stride)
 
 
-@intrinsic
-def _dots(_context, weights, inputs, pairs, out):
-    """out[0:16] int32 = one block's weights times one row of inputs, `pairs` of groups wide; addresses as integers."""
+@compiled
+def _field(context: int, name: int) -> int:
+    return load_word(context + name * WORD)
 
-    def generate(context, builder, _signature, arguments):
-        weights, inputs, pairs, out = arguments
-        function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(_INTS, [_INTS] * 3), "llvm.x86.avx512.vpdpbusd.512"
+
+@compiled
+def _block(context: int, row: int, end_row: int, block: int, out: int, stride: int) -> None:
+    """One block of all rows from `row` on into `out`."""
+    inputs = _field(context, WIDTH)
+    weights = _field(context, WEIGHTS) + block * inputs * OUTPUTS
+    starts, scales = _field(context, STARTS) + block * LINE, _field(context, SCALES) + block * LINE
+    activations = _field(context, ACTIVATIONS)
+    for first in range(row, end_row, FEW):
+        rows = min(FEW, end_row - first)
+        _few(
+            rows,
+            weights,
+            activations + first * inputs,
+            inputs,
+            starts,
+            scales,
+            out + (first - row) * stride,
+            stride,
         )
-        entry = builder.block
-        body, done = builder.append_basic_block("groups"), builder.append_basic_block("done")
-        builder.branch(body)
-        builder.position_at_end(body)
-        pair = builder.phi(_I64)
-        totals = [builder.phi(_INTS) for _ in range(CHAINS)]
-        sums = []
-        for chain, total in enumerate(totals):
-            group = builder.add(builder.mul(pair, ir.Constant(_I64, CHAINS)), ir.Constant(_I64, chain))
-            some = _load(builder, builder.add(weights, builder.mul(group, ir.Constant(_I64, BYTES))), _INTS)
-            four = _load(builder, builder.add(inputs, builder.mul(group, ir.Constant(_I64, INPUTS))), _I32)
-            sums.append(builder.call(function, [total, some, _in_all_lanes(builder, four)]))
-        following = builder.add(pair, ir.Constant(_I64, 1))
-        pair.add_incoming(ir.Constant(_I64, 0), entry)
-        pair.add_incoming(following, body)
-        for total, sum_ in zip(totals, sums, strict=True):
-            total.add_incoming(ir.Constant(_INTS, [0] * OUTPUTS), entry)
-            total.add_incoming(sum_, body)
-        builder.cbranch(builder.icmp_signed("<", following, pairs), body, done)
-        builder.position_at_end(done)
-        whole = builder.add(*sums)
-        builder.store(whole, builder.inttoptr(out, ir.PointerType(_INTS)), align=4)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64, types.int64), generate
 
 
-@kernel
-def block_products(weights, block, inputs, row, out):
-    """out[0:16] int32 of one block and one row of inputs, not yet without what was added to the weights."""
-    groups = weights.shape[1]
-    at = weights.ctypes.data + block * groups * BYTES
-    _dots(at, inputs.ctypes.data + row * inputs.shape[1], groups // CHAINS, out.ctypes.data)
+@compiled
+def _panel(context: int, row: int, end_row: int, block: int) -> None:
+    """`TILE_BLOCKS` whole blocks of many rows."""
+    inputs, stride = _field(context, WIDTH), _field(context, RESULTS) * FLOAT
+    weights = _field(context, WEIGHTS) + block * inputs * OUTPUTS
+    starts, scales = _field(context, STARTS) + block * LINE, _field(context, SCALES) + block * LINE
+    activations, out = _field(context, ACTIVATIONS), _field(context, OUT) + block * LINE
+    tiled = row + (end_row - row) // TILE_ROWS * TILE_ROWS
+    for first in range(row, tiled, TILE_ROWS):
+        _wide(weights, activations + first * inputs, inputs, starts, scales, out + first * stride, stride)
+    if tiled < end_row:
+        for one in range(block, block + TILE_BLOCKS):
+            _block(context, tiled, end_row, one, _field(context, OUT) + tiled * stride + one * LINE, stride)
 
 
-@kernel
-def row_sums(inputs, out):
-    for row in range(inputs.shape[0]):
-        total = np.int32(0)
-        for value in inputs[row]:
-            total += np.int32(value)
-        out[row] = total
+def _made(sources: int) -> tuple[int, int]:
+    def multiply(context: int, thread: int, row: int, end_row: int, block: int, end_block: int) -> None:
+        if sources < 0:  # never; the constant has to be used
+            return
+        results, factors = _field(context, RESULTS), _field(context, FACTORS)
+        stride, out = results * FLOAT, _field(context, OUT)
+        whole = min(end_block, results // OUTPUTS)
+        at = block
+        if end_row - row > FEW:
+            while at + TILE_BLOCKS <= whole:
+                _panel(context, row, end_row, at)
+                at += TILE_BLOCKS
+        while at < whole:
+            _block(context, row, end_row, at, out + row * stride + at * LINE, stride)
+            at += 1
+        if at < end_block:  # the last block's lanes that are no outputs have no room
+            some = np.empty((end_row - row, OUTPUTS), np.float32)
+            _block(context, row, end_row, at, some.ctypes.data, LINE)
+            for one in range(row, end_row):
+                for lane in range(results - at * OUTPUTS):
+                    store_float(out + one * stride + at * LINE + lane * FLOAT, some[one - row, lane])
+        if factors != 0:
+            for one in range(row, end_row):
+                factor = load_float(factors + one * FLOAT)
+                values = numba.carray(
+                    floats_at(out + one * stride + block * LINE),
+                    (min(end_block * OUTPUTS, results) - block * OUTPUTS,),
+                )
+                for lane in range(len(values)):
+                    values[lane] *= factor
+
+    def choose(context: int, thread: int, row: int, end_row: int, block: int, end_block: int) -> None:
+        if sources < 0:
+            return
+        results, factors = _field(context, RESULTS), _field(context, FACTORS)
+        best = _field(context, BEST) + thread * MOST_CHOICES * FLOAT
+        chosen = _field(context, CHOSEN) + thread * MOST_CHOICES * WORD
+        some = np.empty((end_row - row, OUTPUTS), np.float32)
+        for at in range(block, end_block):
+            _block(context, row, end_row, at, some.ctypes.data, LINE)
+            for one in range(row, end_row):
+                factor, highest = load_float(factors + one * FLOAT), load_float(best + one * FLOAT)
+                for lane in range(min(OUTPUTS, results - at * OUTPUTS)):
+                    value = some[one - row, lane] * factor
+                    if value > highest:  # the first of equals, for a thread's blocks rise
+                        highest = value
+                        store_word(chosen + one * WORD, at * OUTPUTS + lane)
+                store_float(best + one * FLOAT, highest)
+
+    return c_function(TASK_SIGNATURE, multiply), c_function(TASK_SIGNATURE, choose)
 
 
-@kernel
-def multiply(weights, inputs, sums, factors, scales, out, begin, end):
-    """out [rows, outputs] float32 of blocks [begin, end): the products, times their output's scale and their row's
-    factor."""
-    outputs, products = out.shape[1], np.empty(OUTPUTS, np.int32)
-    for block in range(begin, end):
-        first = block * OUTPUTS
-        for row in range(inputs.shape[0]):  # the block is read from memory for the first row only
-            block_products(weights, block, inputs, row, products)
-            added, factor = np.int32(ADDED) * sums[row], factors[row]
-            for lane in range(min(OUTPUTS, outputs - first)):
-                out[row, first + lane] = np.float32(products[lane] - added) * scales[first + lane] * factor
+MULTIPLY, CHOOSE = (
+    _made(checksum("atomics", "compiling", "memory", "product_tiles", "vectors")) if HAS_PRODUCTS else (0, 0)
+)
+"""Addresses of tasks over rows and blocks: products into `OUT`, times `FACTORS` where there are some; the best products
+times `FACTORS` into `BEST` and `CHOSEN`."""
 
 
-@kernel
-def choose(weights, inputs, sums, scales, best, chosen, begin, end):
-    """Of blocks [begin, end) the output with the largest product for each row, the first of equals, into `chosen`, and
-    that product times its scale into `best`."""
-    outputs, products = scales.shape[0], np.empty(OUTPUTS, np.int32)
-    best[:] = np.float32(-np.inf)
-    for block in range(begin, end):
-        first = block * OUTPUTS
-        for row in range(inputs.shape[0]):
-            block_products(weights, block, inputs, row, products)
-            added = np.int32(ADDED) * sums[row]
-            largest = best[row]
-            for lane in range(min(OUTPUTS, outputs - first)):
-                value = np.float32(products[lane] - added) * scales[first + lane]
-                if value > largest:
-                    largest = value
-                    chosen[row] = first + lane
-            best[row] = largest
+def product(function: int, context: Array) -> list[int]:
+    """The operation of this context, for `Team.run`."""
+    inputs = int(context[WIDTH])
+    return operation(
+        function,
+        context,
+        -(-int(context[RESULTS]) // OUTPUTS),
+        cost_ps=int(PRODUCT_PS * OUTPUTS * inputs),
+        least_units=TILE_BLOCKS,
+        least_rows=LEAST_ROWS,
+        free_rows=FREE_ROWS,
+    )

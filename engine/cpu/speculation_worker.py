@@ -6,7 +6,6 @@ import pkgutil
 import time
 from contextlib import nullcontext
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from sglang.srt.managers.utils import GenerationBatchResult
@@ -16,15 +15,15 @@ from sglang.srt.plugins.hook_registry import HookRegistry, HookType
 from sglang.srt.speculative.base_spec_worker import BaseSpecWorker
 from sglang.srt.speculative.spec_info import SpecInput, SpecInputType
 
-from engine.cpu.head import Head
-from engine.cpu.lookup import AcceptRates, Proposal, RowCosts, TokenText, rows_worth
-from engine.cpu.speculation import ALGORITHM, MOST_ROWS, Mode, UnsupportedSpeculationError, wanted
-from engine.cpu.verification import accept, describe_rows, is_plainly_greedy, last_token, tokens_left
+from engine.cpu.attention import Request
+from engine.cpu.backend import ForewordAttentionBackend
+from engine.cpu.forward import Lean, lean_of
+from engine.cpu.head import ChoosingHead
+from engine.cpu.proposals import Proposals
+from engine.cpu.speculation import ALGORITHM, UnsupportedSpeculationError, wanted
+from engine.cpu.verification import accept, describe_rows, is_plainly_greedy, last_token
 
 PREPARATION = "sglang.srt.speculative.eagle_utils.eagle_prepare_for_decode"
-PRIOR_ROW_COST = 0.09
-"""Until it is measured, each further row is taken to cost this share of a step: 8 rows were measured at 1.6 to 1.7
-steps, of the 0.5B model in 8 bits on one thread."""
 
 
 def prepare_for_decode(batch: Any) -> None:
@@ -54,34 +53,13 @@ class Step(SpecInput):
         self.proposed: list[list[int]] = []
         """For each request of the batch as `LookupWorker.prepare` saw it the tokens to verify."""
         self.greedy = False
-        """Whether only the most probable next tokens of the batch are wanted; when a step runs, it no longer says."""
+        """Whether every next token of that batch is just the most probable one."""
 
     def filter_batch(self, new_indices: torch.Tensor, new_indices_cpu: list[int] | None = None) -> None:
         del new_indices, new_indices_cpu
 
     def merge_batch(self, spec_info: Step) -> None:
         del spec_info
-
-
-class Followed:
-    """A request whose text is looked up."""
-
-    def __init__(self, request: Any, of_others: AcceptRates) -> None:
-        self.text = TokenText(request.origin_input_ids)
-        self.rates = AcceptRates(of_others)
-        self._of_others = of_others
-        self._prompt_tokens = len(self.text)
-        self._proposal: Proposal | None = None
-
-    def next(self, request: Any, limit: int) -> Proposal | None:
-        """Take in what was generated since the last time, learn from it, and propose what may follow."""
-        new = request.output_ids[len(self.text) - self._prompt_tokens :].tolist()
-        if self._proposal is not None:
-            self.rates.observe(self._proposal, new)
-            self._of_others.observe(self._proposal, new)
-        self.text.extend(new)
-        self._proposal = self.text.propose(limit)
-        return self._proposal
 
 
 class LookupWorker(BaseSpecWorker):
@@ -95,10 +73,7 @@ class LookupWorker(BaseSpecWorker):
             )
         take_over_preparation()
         self._target_worker = target_worker
-        self._mode = wanted()
-        self._rates = AcceptRates()
-        self.costs = RowCosts(prior_cost)
-        self._followed: WeakKeyDictionary[Any, Followed] = WeakKeyDictionary()
+        self._proposals = Proposals(wanted())
 
     @property
     def target_worker(self) -> Any:
@@ -128,7 +103,7 @@ class LookupWorker(BaseSpecWorker):
         return pool.req_to_token
 
     def clear_cache_pool(self) -> None:
-        self._followed.clear()
+        self._proposals.forget()
 
     def prepare(self, batch: Any) -> None:
         """Choose what to verify in the next step of this batch, and give each request the slots for it.
@@ -139,7 +114,9 @@ class LookupWorker(BaseSpecWorker):
             batch.cumulate_penalty_output_tokens()
         step = batch.spec_info = Step(self)
         step.greedy = is_plainly_greedy(batch)
-        proposed = step.proposed = self._choose(batch) if step.greedy else [[] for _ in batch.reqs]
+        proposed = step.proposed = (
+            self._proposals.choose(batch.reqs) if step.greedy else [[] for _ in batch.reqs]
+        )
         rows: list[int] = batch.req_pool_indices_cpu.tolist()
         for request, row, tokens in zip(batch.reqs, rows, proposed, strict=True):
             request.decode_batch_idx += 1
@@ -149,33 +126,6 @@ class LookupWorker(BaseSpecWorker):
                 slots = alloc_token_slots(batch.tree_cache, end - start)
                 batch.req_to_token_pool.req_to_token[row, start:end] = slots
                 request.kv.kv_allocated_len = end
-
-    def _choose(self, batch: Any) -> list[list[int]]:
-        requests: list[Any] = batch.reqs
-        nothing: list[list[int]] = [[] for _ in requests]
-        if len(requests) >= MOST_ROWS:
-            return nothing
-        followed = [self._follow(each) for each in requests]
-        proposals = [
-            each.next(request, min(MOST_ROWS - 1, tokens_left(request)))
-            for each, request in zip(followed, requests, strict=True)
-        ]
-        survivals = [
-            each.rates.survival(proposal) if proposal is not None else []
-            for each, proposal in zip(followed, proposals, strict=True)
-        ]
-        if self._mode is Mode.ON:
-            share = MOST_ROWS // len(requests) - 1
-            counts = [min(len(each), share) for each in survivals]
-        else:
-            counts = rows_worth(survivals, self.costs, MOST_ROWS)
-        return [each.tokens[:count] if each else [] for each, count in zip(proposals, counts, strict=True)]
-
-    def _follow(self, request: Any) -> Followed:
-        followed = self._followed.get(request)
-        if followed is None:
-            followed = self._followed[request] = Followed(request, self._rates)
-        return followed
 
     def forward_batch_generation(
         self, batch: Any, on_publish: Any = None, pp_proxy_tensors: Any = None
@@ -193,13 +143,46 @@ class LookupWorker(BaseSpecWorker):
             # of this thread: while other programs hold the core, the wall clock tells of them
             started_s = time.thread_time()
             greedy = step is not None and step.greedy
-            result = self._verify(batch, proposed) if any(proposed) else self._decode(batch, greedy)
+            if greedy and (direct := self._direct) is not None:
+                result = self._choose_directly(batch, proposed, *direct)
+            elif any(proposed):
+                result = self._verify(batch, proposed)
+            else:
+                result = self._decode(batch, greedy=greedy)
             rows = len(proposed) + sum(len(tokens) for tokens in proposed)
-            self.costs.observe(rows, time.thread_time() - started_s)
+            self._proposals.costs.observe(rows, time.thread_time() - started_s)
         result.next_draft_input = Step(self)
         return result
 
-    def _decode(self, batch: Any, greedy: bool) -> GenerationBatchResult:
+    @property
+    def _direct(self) -> tuple[Lean, ForewordAttentionBackend] | None:
+        """The model and its attention, where they choose without SGLang's layers around them."""
+        runner: Any = self._target_worker.model_runner
+        lean = lean_of(runner.model)
+        if lean is None or not lean.chooses(runner.attn_backend):
+            return None
+        return lean, runner.attn_backend
+
+    def _choose_directly(
+        self, batch: Any, proposed: list[list[int]], lean: Lean, backend: ForewordAttentionBackend
+    ) -> GenerationBatchResult:
+        """As `_verify`, of a greedy batch, with or without proposals."""
+        tokens: list[int] = []
+        positions: list[int] = []
+        slots: list[torch.Tensor] = []
+        rows: list[Request] = []
+        for request, row, length, some in zip(
+            batch.reqs, batch.req_pool_indices_cpu.tolist(), batch.seq_lens.tolist(), proposed, strict=True
+        ):
+            end = length + 1 + len(some)
+            tokens += (last_token(request), *some)
+            positions += range(length, end)
+            slots.append(self._table[row, length:end])
+            rows.append(backend.request(row, end - length, end))
+        chosen = lean.choose(tokens, torch.tensor(positions), torch.cat(slots).long(), rows, backend)
+        return accepted(GenerationBatchResult(), batch.seq_lens, proposed, chosen)
+
+    def _decode(self, batch: Any, *, greedy: bool) -> GenerationBatchResult:
         """One token for each request, as without speculation."""
         lengths = batch.seq_lens
         batch.input_ids = torch.tensor([last_token(each) for each in batch.reqs], dtype=torch.int64)
@@ -208,7 +191,7 @@ class LookupWorker(BaseSpecWorker):
         batch.seq_lens_cpu = batch.seq_lens
         batch.orig_seq_lens = batch.orig_seq_lens + 1
         batch.seq_lens_sum = None
-        result = self._next_tokens(batch, greedy)
+        result = self._next_tokens(batch, greedy=greedy)
         result.accept_lens = torch.ones(len(batch.reqs), dtype=torch.int32)
         result.speculative_num_draft_tokens = 1
         result.new_seq_lens = batch.seq_lens
@@ -218,7 +201,7 @@ class LookupWorker(BaseSpecWorker):
             result.logits_output.next_token_logprobs = logprobs.unsqueeze(1)  # [requests, tokens of each]
         return result
 
-    def _next_tokens(self, batch: Any, greedy: bool) -> GenerationBatchResult:
+    def _next_tokens(self, batch: Any, *, greedy: bool) -> GenerationBatchResult:
         """Of a batch that is ready for one ordinary step; without logits where only the choice counts."""
         head = self._head
         if head is None or not greedy:
@@ -234,11 +217,11 @@ class LookupWorker(BaseSpecWorker):
         return result
 
     @property
-    def _head(self) -> Head | None:
+    def _head(self) -> ChoosingHead | None:
         """The output layer, where it can choose without computing all logits."""
         head: Any = getattr(self._target_worker.model_runner.model, "lm_head", None)
         method = getattr(head, "quant_method", None)
-        return method if isinstance(method, Head) else None
+        return method if isinstance(method, ChoosingHead) else None
 
     def _verify(self, batch: Any, proposed: list[list[int]]) -> GenerationBatchResult:
         """The last token of each request and what is proposed after it, in one forward pass."""
@@ -271,21 +254,22 @@ class LookupWorker(BaseSpecWorker):
         if head is None:
             logits: Any = result.logits_output
             chosen = logits.next_token_logits.argmax(dim=-1).tolist()
-        accepted: list[list[int]] = []
-        start = 0
-        for tokens in proposed:
-            accepted.append(accept(tokens, chosen[start : start + 1 + len(tokens)]))
-            start += 1 + len(tokens)
-        width = max(len(tokens) for tokens in accepted)
-        result.next_token_ids = torch.tensor(
-            [tokens + [0] * (width - len(tokens)) for tokens in accepted]
-        ).flatten()
-        result.accept_lens = torch.tensor([len(tokens) for tokens in accepted], dtype=torch.int32)
-        result.speculative_num_draft_tokens = width
-        result.new_seq_lens = batch.seq_lens + result.accept_lens
-        return result
+        return accepted(result, batch.seq_lens, proposed, chosen)
 
 
-def prior_cost(rows: int) -> float:
-    """Cost of a step of some rows before any was measured: weights are read once however many rows there are."""
-    return 1.0 + PRIOR_ROW_COST * (rows - 1)
+def accepted(
+    result: GenerationBatchResult, lengths: torch.Tensor, proposed: list[list[int]], chosen: list[int]
+) -> GenerationBatchResult:
+    """Fill in the tokens of requests of these lengths that rest on proposals that came true, and one more of each."""
+    runs: list[list[int]] = []
+    start = 0
+    for tokens in proposed:
+        runs.append(accept(tokens, chosen[start : start + 1 + len(tokens)]))
+        start += 1 + len(tokens)
+    width = max(len(tokens) for tokens in runs)
+    padded = [tokens + [0] * (width - len(tokens)) for tokens in runs]
+    result.next_token_ids = torch.tensor(padded).flatten()
+    result.accept_lens = torch.tensor([len(tokens) for tokens in runs], dtype=torch.int32)
+    result.speculative_num_draft_tokens = width
+    result.new_seq_lens = lengths + result.accept_lens
+    return result

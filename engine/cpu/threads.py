@@ -24,6 +24,8 @@ WORTH = 0.9
 """More threads must take less than this share of the time: they are not free for the rest of the machine."""
 RUNNING = 0.8
 """On an idle machine the first thread runs for nearly all of the time; less, and the trial says little."""
+PRESENT = 0.7
+"""There, helping threads do at least this share of their part."""
 WINDOW_S = 0.5
 """Waiting is judged over this much work: some twenty tokens, or one slice of a prompt."""
 WAITING = 0.5
@@ -57,23 +59,35 @@ def candidates(cores: int) -> list[int]:
     return sorted({1, max(1, cores // 2), max(1, cores - 1), cores})
 
 
-def measure(work: Callable[[], object], counts: Sequence[int]) -> Measured:
-    """Time `work` at each count, set the best for this process, and tell. `counts` begin with the fewest."""
+def measure(
+    work: Callable[[], object],
+    counts: Sequence[int],
+    *,
+    ran: Callable[[], float] = time.thread_time,
+    tasks: Callable[[], tuple[int, int]] = lambda: (0, 0),
+) -> Measured:
+    """Time `work` at each count, set the best for this process, and tell. `counts` begin with the fewest.
+
+    `ran` gives the seconds for which the calling thread has worked, `tasks` how many were shared out and how many of
+    them helpers did, if they are counted.
+    """
     taken: dict[int, list[float]] = {count: [] for count in counts}
-    waited = False
+    busy = False
     for round_number in range(ROUNDS + 1):
         for count in counts:
             torch.set_num_threads(count)
-            began_s, ran_s = time.perf_counter(), time.thread_time()
+            began_s, ran_s, (shared, helped) = time.perf_counter(), ran(), tasks()
             work()
             if not round_number:
                 continue  # the first round makes threads and kernels
             taken[count].append(time.perf_counter() - began_s)
-            waited |= time.thread_time() - ran_s < RUNNING * taken[count][-1]
+            busy |= ran() - ran_s < RUNNING * taken[count][-1]
+            all_tasks, by_helpers = tasks()
+            busy |= by_helpers - helped < PRESENT * (all_tasks - shared) * (count - 1) / count
     seconds = {count: statistics.median(times) for count, times in taken.items()}
     best = fewest_worth(seconds)
     torch.set_num_threads(best)
-    return Measured(best, seconds, busy=waited)
+    return Measured(best, seconds, busy=busy)
 
 
 def fewest_worth(seconds: dict[int, float]) -> int:

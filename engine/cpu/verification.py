@@ -53,6 +53,7 @@ def is_plainly_greedy(batch: Any) -> bool:
         and not batch.has_grammar
         and not batch.return_logprob
         and not batch.return_hidden_states
+        and not any(request.return_sampling_mask for request in batch.reqs)
     )
 
 

@@ -14,7 +14,11 @@ from numba.core import cgutils
 from numba.core import config as numba_config
 from numba.extending import intrinsic as numba_intrinsic
 
-from engine.cpu.attention_layout import FLOAT, LANES, ROW
+LANES = 16
+"""Of one vector: 512 bits of float32 or int32, which narrower CPUs split."""
+FLOAT = 4
+LINE = 64
+"""Bytes: of a float32 or of two packed bf16; of a cache line."""
 
 SMALLEST = -126.0
 """Exponents of two are clamped here, where float32 stops being normal."""
@@ -49,15 +53,15 @@ class BFloat(ir.Type):
         return hash("bfloat")
 
 
-def has_bf16_dot() -> bool:
-    """Whether the CPU that numba compiles for multiplies pairs of bf16."""
+def has_feature(name: str) -> bool:
+    """Whether the CPU that numba compiles for has it, by LLVM's name."""
     config: Any = numba_config
     if config.CPU_NAME:  # told by NUMBA_CPU_NAME
-        return "+avx512bf16" in str(config.CPU_FEATURES).split(",")
-    return bool(llvm.get_host_cpu_features().get("avx512bf16"))
+        return f"+{name}" in str(config.CPU_FEATURES).split(",")
+    return bool(llvm.get_host_cpu_features().get(name))
 
 
-HAS_BF16_DOT = has_bf16_dot()
+HAS_BF16_DOT = has_feature("avx512bf16")
 BFLOATS: Any = ir.VectorType(BFloat(), 2 * LANES)
 
 
@@ -151,25 +155,6 @@ def exp2(builder: Any, x: Any) -> Any:
         result = fma(builder, result, rest, floats(coefficient))
     power = builder.shl(builder.fptosi(whole, INTS), ints(23))
     return builder.bitcast(builder.add(builder.bitcast(result, INTS), power), FLOATS)
-
-
-def add_products(
-    builder: Any, count: Any, vectors: int, sums: list[Any], rows: Any, row: int, step: int, lanes: Any
-) -> list[Any]:
-    """sums[i][v] += over k: the pair at rows[i * row + k * step], in all lanes, times lanes[k][v]."""
-
-    def body(index: Any, totals: list[Any]) -> list[Any]:
-        at = builder.add(lanes, builder.mul(index, number(ROW)))
-        pair = builder.add(rows, builder.mul(index, number(step)))
-        columns = [load(builder, at, INTS, v * LANES * FLOAT) for v in range(vectors)]
-        results: list[Any] = []
-        for i in range(len(totals) // vectors):
-            spread = in_all_lanes(builder, load(builder, pair, I32, i * row))
-            mine = totals[i * vectors : (i + 1) * vectors]
-            results.extend(dot(builder, one, each, spread) for one, each in zip(mine, columns, strict=True))
-        return results
-
-    return loop(builder, count, sums, body)
 
 
 def packed(builder: Any, low: Any, high: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Memory for numba code that works on addresses: rows of the KV pool, numbers, counters and semaphores of threads."""
+"""Memory for numba code that works on addresses: rows of the KV pool, single numbers, and arrays where they lie."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from engine.cpu.attention_layout import DIM_STEP, FLOAT, LINE
-from engine.cpu.attention_vectors import (
+from engine.cpu.vectors import (
     F32,
+    FLOAT,
     I32,
     I64,
     INTS,
+    LANES,
+    LINE,
     SHORTS,
-    call_intrinsic,
     intrinsic,
     ints,
     load,
@@ -36,7 +37,7 @@ def copy_row(typing: Any, source: Any, target: Any, steps: Any) -> Any:
         source, target, count = arguments
 
         def body(index: Any, carried: list[Any]) -> list[Any]:
-            offset = builder.mul(index, number(DIM_STEP * 2))
+            offset = builder.mul(index, number(LANES * 2))
             store(builder, load(builder, builder.add(source, offset), SHORTS), builder.add(target, offset))
             return []
 
@@ -54,11 +55,11 @@ def interleave_rows(typing: Any, even: Any, odd: Any, target: Any, steps: Any) -
         even, odd, target, count = arguments
 
         def body(index: Any, carried: list[Any]) -> list[Any]:
-            offset = builder.mul(index, number(DIM_STEP * 2))
+            offset = builder.mul(index, number(LANES * 2))
             low, high = [
                 builder.zext(load(builder, builder.add(row, offset), SHORTS), INTS) for row in (even, odd)
             ]
-            out = builder.add(target, builder.mul(index, number(DIM_STEP * FLOAT)))
+            out = builder.add(target, builder.mul(index, number(LANES * FLOAT)))
             store(builder, builder.or_(low, builder.shl(high, ints(16))), out)
             return []
 
@@ -81,7 +82,7 @@ def _make_load(kind: Any, result: Any, widened: bool = False) -> Any:
 
 
 load_word = _make_load(I64, types.int64)
-load_scale = _make_load(ir.DoubleType(), types.float64)
+load_float64 = _make_load(ir.DoubleType(), types.float64)
 load_float = _make_load(F32, types.float32)
 load_int = _make_load(I32, types.int64, widened=True)
 
@@ -93,6 +94,15 @@ def store_float(typing: Any, address: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, types.float32), emit
+
+
+@intrinsic
+def store_word(typing: Any, address: Any, value: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        store(builder, arguments[1], arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), emit
 
 
 @intrinsic
@@ -118,17 +128,6 @@ def store_bf16(typing: Any, address: Any, value: Any) -> Any:
 
 
 @intrinsic
-def add_atomically(typing: Any, address: Any, value: Any) -> Any:
-    """The word before the addition; what was written before it is seen after it by other threads."""
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], ir.PointerType(I64))
-        return builder.atomic_rmw("add", pointer, arguments[1], "acq_rel")
-
-    return types.int64(types.int64, types.int64), emit
-
-
-@intrinsic
 def prefetch_row(typing: Any, source: Any, lines: Any) -> Any:
     """Ask memory for a row that will be read soon."""
 
@@ -149,29 +148,19 @@ def prefetch_row(typing: Any, source: Any, lines: Any) -> Any:
     return types.void(types.int64, types.int64), emit
 
 
-def _make_c_function(name: str) -> Any:
-    """A function of the C library on one address, which returns an int (of which 0 is success)."""
-
+def _make_pointer(kind: Any) -> Any:
     @intrinsic
-    def c_function(typing: Any, address: Any) -> Any:
+    def pointer(typing: Any, address: Any) -> Any:
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.sext(call_intrinsic(builder, name, I32, arguments[0]), I64)
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
-        return types.int64(types.int64), emit
+        return types.CPointer(kind)(types.int64), emit
 
-    return c_function
-
-
-post_semaphore = _make_c_function("sem_post")
-wait_semaphore = _make_c_function("sem_wait")
-try_semaphore = _make_c_function("sem_trywait")
+    return pointer
 
 
-@intrinsic
-def yield_core(typing: Any) -> Any:
-    """Let another thread run here."""
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.sext(call_intrinsic(builder, "sched_yield", I32), I64)
-
-    return types.int64(), emit
+# what `numba.carray` makes an array of
+floats_at = _make_pointer(types.float32)
+bytes_at = _make_pointer(types.uint8)
+shorts_at = _make_pointer(types.uint16)
+words_at = _make_pointer(types.int64)
