@@ -53,6 +53,9 @@ class PrioritySchedule:
         """
         queue_ready_grammars(scheduler)
         begun = scheduler.chunked_req
+        if begun is None and not scheduler.waiting_queue:  # as between most tokens of an answer
+            self._turns.allowed((), None, ())
+            return original(scheduler, running_batch)
         answering = [each for each in running_batch.reqs if not each.finished()]
         allowed = self._turns.allowed(scheduler.waiting_queue, begun, answering)
         if begun is not None and begun.rid not in allowed:

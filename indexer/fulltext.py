@@ -39,7 +39,6 @@ _COLUMN = "tokens"
 _COLUMNS = ["key", "text_key", "start_line", "end_line", "symbol", "text"]
 _SAMPLE = 2_000
 """Rows by which the mean number of words is known within a few percent."""
-_USUAL_WORDS = 80.0
 _REMEMBERED = 100_000
 """Words whose stem or frequency is known, at about 150 bytes each; then all are forgotten."""
 
@@ -54,6 +53,8 @@ class _Content(msgspec.Struct):
     rows: ContentRows
     words: list[Counter[str]]
     """Stem → how often, one for each chunk."""
+    total: int
+    """Of all words."""
 
 
 class FullText:
@@ -174,12 +175,14 @@ class FullText:
         ]
         having = Counter(stem for _, _, words in matching for stem in stems if stem in words)
         chunks = sum(len(content.words) for content in contents)
+        total = self.indexed * self._mean_words + sum(content.total for content in contents)
+        mean = total / (self.indexed + chunks)
         weights = {
             stem: times * self._weight(having[stem], chunks, 0.0 if unknown else self._having_on_disk(stem))
             for stem, times in stems.items()
         }
         scored = (
-            (self._score(weights, words), -place, content, chunk)
+            (_score(weights, words, mean), -place, content, chunk)
             for place, (content, chunk, words) in enumerate(matching)
             if keys is None or content.rows.key in keys
         )
@@ -187,14 +190,6 @@ class FullText:
             _chunk_row(content.rows, chunk, score)
             for score, _, content, chunk in heapq.nlargest(limit, scored, key=lambda found: found[:2])
         ]
-
-    def _score(self, weights: Mapping[str, float], words: Counter[str]) -> float:
-        length = _K1 * (1 - _B + _B * words.total() / self._mean_words)
-        score = 0.0
-        for stem, weight in weights.items():
-            if count := words[stem]:
-                score += weight * count * (_K1 + 1) / (count + length)
-        return score
 
     def _weight(self, having: int, chunks: int, on_disk: float) -> float:
         """Inverse document frequency, when `having` of `chunks` in memory have the word, and `on_disk` of the
@@ -227,7 +222,7 @@ class FullText:
         stems = self._stems
         for key, rows in self._unread.items():
             counted = [Counter([stems[word] for word in words]) for words in cut[key]]
-            self._contents[key] = _Content(rows, counted)
+            self._contents[key] = _Content(rows, counted, sum(words.total() for words in counted))
         self._unread = {}
 
     def _stemmed(self, words: str) -> list[str]:
@@ -260,6 +255,15 @@ class FullText:
         self._table.create_index(_COLUMN, config=configuration, replace=True)
 
 
+def _score(weights: Mapping[str, float], words: Counter[str], mean_words: float) -> float:
+    length = _K1 * (1 - _B + _B * words.total() / mean_words)
+    score = 0.0
+    for stem, weight in weights.items():
+        if count := words[stem]:
+            score += weight * count * (_K1 + 1) / (count + length)
+    return score
+
+
 def _chunk_row(rows: ContentRows, chunk: int, score: float) -> ChunkRow:
     return ChunkRow(
         rows.key,
@@ -275,4 +279,4 @@ def _chunk_row(rows: ContentRows, chunk: int, score: float) -> ChunkRow:
 def _mean_words(table: Any) -> float:
     """Words of a chunk on average."""
     sample = reader.sample(table, _COLUMN, _SAMPLE)
-    return sum(text.count(" ") + 1 for text in sample) / len(sample) if sample else _USUAL_WORDS
+    return sum(text.count(" ") + 1 for text in sample) / len(sample) if sample else 0.0

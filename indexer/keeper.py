@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,21 +78,22 @@ class StoreKeeper:
     async def _open(self) -> Store:
         store, self.note = await asyncio.to_thread(_open, self.note)
         loop = asyncio.get_running_loop()
+        self._tidying = asyncio.create_task(self._tidy_now(_put_in_order), name="put in order")
         store.writer.on_failure = lambda failed: loop.call_soon_threadsafe(self.doubt, failed)
         return store
 
     def _tidy(self) -> None:
         self._timer = None
         if self._tidying is None or self._tidying.done():
-            self._tidying = asyncio.create_task(self._tidy_now(), name="tidy")
+            self._tidying = asyncio.create_task(self._tidy_now(_tidy), name="tidy")
 
-    async def _tidy_now(self) -> None:
+    async def _tidy_now(self, work: Callable[[Store, list[str], list[StoredContent]], None]) -> None:
         roots = self.roots.all() if self.roots is not None else []
         held = [str(root.path) for root in roots]
         living = [content for root in roots for content in root.live.living_contents()]
         try:
             store = await self.store()
-            await asyncio.to_thread(_tidy, store, held, living)
+            await asyncio.to_thread(work, store, held, living)
             await asyncio.to_thread(memory.give_back)
             if store.litter:
                 self.written()
@@ -127,9 +129,10 @@ def _succeeded(task: asyncio.Task[Store]) -> bool:
 
 def _open(note: str) -> tuple[Store, str]:
     """The store, and what is to be said of it."""
-    from indexer import damage, forgetting, schema, upkeep
+    from indexer import damage, inheritance, schema
 
     folder = paths.store_folder() / schema.generation()
+    inheritance.inherit(folder)
     try:
         store = _opened(folder)
     except STORE_ERRORS as failed:
@@ -139,12 +142,6 @@ def _open(note: str) -> tuple[Store, str]:
         note = f"the store was damaged ({str(failed).splitlines()[0]}) and is made anew"
         damage.set_aside(folder)
         store = _opened(folder)
-    try:
-        forgetting.forget(store)
-        forgetting.forget_generations(store.folder)
-        upkeep.index_text(store)
-    except STORE_ERRORS as failed:
-        _log.warning("the store is as it was left: %s", failed)
     return store, note
 
 
@@ -156,6 +153,15 @@ def _opened(folder: Path) -> Store:
     store = Store(folder, FINGERPRINT)
     store.writer.on_success = lambda: upkeep.keep_up(store)
     return store
+
+
+def _put_in_order(store: Store, held: list[str], living: list[StoredContent]) -> None:
+    """What the process before this one has left undone, and what nobody needs any longer."""
+    from indexer import forgetting, upkeep
+
+    upkeep.index_text(store)
+    forgetting.forget(store, held)
+    forgetting.forget_generations(store.folder)
 
 
 def _tidy(store: Store, held: list[str], living: list[StoredContent]) -> None:

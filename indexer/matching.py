@@ -33,7 +33,7 @@ class Matched(msgspec.Struct):
     bindings: list[tuple[str, Captures]] = []
     """The mark that says what kind of binding it is, and all that its pattern marks."""
     complete: bool = True
-    """Whether there was time to go through all."""
+    """Whether all of it could be gone through."""
 
 
 _NAME, _VALUE, _MEMBER, _REFERENCE, _BINDING, _DEFINITION, _STATEMENT, _SCOPE, _ADDITION = range(9)
@@ -110,13 +110,61 @@ _A, _Z, _WIDE = 0x41, 0x5A, 0x80
 _NAMES = re.compile(rb"[\w$\x80-\xff]+")
 
 
+_MATCH_LIMIT = 1_000
+"""Matches with captures that tree-sitter has under way at a time: 16 at most in what people write. Each node takes as
+long as there are matches under way."""
+
+_NEVER_LONG_BYTES = 16_000
+"""Even if all of it is nesting, going through so little takes less than a second."""
+
+_MOST_WORK = 2_000_000_000
+"""Nodes times how deep they lie on average; a second or two. A megabyte that people wrote has 4,000,000."""
+
+_SHALLOW_DEPTH = 500
+"""How far into a text of more work than that its queries look."""
+
+_SAMPLED_NODES = 16
+
+
+_BARE_RUN_BYTES = 50_000
+"""Brackets alone that are never closed are all siblings, through which tree-sitter goes again for each: so many take
+a second, and four for twice as many."""
+
+_BARE = bytes(not (chr(code).isalnum() or code >= 0x80) for code in range(0x100))
+
+
+def _is_hopeless(tree: tree_sitter.Tree, data: bytes) -> bool:
+    """Whether it is broken and has more brackets and blanks in a row than can be gone through."""
+    return (
+        len(data) > _BARE_RUN_BYTES
+        and tree.root_node.has_error
+        and b"\1" * _BARE_RUN_BYTES in data.translate(_BARE)
+    )
+
+
+def _work(tree: tree_sitter.Tree) -> float:
+    """How long going through this tree takes, see `_MOST_WORK`."""
+    walk, nodes = tree.walk(), tree.root_node.descendant_count
+    depth = 0
+    for number in range(_SAMPLED_NODES):
+        walk.goto_descendant(nodes * number // _SAMPLED_NODES)
+        depth += walk.depth
+    return nodes * depth / _SAMPLED_NODES
+
+
 def match(tree: tree_sitter.Tree, language: str, source: Source) -> Matched:
     """Everything that the queries of this language find."""
     plan = _plan(language)
     result = Matched(marks_outer=plan.marks_outer)
     patterns, data, size = plan.patterns, source.data, len(source.data)
+    if _is_hopeless(tree, data):
+        result.complete = False
+        return result
     said, names, values = result.candidates.said, result.candidates.names, result.candidates.values
-    cursor = tree_sitter.QueryCursor(plan.query)
+    cursor = tree_sitter.QueryCursor(plan.query, match_limit=_MATCH_LIMIT)
+    shallow = len(data) > _NEVER_LONG_BYTES and _work(tree) > _MOST_WORK
+    if shallow:
+        cursor.set_max_start_depth(_SHALLOW_DEPTH)
     # No progress_callback here: tree-sitter 0.26.1 crashes with one on a query.
     for number, captures in cursor.matches(tree.root_node):
         pattern = patterns[number]
@@ -168,7 +216,7 @@ def match(tree: tree_sitter.Tree, language: str, source: Source) -> Matched:
             result.additions.append(captures)
         else:
             result.statements.append(captures[pattern.mark][0])
-    result.complete = not source.late()
+    result.complete = not (shallow or cursor.did_exceed_match_limit or source.late())
     return result
 
 

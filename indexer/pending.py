@@ -6,7 +6,8 @@ and the disk is written in batches."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 
 from indexer.contents import ManifestEntry
 from indexer.rows import ContentRows
@@ -58,11 +59,12 @@ class Pending:
         upserts: Mapping[str, ManifestEntry],
         gone: Iterable[str],
         rows: Sequence[ContentRows],
-        known: Collection[str],
+        on_disk: Callable[[], Collection[str]],
     ) -> set[str]:
         """Takes in changes of `root` (None: contents alone). Gives the paths whose content is neither here nor
-        among `known` (it was superseded a moment ago): they were not taken and have to be read again."""
+        `on_disk` (it was superseded or forgotten a moment ago): they were not taken and have to be read again."""
         with self._lock:
+            known = on_disk()
             fresh = {row.key: row for row in rows if row.key not in known and row.key not in self.contents}
             if fresh:
                 self._waiting.contents |= fresh
@@ -105,6 +107,19 @@ class Pending:
             batch.merge(self._waiting)
             self._waiting = batch
             self.contents = dict(batch.contents)
+
+    @contextmanager
+    def unnamed(self, keys: Iterable[str]) -> Generator[list[str]]:
+        """Those of `keys` that nothing here names, and nothing comes to name before the end of this context."""
+        with self._lock:
+            named = {
+                entry.key
+                for batch in (self._writing, self._waiting)
+                for changes in batch.manifest.values()
+                for entry in changes.values()
+                if entry is not None
+            }
+            yield [key for key in keys if key not in named]
 
     def waiting(self) -> bool:
         """Whether there is something that nobody has begun to write."""

@@ -43,6 +43,9 @@ _MOST_BOUND = 5_000
 """Files whose imports are worked out ahead, in about a second. Of all 50,000 of a large repository they would take
 140 MB, for what nobody may ever ask."""
 
+_RETRY_S = 30.0
+"""After a failure of the store: a disk that was full may have room again without anything in the root changing."""
+
 _MUCH_READ = 5_000
 """Files that were read or loaded, after which memory is given back at once and not only when the store is
 tidied."""
@@ -97,6 +100,7 @@ class Root:
         self.store: Store | None = None
         """Once what it knows of this root is loaded."""
         self._skipped: dict[str, str] = {}
+        self._retrying: asyncio.TimerHandle | None = None
         self._disk = Disk(path, self.changed, lambda path: path in self.live.manifest)
 
     # ------------------------------------------------------------ what others ask
@@ -183,6 +187,8 @@ class Root:
             await self._disk.close()
             self._vectors.stop()
             self._tokens.stop()
+            if self._retrying is not None:
+                self._retrying.cancel()
 
     async def _next(self) -> None:
         if await self._disk.wait(self._wake, gone=self._state == "failed" and not self.path.is_dir()):
@@ -213,6 +219,7 @@ class Root:
     def _fail(self, failed: Exception) -> None:
         _log.warning("indexing failed", exc_info=failed)
         self._facilities.doubt(failed)
+        self._retrying = asyncio.get_running_loop().call_later(_RETRY_S, self.retry)
         self._state = "failed"
         self.error = explain(failed) if self.path.is_dir() else "the folder is gone"
         self._vectors_settled.set()

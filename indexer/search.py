@@ -81,7 +81,9 @@ class Searcher:
         asked = " ".join(_asked_words(query))
         if not asked:
             return []
-        few = len(files.paths_by_key) <= _FILTERED_KEYS
+        own = len(files.paths_by_key)
+        # where most rows are this root's, reading twice as many costs less than naming its contents
+        few = own <= _FILTERED_KEYS and 2 * own < len(self.store.known)
         keys = files.paths_by_key.keys() if few else None
         found: list[ChunkRow] = []
         for growth in range(_GROWTHS + 1):

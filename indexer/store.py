@@ -12,7 +12,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from indexer import columns, reader, schema
 from indexer.announcement import Announcement
 from indexer.batches import batched
 from indexer.claim import claim
-from indexer.contents import ManifestEntry, StoredContent
+from indexer.contents import ManifestEntry, StoredContent, StoreError
 from indexer.counting import CountedFile
+from indexer.dump import Row, dump
 from indexer.facts import FileFacts
 from indexer.fulltext import FullText
 from indexer.messages import TokenizerRef
@@ -100,12 +101,25 @@ class Store(StoreAnswers):
     def abandon(self) -> None:
         """Closes without writing what waits: what the disk knows is what a crash would leave."""
         self.writer.close()
-        self._let_go()
+        with self.lock:  # whoever writes just now comes to an end first
+            self._let_go()
 
     def _let_go(self) -> None:
         claim, self._claim = self._claim, None
         if claim is not None:
             os.close(claim)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Generator[None]:
+        """Holds the lock. Raises StoreError once this is closed: another store may be in its place."""
+        with self.lock:
+            if self._claim is None:
+                raise StoreError(f"the store {self.folder} was closed")
+            yield
+
+    def dump(self, root: str) -> dict[str, list[Row]]:
+        """Blocks. Everything about a root as plain rows (see `indexer.dump`)."""
+        return dump(self, root)
 
     @property
     def tables(self) -> dict[str, Any]:
@@ -135,10 +149,14 @@ class Store(StoreAnswers):
     ) -> set[str]:
         """Makes memory say so at once and the disk soon. Gives the paths of `upserts` whose content turned out
         to be unknown: they were left out and have to be read."""
-        lacking = self.pending.add(root, upserts, gone, rows, self.known)
-        self.text.add(row for row in rows if row.key not in self.known)
+        self._search_in_memory(rows)
+        lacking = self.pending.add(root, upserts, gone, rows, lambda: self.known)
         self.writer.wake()
         return lacking
+
+    def _search_in_memory(self, rows: Sequence[ContentRows]) -> None:
+        """Before they are put: a write that comes between would leave them to an index that lacks them."""
+        self.text.add(row for row in rows if row.key not in self.known)
 
     def flush(self) -> None:
         """Blocks until all that was put is on disk. Raises one of STORE_ERRORS; what could not be written is
@@ -148,8 +166,8 @@ class Store(StoreAnswers):
     def write(self, contents: Sequence[FileFacts]) -> list[StoredContent]:
         """Blocks. Adds contents that are not known yet; gives what memory holds about all of them."""
         rows = [pack(facts) for facts in contents]
-        self.pending.add(None, {}, (), rows, self.known)
-        self.text.add(row for row in rows if row.key not in self.known)
+        self._search_in_memory(rows)
+        self.pending.add(None, {}, (), rows, lambda: self.known)
         self.flush()
         return [row.content for row in rows]
 
@@ -161,7 +179,7 @@ class Store(StoreAnswers):
     def add(self, table: Any, rows: Any) -> None:
         """Blocks. Appends Arrow rows to one of the tables."""
         if rows.num_rows:
-            with self.lock:
+            with self._writing():
                 table.add(rows)
                 self.wrote()
 
@@ -172,13 +190,13 @@ class Store(StoreAnswers):
 
     def delete(self, table: Any, column: str, values: Sequence[str]) -> None:
         """Blocks. Removes the rows with one of these values."""
-        with self.lock:
+        with self._writing():
             for group in batched(values, KEYS_PER_FILTER):
                 table.delete(f"{column} IN ({quoted(group)})")
                 self.wrote()
 
     def _write_pending(self) -> None:
-        with self.lock:
+        with self._writing():
             self._repair()
             batch, superseded = self.pending.take()
             self.text.forget(superseded)
@@ -205,9 +223,11 @@ class Store(StoreAnswers):
             self._serial += 1
 
     def remove_contents(self, keys: Sequence[str]) -> None:
-        """Blocks. Forgets contents that no manifest names. Raises one of STORE_ERRORS."""
-        with self.lock, self._announcement.of(keys):
-            self.known = self.known.difference(keys)
+        """Blocks. Forgets contents that no manifest on disk names, unless one in memory has come to name them.
+        Raises one of STORE_ERRORS."""
+        with self._writing(), self._announcement.of(keys):
+            with self.pending.unnamed(keys) as keys:
+                self.known = self.known.difference(keys)
             # the row in `files` goes first: a content is whole or not there
             for table in (self.files, self.references, self.chunks):
                 self.delete(table, "key", keys)
@@ -242,7 +262,7 @@ class Store(StoreAnswers):
 
     def write_token_ids(self, table: TokenTable, counted: Iterable[CountedFile]) -> None:
         """Blocks. Adds those that are not known yet."""
-        with self.lock:
+        with self._writing():
             self.wrote(table.write(counted))
 
     # ------------------------------------------------------------ vectors
@@ -259,10 +279,10 @@ class Store(StoreAnswers):
 
     def want_vectors(self, fingerprint: str, dimensions: int) -> None:
         """Blocks. Another embedder's vectors are made from now on."""
-        with self.lock:
+        with self._writing():
             self.vector_tables.want(fingerprint, dimensions)
 
     def write_vectors(self, vectors: Mapping[str, Sequence[float]], table: VectorTable | None = None) -> None:
         """Blocks. Adds those that are not known yet, to the wanted table or another."""
-        with self.lock:
+        with self._writing():
             self.wrote((table or self.vector_tables.wanted).write(vectors))

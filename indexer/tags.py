@@ -80,5 +80,5 @@ def _read(tree: tree_sitter.Tree, language: str, source: Source) -> Tags:
     references = sites(matched.candidates, definitions, own_names, builtin, scopes, receivers, source)
     types = receivers.types() if receivers is not None else {}
     complete = matched.complete and definitions.complete and not source.late()
-    error = "" if complete else f"not everything: took longer than {TIMEOUT_S:.0f} s"
+    error = "" if complete else f"not everything: nested too deeply, or took longer than {TIMEOUT_S:.0f} s"
     return Tags(definitions.tags, references, [import_ for _, import_ in imports], types, error)

@@ -139,8 +139,13 @@ def fresh_rows(loop: _Loop, root: Path) -> dict:
             loop.run(_run(work, root))
             return dump(store, str(root))
         finally:
-            workers.stop()
+            loop.run(_stop(workers))
             store.close()
+
+
+async def _stop(workers: Workers) -> None:
+    """On the event loop, as it must be."""
+    workers.stop()
 
 
 async def _run(work: Pass, root: Path) -> None:
@@ -250,7 +255,7 @@ class IndexMachine(RuleBasedStateMachine):
         if hasattr(self, "index"):
             self.compare()
             self.index.stop(crash=False)
-            self.index.workers.stop()
+            self.loop.run(_stop(self.index.workers))
         self.loop.close()
         shutil.rmtree(self.folder)
 

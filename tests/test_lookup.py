@@ -54,7 +54,7 @@ def test_proposals_follow_the_longest_earlier_match(prompt, pieces, limit):
         ([1, 2, 3, 1, 2, 4, 1, 2], 1, ([4], 2)),  # the latest of two
         ([9, 1, 2, 3, 1, 2, 4, 9, 1, 2], 1, ([3], 3)),  # the longer one before the later one
         ([7, 7, 7, 7], 4, ([7], 3)),  # a run proposes itself
-        ([1, 2, 3, 2], 4, None),  # one token is no match
+        ([1, 2, 3, 2], 4, ([3, 2], 1)),  # a single token is a match
         ([5, 6], 4, None),
         ([1, 2, 3, 1, 2], 0, None),
     ],

@@ -16,17 +16,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-MIN_MATCH_TOKENS = 2
-"""A single equal token (a comma, a line break) says nothing about what follows."""
+MIN_MATCH_TOKENS = 1
+"""Even after a single equal token two of five proposals come true: one more token in four steps, and rows cost
+little."""
 MAX_MATCH_TOKENS = 16
 """Matches are told apart by length up to here; longer ones come true no more often."""
 LOOKUP_TOKENS = 65_536
 """As much of the text's end is searched: about 40 us. Repetition is local, and a window of a million tokens must not
 be read for every token that is written."""
 
-PRIOR_RATES = (0.45, 0.55, 0.7, 0.75, 0.8, 0.87, 0.9)
-"""How often the next token comes true after a match of 2, 3, … tokens; the last one stands for all longer matches.
-As observed over 18 completions of httpx, starlette and pygls by Qwen2.5-Coder-0.5B."""
+PRIOR_RATES = (0.38, 0.45, 0.55, 0.7, 0.75, 0.8, 0.87, 0.9)
+"""How often the next token comes true after a match of 1, 2, 3, … tokens; the last one stands for all longer matches.
+As observed over completions of httpx, pygls, starlette and typer by Qwen2.5-Coder-0.5B: the first over 96, the others
+over 18, where they were 0.01 to 0.11 lower than over the 96."""
 PRIOR_WEIGHT = 4.0
 """The prior counts as much as this many observed tokens."""
 MEMORY = 32.0
@@ -82,7 +84,7 @@ class TokenText:
                 break
             found = longer
             matched += 1
-        if matched < MIN_MATCH_TOKENS:
+        if matched < MIN_MATCH_TOKENS or not len(found):
             return None
         start = int(found[-1]) + 1
         return Proposal(tokens=text[start : start + limit].tolist(), matched=matched)

@@ -75,6 +75,9 @@ def register() -> None:
     from sglang.srt.speculative.spec_info import SpeculativeAlgorithm
     from sglang.srt.speculative.spec_registry import CustomSpecAlgo, get_spec
 
+    if get_spec(ALGORITHM) is not None:
+        return  # SGLang asks for the algorithm in every step
+
     class LookupAlgorithm(CustomSpecAlgo):
         """What SGLang asks about the algorithm, and its class for plug-ins does not answer."""
 
@@ -93,10 +96,7 @@ def register() -> None:
             device, *rest = args
             return FutureMap(device, self, *rest, **kwargs)  # pyright: ignore[reportArgumentType]
 
-    if get_spec(ALGORITHM) is None:
-        SpeculativeAlgorithm.register(ALGORITHM, supports_overlap=True, spec_class=LookupAlgorithm)(
-            _worker_class
-        )
+    SpeculativeAlgorithm.register(ALGORITHM, supports_overlap=True, spec_class=LookupAlgorithm)(_worker_class)
 
 
 def _worker_class(server_args: Any) -> type:
