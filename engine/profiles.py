@@ -7,11 +7,11 @@ from types import MappingProxyType
 
 import msgspec
 
-from engine.catalogue import QWEN_SMALL, ROWS, SMOLLM
-from engine.machine import Gpu, Machine, measure
-from engine.model import GIB, RUNTIME_BYTES, Device, FimTokens, GgufWeights, Profile, Wheel
-from engine.placement import gpu_bytes_needed, place
-from engine.speed import completion_s, fast_enough
+from engine.models.catalogue import QWEN_SMALL, ROWS, SMOLLM
+from engine.models.machine import Gpu, Machine, measure
+from engine.models.model import GIB, RUNTIME_BYTES, Device, FimTokens, GgufWeights, Profile, Wheel
+from engine.models.placement import gpu_bytes_needed, place
+from engine.models.speed import completion_s, fast_enough
 
 __all__ = [
     "GIB",

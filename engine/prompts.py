@@ -91,7 +91,7 @@ class Prompt(msgspec.Struct, frozen=True):
     sources: Sources | None = None
     messages: tuple[Message, ...] = ()
     """The same request as a conversation, for endpoints that only chat; without it they ask for the completion
-    in words of their own (`engine.chat`)."""
+    in words of their own (`engine.endpoints.chat`)."""
 
 
 class Markers(msgspec.Struct, frozen=True):

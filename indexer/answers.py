@@ -15,11 +15,8 @@ import psutil
 
 from indexer import launch
 from indexer.connection import Connection
-from indexer.contents import STORE_ERRORS, explain
-from indexer.embedding import Embedding, EmbeddingUnavailable
-from indexer.indexing import Report
-from indexer.live import TextCache
-from indexer.liveview import LiveView
+from indexer.embedding.embedding import Embedding, EmbeddingUnavailable
+from indexer.files.watch import Changes
 from indexer.messages import (
     PROTOCOL_VERSION,
     Answer,
@@ -42,20 +39,23 @@ from indexer.messages import (
     Symbols,
     Welcome,
 )
-from indexer.pack import pack
+from indexer.names.referring import find_references
+from indexer.names.symbols import QuestionError, find_symbols
+from indexer.packing.pack import pack
+from indexer.packing.tokens import TokenizerError, tokenizer_for
 from indexer.paths import UnsafeFolderError
-from indexer.referring import find_references
-from indexer.root import Root
-from indexer.roots import NoRoot, Roots
-from indexer.symbols import QuestionError, find_symbols
-from indexer.tokens import TokenizerError, tokenizer_for
-from indexer.watch import Changes
+from indexer.roots.indexing import Report
+from indexer.roots.live import TextCache
+from indexer.roots.liveview import LiveView
+from indexer.roots.root import Root
+from indexer.roots.roots import NoRoot, Roots
+from indexer.store.contents import STORE_ERRORS, explain
 
 if TYPE_CHECKING:
     from indexer.keeper import StoreKeeper
-    from indexer.ranking import Scale
     from indexer.search import Searcher
-    from indexer.store import Store
+    from indexer.searching.ranking import Scale
+    from indexer.store.store import Store
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -156,7 +156,7 @@ class Answers:
         return status
 
     async def _forget(self, request: Forget, connection: Connection) -> Done:
-        from indexer import forgetting
+        from indexer.store import forgetting
 
         path = None if request.root is None else Path(os.path.realpath(request.root))
         await self._roots.end(path, connection)
@@ -180,8 +180,8 @@ class Answers:
 
     async def _ask(self, view: LiveView, query: str, limit: int, wait_s: float, *, start: bool) -> Hits:
         """Hybrid search; awaited on the service's own loop."""
-        from indexer.chunk_map import ChunkMaps
         from indexer.search import Searcher
+        from indexer.searching.chunk_map import ChunkMaps
 
         store = await self._store()
         if self._searcher is None or self._searcher.store is not store:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from indexer.indexing import Stage
 from indexer.messages import (
     PROTOCOL_VERSION,
     Answer,
@@ -31,9 +30,10 @@ from indexer.messages import (
     frame,
     read_frame,
 )
-from indexer.overlays import OverlayDocument
-from indexer.pace import Pace
-from indexer.pack_memory import PackMemory
+from indexer.packing.pack_memory import PackMemory
+from indexer.roots.indexing import Stage
+from indexer.roots.overlays import OverlayDocument
+from indexer.roots.pace import Pace
 
 if TYPE_CHECKING:
     from indexer.answers import Answers

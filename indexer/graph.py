@@ -13,15 +13,15 @@ from contextlib import contextmanager
 
 import msgspec
 
-from indexer.edges import Edges, Link
-from indexer.memos import Memos, Question
 from indexer.messages import Definition
-from indexer.resolution import family_of
-from indexer.rootfacts import RootFacts
-from indexer.tables import TOP
-from indexer.usages import Target, Usages
-from indexer.values import Module, Place, Value
-from indexer.view import GraphView
+from indexer.modules.resolution import family_of
+from indexer.names.edges import Edges, Link
+from indexer.names.memos import Memos, Question
+from indexer.names.rootfacts import RootFacts
+from indexer.names.tables import TOP
+from indexer.names.usages import Target, Usages
+from indexer.names.values import Module, Place, Value
+from indexer.packing.view import GraphView
 
 _CALLS = frozenset({"call", "class"})
 

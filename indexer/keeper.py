@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer import memory, paths
-from indexer.contents import STORE_ERRORS, StoredContent
+from indexer import paths
+from indexer.children import memory
+from indexer.store.contents import STORE_ERRORS, StoredContent
 
 if TYPE_CHECKING:
-    from indexer.roots import Roots
-    from indexer.store import Store
+    from indexer.roots.roots import Roots
+    from indexer.store.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class StoreKeeper:
 
     def doubt(self, failed: Exception) -> None:
         """Somebody met one of STORE_ERRORS: if the store is damaged, it is replaced and its roots begin anew."""
-        from indexer import damage
+        from indexer.store import damage
 
         if damage.suspicious(failed) and (self._doubting is None or self._doubting.done()):
             self._doubting = asyncio.create_task(self._look_for_damage(), name="look for damage")
@@ -102,7 +103,7 @@ class StoreKeeper:
             self.doubt(failed)
 
     async def _look_for_damage(self) -> None:
-        from indexer import damage
+        from indexer.store import damage
 
         task = self._task
         if task is None or not _succeeded(task):
@@ -129,7 +130,7 @@ def _succeeded(task: asyncio.Task[Store]) -> bool:
 
 def _open(note: str) -> tuple[Store, str]:
     """The store, and what is to be said of it."""
-    from indexer import damage, inheritance, schema
+    from indexer.store import damage, inheritance, schema
 
     folder = paths.store_folder() / schema.generation()
     inheritance.inherit(folder)
@@ -146,9 +147,9 @@ def _open(note: str) -> tuple[Store, str]:
 
 
 def _opened(folder: Path) -> Store:
-    from indexer import upkeep
-    from indexer.embedder_weights import FINGERPRINT
-    from indexer.store import Store
+    from indexer.embedding.weights import FINGERPRINT
+    from indexer.store import upkeep
+    from indexer.store.store import Store
 
     store = Store(folder, FINGERPRINT)
     store.writer.on_success = lambda: upkeep.keep_up(store)
@@ -157,7 +158,7 @@ def _opened(folder: Path) -> Store:
 
 def _put_in_order(store: Store, held: list[str], living: list[StoredContent]) -> None:
     """What the process before this one has left undone, and what nobody needs any longer."""
-    from indexer import forgetting, upkeep
+    from indexer.store import forgetting, upkeep
 
     upkeep.index_text(store)
     forgetting.forget(store, held)
@@ -165,7 +166,7 @@ def _put_in_order(store: Store, held: list[str], living: list[StoredContent]) ->
 
 
 def _tidy(store: Store, held: list[str], living: list[StoredContent]) -> None:
-    from indexer import forgetting, upkeep
+    from indexer.store import forgetting, upkeep
 
     if store.vector_tables.older and living:
         with store.lock:
@@ -177,6 +178,6 @@ def _tidy(store: Store, held: list[str], living: list[StoredContent]) -> None:
 
 def index_text(store: Store) -> None:
     """Full text of everything is fast. Blocks."""
-    from indexer import upkeep
+    from indexer.store import upkeep
 
     upkeep.index_text(store)

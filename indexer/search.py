@@ -8,18 +8,18 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
-from indexer import ranking
-from indexer.chunk_map import ChunkMaps
-from indexer.embedding import EmbeddingUnavailable
-from indexer.found import Candidate, Near, candidates
-from indexer.lines import segment_text
-from indexer.live import LiveFiles
+from indexer.embedding.embedding import EmbeddingUnavailable
 from indexer.messages import Hit, Hits
-from indexer.ranking import DEFAULT_SCALE, Scale
-from indexer.reader import ChunkRow
-from indexer.store import Store
-from indexer.vector_tables import VectorTable
-from indexer.words import words
+from indexer.parsing.lines import segment_text
+from indexer.parsing.words import words
+from indexer.roots.live import LiveFiles
+from indexer.searching import ranking
+from indexer.searching.chunk_map import ChunkMaps
+from indexer.searching.found import Candidate, Near, candidates
+from indexer.searching.ranking import DEFAULT_SCALE, Scale
+from indexer.store.reader import ChunkRow
+from indexer.store.store import Store
+from indexer.store.vector_tables import VectorTable
 
 SEARCH_PATIENCE_S = 6.0
 """A person who searches waits for the embedder to start rather than get half an answer."""

@@ -13,15 +13,16 @@ import os
 import signal
 import sys
 
-from indexer import forkserver, launch, memory, paths
+from indexer import launch, paths
 from indexer.answers import Answers
+from indexer.children import forkserver, memory
+from indexer.children.workers import Workers
 from indexer.connection import Connection
-from indexer.embedding import Embedding
+from indexer.embedding.embedding import Embedding
 from indexer.keeper import StoreKeeper, index_text
-from indexer.live import TextCache
-from indexer.root import Facilities
-from indexer.roots import Roots
-from indexer.workers import Workers
+from indexer.roots.live import TextCache
+from indexer.roots.root import Facilities
+from indexer.roots.roots import Roots
 
 _log = logging.getLogger("indexer.service")
 

@@ -1,7 +1,7 @@
 """Blocks by indentation: which lines still belong to the block that a cursor stands in.
 
 Indentation holds for text that is not finished, in languages without a grammar, and costs nothing; whether a
-cursor stands at a place for a block at all is decided by `indexer.syntax`.
+cursor stands at a place for a block at all is decided by `indexer.packing.syntax`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from lsp.settings import Settings
 from lsp.trim import Decision, Place, Trimmer
 
 if TYPE_CHECKING:
-    from engine.endpoint import Chunk, Endpoint
+    from engine.endpoints.endpoint import Chunk, Endpoint
     from engine.profiles import Profile
     from indexer.client import IndexClient
 
@@ -133,7 +133,10 @@ def context_share(
 
 def place_at(document: Snapshot, offset: int, max_lines: int) -> Place:
     """The place of a completion, and whether it is one for a block: never where code follows on the line."""
-    from indexer.syntax import at_block_start, language_of  # parsers: only where something is completed
+    from indexer.packing.syntax import (  # parsers: only where something is completed
+        at_block_start,
+        language_of,
+    )
 
     text = document.text
     language = document.language or (language_of(document.path) if document.path else None)
@@ -241,7 +244,7 @@ async def _write(
     clock: Callable[[], float],
 ) -> _Answer:
     """Follows the stream until the trimmer has what it wants, then closes it, which ends it in the engine."""
-    from engine.endpoint import Priority, Sampling
+    from engine.endpoints.endpoint import Priority, Sampling
 
     tokens = min(MAX_BLOCK_TOKENS, settings.max_lines * TOKENS_PER_BLOCK_LINE) if place.block else LINE_TOKENS
     trimmer = Trimmer(place)

@@ -29,7 +29,7 @@ _LANGUAGES = {
     "c++": "cpp",
     "shellscript": "shell",
 }
-"""Editors' language identifiers that differ from the names that `indexer.syntax` uses."""
+"""Editors' language identifiers that differ from the names that `indexer.packing.syntax` uses."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -16,8 +16,8 @@ from lsp.roles import EditEngines, Editor, described_endpoints
 from lsp.settings import Settings, without_credentials
 
 if TYPE_CHECKING:
-    from engine.edit_route import EditScope
-    from engine.hostfile import EngineInfo
+    from engine.endpoints.edit_route import EditScope
+    from engine.hosting.hostfile import EngineInfo
     from lsp.index_link import Bar
 
 State = Literal["off", "starting", "ready", "failed"]
@@ -135,8 +135,8 @@ class EngineLink:
 
     def _prepare(self, engine: Engine) -> None:
         """What an endpoint has to know of this server."""
-        from engine.client import SGLangEndpoint
-        from engine.failover import FailoverEndpoint
+        from engine.endpoints.client import SGLangEndpoint
+        from engine.endpoints.failover import FailoverEndpoint
 
         endpoint = engine.endpoint
         if isinstance(endpoint, FailoverEndpoint):
@@ -224,11 +224,11 @@ class EngineLink:
 def _expected(*, embedded: bool) -> tuple[type[Exception], ...]:
     """What can keep an engine from starting outside Foreword. The launcher is imported only where a host is
     started: it needs file locks that not every system has."""
+    from engine.endpoints.sse import EngineRequestError
     from engine.paths import EnginePathError
     from engine.profiles import ProfileError
-    from engine.sse import EngineRequestError
     from engine.tokens import TokenizerError
-    from engine.weights import WeightsError
+    from engine.weights.weights import WeightsError
 
     common = (
         *(NoEngine, EnginePathError, EngineRequestError, ProfileError, TokenizerError, WeightsError),
@@ -236,6 +236,6 @@ def _expected(*, embedded: bool) -> tuple[type[Exception], ...]:
     )
     if not embedded:
         return common
-    from engine.launcher import EngineError
+    from engine.hosting.launcher import EngineError
 
     return (*common, EngineError)

@@ -15,9 +15,9 @@ from lsp.completion import DEFAULT_BUDGET_TOKENS, Tokenizer
 from lsp.settings import EngineSettings
 
 if TYPE_CHECKING:
-    from engine.client import SGLangEndpoint
-    from engine.endpoint import Endpoint
-    from engine.hostfile import EngineInfo
+    from engine.endpoints.client import SGLangEndpoint
+    from engine.endpoints.endpoint import Endpoint
+    from engine.hosting.hostfile import EngineInfo
     from engine.profiles import Choice, Device, Profile
 
 START_TIMEOUT_S = 3600.0
@@ -52,7 +52,7 @@ class NoEngine(Exception):
 def choose_profile(model: str) -> Choice:
     """The model asked for by name, or what fits this machine for `auto` or nothing. Blocks while the machine is
     measured. Raises ProfileError."""
-    from engine.hostfile import foreword_version, living_infos
+    from engine.hosting.hostfile import foreword_version, living_infos
     from engine.profiles import choose, find, measure
 
     if model not in ("", "auto"):
@@ -89,7 +89,7 @@ async def embedded(choice: Choice, on_progress: Callable[[EngineInfo], None], wi
 
 async def host_of(choice: Choice, on_progress: Callable[[EngineInfo], None], window: int = 0) -> EngineInfo:
     """A ready host. Raises EngineError, WeightsError, and NoEngine."""
-    from engine.launcher import ensure_engine, window_arguments
+    from engine.hosting.launcher import ensure_engine, window_arguments
 
     needs_the_engine()
     return await ensure_engine(
@@ -102,8 +102,8 @@ async def host_of(choice: Choice, on_progress: Callable[[EngineInfo], None], win
 
 def host_endpoint(choice: Choice, info: EngineInfo, window: int = 0) -> SGLangEndpoint:
     """One that ran already serves with the window that it has, and its limits say so."""
-    from engine.client import SGLangEndpoint
-    from engine.launcher import other_window
+    from engine.endpoints.client import SGLangEndpoint
+    from engine.hosting.launcher import other_window
 
     profile, other = choice.profile, other_window(info, window)
     return SGLangEndpoint(
@@ -119,7 +119,7 @@ def host_endpoint(choice: Choice, info: EngineInfo, window: int = 0) -> SGLangEn
 
 def _at_host(choice: Choice, info: EngineInfo, window: int) -> Engine:
     from engine.tokens import ModelTokenizer
-    from engine.weights import ensure_tokenizer
+    from engine.weights.weights import ensure_tokenizer
 
     profile = choice.profile
     tokenizer = ModelTokenizer.from_file(ensure_tokenizer(profile))
@@ -145,7 +145,7 @@ def configured(settings: EngineSettings, model: str = "auto") -> Engine:
     Nothing is sent before the first completion; may block for seconds to fetch a tokenizer or to measure the
     machine. Raises NoEngine where not one of them can be set up.
     """
-    from engine.failover import FailoverEndpoint, Unusable
+    from engine.endpoints.failover import FailoverEndpoint, Unusable
     from lsp.members import EXPECTED, Built, embedded_member, server_member, shown_name
 
     entries = (settings, *settings.fallbacks)

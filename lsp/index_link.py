@@ -29,7 +29,7 @@ OVERLAY_DELAY_S = 0.4
 """Unsaved text is sent when typing pauses; the cursor's own document goes with each pack anyway."""
 
 MAX_OVERLAY_BYTES = 1_000_000
-"""The index takes no larger files (see `indexer.exclusions`), so it needs no unsaved text of them."""
+"""The index takes no larger files (see `indexer.files.exclusions`), so it needs no unsaved text of them."""
 
 
 class Bar(Protocol):
@@ -235,7 +235,7 @@ class IndexLink:
 def _unsaved(text: str, path: Path, root: Path) -> str | None:
     """`text` when it differs from the file and the file may be read at all, else None. Most clients leave a
     file's byte order mark out of the text: that alone is no difference."""
-    from indexer.exclusions import why_file_excluded
+    from indexer.files.exclusions import why_file_excluded
 
     data = text.encode()
     if len(data) > MAX_OVERLAY_BYTES or why_file_excluded(path, root) is not None:

@@ -186,7 +186,7 @@ class InlineCompletions:
         with_context: bool,
         on_text: Callable[[str], None] | None,
     ) -> Completion | str:
-        from engine.sse import EngineRequestError
+        from engine.endpoints.sse import EngineRequestError
 
         root = self._documents.root_of(snapshot.path)
         if snapshot.path is not None:
@@ -253,7 +253,7 @@ def _being_cancelled() -> bool:
 
 def _why_excluded(path: str, root: str | None) -> str | None:
     """Why this file is not completed; None when it may be."""
-    from indexer.exclusions import why_file_excluded
+    from indexer.files.exclusions import why_file_excluded
 
     try:
         why = why_file_excluded(Path(path), Path(root) if root else Path(path).parent)

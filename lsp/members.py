@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.chat import ChatEndpoint
-from engine.client import SGLangEndpoint
-from engine.detect import DetectedEndpoint
-from engine.failover import Member
-from engine.openai import OpenAIEndpoint
+from engine.endpoints.chat import ChatEndpoint
+from engine.endpoints.client import SGLangEndpoint
+from engine.endpoints.detect import DetectedEndpoint
+from engine.endpoints.failover import Member
+from engine.endpoints.openai import OpenAIEndpoint
+from engine.endpoints.sse import EngineRequestError
 from engine.paths import EnginePathError
 from engine.profiles import QWEN_SMALL, Profile, ProfileError, find
-from engine.sse import EngineRequestError
-from engine.tokenizer_file import tokenizer_for
 from engine.tokens import EstimateTokenizer, ModelTokenizer, TokenizerError
-from engine.weights import WeightsError
+from engine.weights.tokenizer_file import tokenizer_for
+from engine.weights.weights import WeightsError
 from lsp.completion import Tokenizer
 from lsp.engines import NoEngine, choose_profile, host_endpoint, host_of, needs_the_engine, prompt_budget
 from lsp.settings import EngineSettings, without_credentials
 
 if TYPE_CHECKING:
-    from engine.endpoint import Probed
-    from engine.hostfile import EngineInfo
+    from engine.endpoints.endpoint import Probed
+    from engine.hosting.hostfile import EngineInfo
 
 EXPECTED = (
     EnginePathError,
@@ -81,7 +81,7 @@ def server_member(settings: EngineSettings) -> Built:
 def embedded_member(settings: EngineSettings, model: str, *, alone: bool) -> Built:
     """Of the host on this machine, started when it is first needed; a request waits for that only where nobody
     else could answer it. Raises one of EXPECTED."""
-    from engine.lazy import LazyEndpoint
+    from engine.endpoints.lazy import LazyEndpoint
 
     needs_the_engine()
     choice = choose_profile(settings.model or model)
@@ -89,7 +89,7 @@ def embedded_member(settings: EngineSettings, model: str, *, alone: bool) -> Bui
     tokenizer, _ = tokenizer_for(profile)
 
     async def start() -> SGLangEndpoint:
-        from engine.launcher import EngineError
+        from engine.hosting.launcher import EngineError
 
         try:
             return host_endpoint(choice, await host_of(choice, _quiet, window), window)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from engine.edit_route import EditRule, EditScope, Route, Size, described, route
+from engine.endpoints.edit_route import EditRule, EditScope, Route, Size, described, route
 from lsp.engines import Engine, NoEngine, configured
 from lsp.settings import EditSettings, EngineSettings, Settings, without_credentials
 
@@ -107,7 +107,7 @@ def rule_of(edit: EditSettings) -> EditRule:
 
 def described_endpoints(engine: Engine) -> dict[str, Any]:
     """What an engine's endpoint knows of the servers behind it."""
-    from engine.failover import FailoverEndpoint
+    from engine.endpoints.failover import FailoverEndpoint
     from lsp.wire import on_wire
 
     told: dict[str, Any] = {"endpoint": engine.endpoint.name}

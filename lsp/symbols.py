@@ -148,7 +148,7 @@ class Symbols:
         return root, Path(snapshot.path).relative_to(root).as_posix()
 
     def _answers_for(self, path: str) -> bool:
-        from indexer.syntax import language_of
+        from indexer.packing.syntax import language_of
 
         return language_named(language_of(path)) in self._named()
 

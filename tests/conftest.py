@@ -31,7 +31,7 @@ def engine_home(tmp_path_factory):
 
 async def _stop_engines() -> None:
     """Hosts outlive those who asked for them, but not this run."""
-    from engine.launcher import list_engines, stop_engine
+    from engine.hosting.launcher import list_engines, stop_engine
 
     await asyncio.gather(*(stop_engine(model, timeout_s=10) for model in {i.model for i in list_engines()}))
 
@@ -41,7 +41,7 @@ def engine_host(engine_home):
     """A ready host of the small model. Ten callers ask for it at once, as ten editors do in the morning."""
     if importlib.util.find_spec("sglang") is None:
         pytest.skip("the embedded engine needs the extra foreword[engine]")
-    from engine.launcher import ensure_engine, stop_engine
+    from engine.hosting.launcher import ensure_engine, stop_engine
     from engine.profiles import find
 
     profile = find("smollm2-135m")

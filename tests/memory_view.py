@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 
-from indexer.contents import by_place
-from indexer.facts import facts_of_text
 from indexer.graph import Graph
-from indexer.imports import Import
-from indexer.languages import language_of
 from indexer.messages import Definition, Hit
-from indexer.tags import Site, Tag
-from indexer.view import definition_of
-from indexer.words import words
+from indexer.packing.view import definition_of
+from indexer.parsing.facts import facts_of_text
+from indexer.parsing.imports import Import
+from indexer.parsing.languages import language_of
+from indexer.parsing.tags import Site, Tag
+from indexer.parsing.words import words
+from indexer.store.contents import by_place
 
 
 class MemoryView:
-    """Implements `indexer.view.IndexView` and `GraphView`. `unsaved` texts stand over `stored` ones."""
+    """Implements `indexer.packing.view.IndexView` and `GraphView`. `unsaved` texts stand over `stored` ones."""
 
     def __init__(self, stored: dict[str, str], unsaved: dict[str, str] | None = None, *, ready: bool = True):
         self.root = "/project"

@@ -16,7 +16,9 @@ def main(asked: Path) -> None:
     from sglang.srt.server_args import prepare_server_args
 
     load_plugins()
-    _ = current_platform.device_name  # as in `engine.serving`: makes our attention backend a known choice
+    _ = (
+        current_platform.device_name
+    )  # as in `engine.hosting.serving`: makes our attention backend a known choice
 
     results = []
     for launch in json.loads(asked.read_text()):

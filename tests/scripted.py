@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from engine.endpoint import Chunk, Sampling
+from engine.endpoints.endpoint import Chunk, Sampling
 from engine.prompts import Prompt
 
 

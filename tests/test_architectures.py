@@ -17,13 +17,13 @@ import msgspec
 import pytest
 from tiny_models import CONTEXT, TINY_SHAPES, VOCABULARY, config_of, make_tiny, write_config
 
-from engine.client import EngineRequestError, Sampling, SGLangEndpoint, collect
-from engine.launcher import EngineError, ensure_engine, stop_engine
+from engine.endpoints.client import EngineRequestError, Sampling, SGLangEndpoint, collect
+from engine.hosting.launcher import EngineError, ensure_engine, stop_engine
+from engine.models.yarn import override_arguments
 from engine.paths import models_folder
 from engine.profiles import SMOLLM
 from engine.prompts import Prompt
-from engine.weights import ensure
-from engine.yarn import override_arguments
+from engine.weights.weights import ensure
 
 # A start takes 25 s on an idle machine, and minutes on a busy one.
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]

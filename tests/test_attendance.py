@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import attendance as rules
-from engine.attendance import Attendance
-from engine.host import Record
-from engine.hostfile import EngineInfo, json_path, lock_path, still_in_place, take_lock, version_key
+from engine.hosting import attendance as rules
+from engine.hosting.attendance import Attendance
+from engine.hosting.host import Record
+from engine.hosting.hostfile import EngineInfo, json_path, lock_path, still_in_place, take_lock, version_key
 
 INFO = EngineInfo(
     url="", key="k", pid=os.getpid(), started_at=0.0, version="1.0", model="m", model_hash="", device="cpu",

@@ -10,12 +10,12 @@ import email.utils
 import pytest
 from misbehaving import EVENTS, Exchange, free_port, served
 
-from engine import sse
-from engine.chat import ChatEndpoint
-from engine.client import EngineRequestError, Sampling, SGLangEndpoint, Timeouts, collect
-from engine.openai import OpenAIEndpoint
+from engine.endpoints import sse
+from engine.endpoints.chat import ChatEndpoint
+from engine.endpoints.client import EngineRequestError, Sampling, SGLangEndpoint, Timeouts, collect
+from engine.endpoints.openai import OpenAIEndpoint
+from engine.endpoints.sse import PromptTooLargeError, get_json, http_client
 from engine.prompts import Prompt
-from engine.sse import PromptTooLargeError, get_json, http_client
 
 PROMPT = Prompt(
     ids=[1, 2, 3], text="abc", window="abc", suffix="", taken_off="", window_start_line=0, tokens=3

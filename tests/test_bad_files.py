@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from index_service import client, isolate, repository, stop_service, until_symbol, write
 
-from indexer.listing import list_files
-from indexer.reading import FileToRead, decode_read, load, read_files
+from indexer.children.reading import FileToRead, decode_read, load, read_files
+from indexer.files.listing import list_files
 
 
 @pytest.fixture

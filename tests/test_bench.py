@@ -39,8 +39,8 @@ from benchmarks.machine_facts import noise
 from benchmarks.results import Results
 from benchmarks.targets import TargetError
 from engine.profiles import find
-from engine.tokenizer_file import ensure_tokenizer
 from engine.tokens import ModelTokenizer
+from engine.weights.tokenizer_file import ensure_tokenizer
 
 FOREWORD = str(Path(sys.executable).with_name("foreword"))
 SMALL = "smollm2-135m"

@@ -28,8 +28,8 @@ from benchmarks.report import Document, show
 from benchmarks.results import Problem
 from benchmarks.targets import TargetError
 from benchmarks.venvs import ensure_venv
-from indexer.facts import facts_of
-from indexer.syntax import language_of
+from indexer.packing.syntax import language_of
+from indexer.parsing.facts import facts_of
 
 FOREWORD = str(Path(sys.executable).with_name("foreword"))
 QUICK_TIMEOUT_S = 280

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from misbehaving import EVENTS, Exchange, served
 
-from engine.chat import MARK, ChatEndpoint, insertion
-from engine.client import EngineRequestError, Sampling, Timeouts, collect
-from engine.detect import DetectedEndpoint
-from engine.openai import OpenAIEndpoint
+from engine.endpoints.chat import MARK, ChatEndpoint, insertion
+from engine.endpoints.client import EngineRequestError, Sampling, Timeouts, collect
+from engine.endpoints.detect import DetectedEndpoint
+from engine.endpoints.openai import OpenAIEndpoint
 from engine.prompts import ContextSegment, Message, Prompt, Sources
 
 PROMPT = Prompt(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.chunks import MAX_LINES, Chunk, chunks
-from indexer.lines import segment_text, split_lines, trim_span
-from indexer.tags import tags
+from indexer.parsing.chunks import MAX_LINES, Chunk, chunks
+from indexer.parsing.lines import segment_text, split_lines, trim_span
+from indexer.parsing.tags import tags
 
 
 def cut(text: str, language: str | None) -> list[Chunk]:

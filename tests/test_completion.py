@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from scripted import ScriptedEndpoint
 
+from engine.endpoints.sse import EngineRequestError, Fault
 from engine.profiles import QWEN_SMALL
-from engine.sse import EngineRequestError, Fault
 from engine.tokens import EstimateTokenizer
 from lsp.completion import Completion, complete
 from lsp.documents import Snapshot

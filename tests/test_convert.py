@@ -15,10 +15,10 @@ import pytest
 gguf = pytest.importorskip("gguf")
 pytest.importorskip("torch", reason="conversion needs torch: pip install 'foreword[engine]'")
 
-from engine.convert import ConversionError, convert, hf_name, undo_permutation  # noqa: E402
 from engine.profiles import PROFILES  # noqa: E402
 from engine.tokens import ModelTokenizer  # noqa: E402
-from engine.weights import ensure  # noqa: E402
+from engine.weights.convert import ConversionError, convert, hf_name, undo_permutation  # noqa: E402
+from engine.weights.weights import ensure  # noqa: E402
 
 HIDDEN, HEADS, KV_HEADS, HEAD_SIZE, LAYERS = 64, 4, 2, 16, 2
 MARKS = ["<|endoftext|>", "<|file_sep|>"]
@@ -175,7 +175,14 @@ def test_an_unknown_tensor_is_refused():
 
 def test_the_child_says_why(tmp_path: Path):
     (tmp_path / "m.gguf").write_bytes(b"no model at all")
-    argv = [sys.executable, "-I", "-m", "engine.convert", str(tmp_path / "m.gguf"), str(tmp_path / "out")]
+    argv = [
+        sys.executable,
+        "-I",
+        "-m",
+        "engine.weights.convert",
+        str(tmp_path / "m.gguf"),
+        str(tmp_path / "out"),
+    ]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert (

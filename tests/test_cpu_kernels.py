@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.cpu import kernels
+from engine.cpu.compiled import kernels
 from engine.cpu.linears import Int8Linear, round_rows, works_here
 
 EPSILON = np.float32(1e-6)

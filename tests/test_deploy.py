@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from engine.launch import sglang_arguments
-from engine.machine import MIB
-from engine.placement import kv_room
+from engine.hosting.launch import sglang_arguments
+from engine.models.machine import MIB
+from engine.models.placement import kv_room
 from engine.profiles import Gpu, Machine, find
 
 PAGE = (Path(__file__).parent.parent / "docs" / "deploy.md").read_text(encoding="utf-8")

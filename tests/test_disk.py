@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from index_service import git, repository, until, write
 
-from indexer import disk, heartbeat, mounts
-from indexer.batcher import Changes
-from indexer.disk import Disk
-from indexer.following import topmost
-from indexer.git import user_excludes
-from indexer.listing import list_files
+from indexer.files import disk, heartbeat, mounts
+from indexer.files.batcher import Changes
+from indexer.files.disk import Disk
+from indexer.files.following import topmost
+from indexer.files.git import user_excludes
+from indexer.files.listing import list_files
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.edit_route import EditRule, EditScope, described, route
+from engine.endpoints.edit_route import EditRule, EditScope, described, route
 
 RULE = EditRule(files=1, lines=60, diagnostics=3)
 

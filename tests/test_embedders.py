@@ -11,15 +11,18 @@ import pytest
 import tiny_embedders
 from index_service import PATIENCE_S, client, isolate, repository, stop_service
 
-from indexer import embedder, embedder_choice, embedder_folder, embedder_source
-from indexer.contents import StoredContent
-from indexer.embedder import Idleness, Wanted
-from indexer.embedder_folder import BrokenModel
-from indexer.embedder_settings import EmbedderRule, EmbedderSettings, configuration_file
-from indexer.embedding import Embedding, EmbeddingUnavailable
-from indexer.facts import text_key
-from indexer.ranking import DEFAULT_SCALE, Scale
-from indexer.store import Store
+from indexer.embedding import choice as embedder_choice
+from indexer.embedding import embedder
+from indexer.embedding import folder as embedder_folder
+from indexer.embedding import origin as embedder_source
+from indexer.embedding.embedder import Idleness, Wanted
+from indexer.embedding.embedding import Embedding, EmbeddingUnavailable
+from indexer.embedding.folder import BrokenModel
+from indexer.embedding.settings import EmbedderRule, EmbedderSettings, configuration_file
+from indexer.parsing.facts import text_key
+from indexer.searching.ranking import DEFAULT_SCALE, Scale
+from indexer.store.contents import StoredContent
+from indexer.store.store import Store
 
 HAS_ONNX = (
     importlib.util.find_spec("onnxruntime") is not None and importlib.util.find_spec("onnx") is not None
@@ -136,7 +139,7 @@ def _wanted(tmp_path, **changes) -> Wanted:
 def test_a_graph_says_what_sentence_transformers_says(tmp_path, changes):
     from sentence_transformers import SentenceTransformer
 
-    from indexer.embedder_models import ways
+    from indexer.embedding.models import ways
 
     wanted = _wanted(tmp_path, **changes)
     reference = SentenceTransformer(wanted.facts.folder, device="cpu").encode(
@@ -150,7 +153,7 @@ def test_a_graph_says_what_sentence_transformers_says(tmp_path, changes):
 
 @needs_onnx
 def test_a_text_has_the_same_vector_whatever_is_beside_it(tmp_path):
-    from indexer.embedder_models import ways
+    from indexer.embedding.models import ways
 
     model = ways(_wanted(tmp_path).facts, tmp_path / "graphs")["int8"]()
     together = model.embed(TEXTS, 2)

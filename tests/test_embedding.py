@@ -12,15 +12,15 @@ import psutil
 import pytest
 from index_service import client, isolate, repository, stop_service, until, write
 
-from indexer import embedder_weights
-from indexer.embedder_weights import DIMENSIONS
-from indexer.embedding import Embedding, EmbeddingUnavailable
-from indexer.live import TextCache
-from indexer.root import Facilities, Root
-from indexer.store import Store
-from indexer.upkeep import index_text
-from indexer.watch import Changes
-from indexer.workers import Workers
+from indexer.children.workers import Workers
+from indexer.embedding import weights as embedder_weights
+from indexer.embedding.embedding import Embedding, EmbeddingUnavailable
+from indexer.embedding.weights import DIMENSIONS
+from indexer.files.watch import Changes
+from indexer.roots.live import TextCache
+from indexer.roots.root import Facilities, Root
+from indexer.store.store import Store
+from indexer.store.upkeep import index_text
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def test_a_failure_is_not_for_ever(wheels, monkeypatch):
     with pytest.raises(EmbeddingUnavailable, match="not the model that was asked for"):
         await embedding.question("x", wait_s=5, start=True)
     assert not embedding.available and "not the model" in embedding.state
-    monkeypatch.setattr("indexer.one_embedder._RETRY_S", 0.0)
+    monkeypatch.setattr("indexer.embedding.one_embedder._RETRY_S", 0.0)
     assert embedding.available and embedding.problem == ""
     embedding.stop()
 

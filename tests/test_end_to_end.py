@@ -12,7 +12,7 @@ import httpx
 import pytest
 from editor import FOREWORD, editor
 
-from engine.launcher import read_engine
+from engine.hosting.launcher import read_engine
 
 pytestmark = pytest.mark.engine
 
@@ -215,7 +215,7 @@ def test_context_command(engine_home, shop):
     """The shape that the README promises; tokens, counted by the model's tokenizer, within the budget; ids add up."""
     from engine.profiles import find
     from engine.tokens import ModelTokenizer
-    from engine.weights import ensure_tokenizer
+    from engine.weights.weights import ensure_tokenizer
 
     line, column = end_of(ORDER)
     where = f"{shop / 'shop' / 'order.py'}:{line + 1}:{column + 1}"

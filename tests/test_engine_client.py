@@ -15,10 +15,10 @@ import msgspec
 import pytest
 from misbehaving import EVENTS, Exchange, served
 
-from engine import token_body
-from engine.client import EngineRequestError, Priority, Sampling, SGLangEndpoint, Timeouts, collect
-from engine.model import SamplingAdvice
-from engine.openai import OpenAIEndpoint
+from engine.endpoints.client import EngineRequestError, Priority, Sampling, SGLangEndpoint, Timeouts, collect
+from engine.endpoints.openai import OpenAIEndpoint
+from engine.hosting import token_body
+from engine.models.model import SamplingAdvice
 from engine.prompts import Prompt
 
 PROMPT = Prompt(

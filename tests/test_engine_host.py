@@ -19,11 +19,11 @@ import psutil
 import pytest
 from host_client import generate, steps
 
-from engine.client import EngineRequestError, Sampling, SGLangEndpoint, collect
-from engine.host import EXIT_LOCK_HELD
-from engine.hostfile import json_path
-from engine.launch import CHUNK_TOKENS_CPU
-from engine.launcher import EngineError, ensure_engine, list_engines, read_engine, stop_engine
+from engine.endpoints.client import EngineRequestError, Sampling, SGLangEndpoint, collect
+from engine.hosting.host import EXIT_LOCK_HELD
+from engine.hosting.hostfile import json_path
+from engine.hosting.launch import CHUNK_TOKENS_CPU
+from engine.hosting.launcher import EngineError, ensure_engine, list_engines, read_engine, stop_engine
 from engine.paths import models_folder
 from engine.profiles import find
 from engine.prompts import Prompt
@@ -82,14 +82,14 @@ def test_file_tells_and_is_private(engine_host):
 
 
 def test_second_host_ends_at_once(engine_host):
-    command = [sys.executable, "-I", "-m", "engine.host", "--model", MODEL]
+    command = [sys.executable, "-I", "-m", "engine.hosting.host", "--model", MODEL]
     ended = subprocess.run(command, timeout=20, capture_output=True, check=False)
     assert ended.returncode == EXIT_LOCK_HELD
     assert read_engine(MODEL) == engine_host
 
 
 def test_no_heavy_import_in_the_caller():
-    code = "import sys, engine.launcher; print(sorted({'torch', 'sglang'} & set(sys.modules)))"
+    code = "import sys, engine.hosting.launcher; print(sorted({'torch', 'sglang'} & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-I", "-c", code], timeout=30, capture_output=True, check=True)
     assert ended.stdout.decode().strip() == "[]"
 
@@ -172,7 +172,7 @@ async def test_text_is_the_models(host_of_whole_weights):
     transformers = pytest.importorskip("transformers")
     from tokenizers import Tokenizer
 
-    from engine.weights import ensure
+    from engine.weights.weights import ensure
 
     folder = ensure(find(MODEL))
     text = "def fibonacci(n):\n    if n < 2:\n        return n\n    return"
@@ -192,7 +192,7 @@ async def test_cached_prefix_gives_the_same_text(engine_host):
     """A text and its own beginning once more: what follows is sure, and can only be read from the prefix."""
     from tokenizers import Tokenizer
 
-    from engine.weights import ensure
+    from engine.weights.weights import ensure
 
     source = "".join(
         f"def step_{name}_{number}(value):\n    return value + {number}\n" for number, name in NAMES
@@ -334,7 +334,7 @@ async def test_a_newer_version_lets_it_finish(other_home):
     async with connect(info) as client:
         running = asyncio.create_task(generate(client, [7, 8, 9], 150, seen=seen))
         await until(lambda: seen)
-        from engine.launcher import _replace_older_versions
+        from engine.hosting.launcher import _replace_older_versions
 
         await _replace_older_versions(MODEL, "0.0.0")
         assert [engine.state for engine in list_engines()] == ["ready"], "an older version sends nobody away"
@@ -376,7 +376,7 @@ async def test_a_host_that_prepares_weights_takes_its_children_along(other_home,
     preparing = asyncio.create_task(ensure_engine(find(MODEL), timeout_s=120))
     young = await until(lambda: read_engine(MODEL), 60)
     converting = await until(lambda: psutil.Process(young.pid).children(), 60)
-    await until(lambda: "engine.convert" in converting[0].cmdline())
+    await until(lambda: "engine.weights.convert" in converting[0].cmdline())
     if end == "kill":
         os.kill(young.pid, signal.SIGKILL)
     else:

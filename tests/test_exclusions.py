@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.exclusions import Exclusions, why_content_excluded, why_excluded, why_file_excluded
+from indexer.files.exclusions import Exclusions, why_content_excluded, why_excluded, why_file_excluded
 
 KEY_LINE = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
 

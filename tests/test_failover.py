@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack, aclosing
 import pytest
 from misbehaving import EVENTS, Exchange, free_port, served
 
-from engine.client import EngineRequestError, Priority, Sampling, SGLangEndpoint, Timeouts, collect
-from engine.failover import FailoverEndpoint, Member, Unusable
-from engine.lazy import LazyEndpoint
-from engine.openai import OpenAIEndpoint
+from engine.endpoints.client import EngineRequestError, Priority, Sampling, SGLangEndpoint, Timeouts, collect
+from engine.endpoints.failover import FailoverEndpoint, Member, Unusable
+from engine.endpoints.lazy import LazyEndpoint
+from engine.endpoints.openai import OpenAIEndpoint
 from engine.profiles import QWEN_SMALL, find
 from engine.prompts import ContextSegment, Prompt, completion_prompt
 from engine.tokens import EstimateTokenizer

@@ -17,9 +17,9 @@ from editor import editor
 from misbehaving import EVENTS, Exchange, free_port, served
 from raw_client import RawClient, server
 
-from engine.edit_route import EditScope
-from engine.failover import FailoverEndpoint
-from engine.openai import OpenAIEndpoint
+from engine.endpoints.edit_route import EditScope
+from engine.endpoints.failover import FailoverEndpoint
+from engine.endpoints.openai import OpenAIEndpoint
 from lsp.engine_link import EngineLink
 from lsp.engines import Engine, NoEngine, configured, workspace_hash
 from lsp.settings import EngineSettings, Settings, read_settings

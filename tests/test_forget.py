@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from indexer import launch, paths, schema
+from indexer import launch, paths
 from indexer.client import IndexClient, IndexServiceError
-from indexer.embedder_weights import FINGERPRINT
+from indexer.embedding.weights import FINGERPRINT
+from indexer.store import schema
 
 FOREWORD = str(Path(sys.executable).with_name("foreword"))
 SHARED = "def in_both():\n    return 'the same content'\n"
@@ -53,7 +54,7 @@ def service_has_left() -> None:
 
 def stored() -> dict[str, int]:
     """Root → number of contents, and under the empty name those of no root; read after the service has left."""
-    from indexer.store import Store
+    from indexer.store.store import Store
 
     service_has_left()
     store = Store(paths.store_folder() / schema.generation(), FINGERPRINT)

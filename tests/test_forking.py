@@ -13,9 +13,9 @@ import psutil
 import pytest
 from host_client import connect, generate
 
-from engine import forking
-from engine.forking import Child, Forking, other_threads
-from engine.tied import PARENT_PID
+from engine.hosting import forking
+from engine.hosting.forking import Child, Forking, other_threads
+from engine.hosting.tied import PARENT_PID
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells its threads so")
 

@@ -6,12 +6,12 @@ import random
 
 import pytest
 
-from indexer import upkeep
-from indexer.facts import facts_of
-from indexer.fulltext import FullText
-from indexer.rows import pack
-from indexer.store import Store
-from indexer.words import words
+from indexer.parsing.facts import facts_of
+from indexer.parsing.words import words
+from indexer.searching.fulltext import FullText
+from indexer.store import upkeep
+from indexer.store.rows import pack
+from indexer.store.store import Store
 
 NOUNS = [
     "graph",
@@ -150,7 +150,7 @@ def test_a_burst_of_saves_is_indexed_before_it_is_much(tmp_path, rows, monkeypat
 
 
 def test_more_than_memory_takes_waits_for_the_index(tmp_path, rows, monkeypatch):
-    monkeypatch.setattr("indexer.fulltext.MOST_CHUNKS", 30)
+    monkeypatch.setattr("indexer.searching.fulltext.MOST_CHUNKS", 30)
     text = FullText(Store(tmp_path / "store", "test").chunks)
     text.add(rows)
     assert text.uncovered > 0 and text.unindexed >= 300

@@ -16,7 +16,7 @@ from memory_view import MemoryView
 
 from indexer.graph import Edge, Graph
 from indexer.messages import Definition, Reference, References
-from indexer.referring import find_references
+from indexer.names.referring import find_references
 
 CASES = Path(__file__).parent / "graph"
 LANGUAGES = ("python", "typescript", "go", "rust", "java", "c")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from memory_view import MemoryView
 
 from indexer.graph import Graph
-from indexer.memos import Memos, Question
+from indexer.names.memos import Memos, Question
 
 # ---------------------------------------------------------------- memos alone
 

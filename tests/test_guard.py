@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from engine.guard import Guard
+from engine.hosting.guard import Guard
 
 KEY = "k" * 43
 PORT = 4321

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine.faults import EngineRequestError, Fault, PromptTooLargeError
-from engine.health import (
+from engine.endpoints.faults import EngineRequestError, Fault, PromptTooLargeError
+from engine.endpoints.health import (
     BACK_OFF_MAX_S,
     BACK_OFF_S,
     FORGET_S,

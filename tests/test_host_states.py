@@ -11,9 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from engine.host import Record
-from engine.hostfile import EngineInfo, State, foreword_version, json_path, read_file, take_lock, write_info
-from engine.launcher import _Child, _why_it_ended
+from engine.hosting.host import Record
+from engine.hosting.hostfile import (
+    EngineInfo,
+    State,
+    foreword_version,
+    json_path,
+    read_file,
+    take_lock,
+    write_info,
+)
+from engine.hosting.launcher import _Child, _why_it_ended
 from engine.paths import logs_folder
 
 MODEL = "smollm2-135m"

@@ -5,8 +5,8 @@ it."""
 
 import pytest
 
-from indexer.imports import Import, PathIndex, imports, resolve
-from indexer.languages import GRAMMARS
+from indexer.parsing.imports import Import, PathIndex, imports, resolve
+from indexer.parsing.languages import GRAMMARS
 
 CASES: list[tuple[str, str, list[str]]] = [
     ("python", "import a.b, c as d", ["a.b - -", "c - d"]),

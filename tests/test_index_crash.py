@@ -15,11 +15,12 @@ import psutil
 import pytest
 from index_service import client, git, gone, isolate, kill, repository, stop_service, until, write
 
-from indexer import paths, schema
+from indexer import paths
 from indexer.client import IndexClient, IndexUnavailable
-from indexer.dump import dump, strays
 from indexer.messages import RootStatus
-from indexer.store import Store
+from indexer.store import schema
+from indexer.store.dump import dump, strays
+from indexer.store.store import Store
 
 SEED = int(os.environ.get("FOREWORD_CRASH_SEED", "4"))
 """Of the moments; a run that fails is repeated with it."""

@@ -19,17 +19,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from index_service import git, repository, write
 
-from indexer.dump import dump, strays
-from indexer.embedding import Embedding
-from indexer.facts import content_key
-from indexer.indexing import Pass
-from indexer.languages import language_of
-from indexer.listing import list_files
-from indexer.live import LiveRoot, TextCache
-from indexer.root import Facilities, Root
-from indexer.store import Store
-from indexer.upkeep import index_text, tidy
-from indexer.workers import Workers
+from indexer.children.workers import Workers
+from indexer.embedding.embedding import Embedding
+from indexer.files.listing import list_files
+from indexer.parsing.facts import content_key
+from indexer.parsing.languages import language_of
+from indexer.roots.indexing import Pass
+from indexer.roots.live import LiveRoot, TextCache
+from indexer.roots.root import Facilities, Root
+from indexer.store.dump import dump, strays
+from indexer.store.store import Store
+from indexer.store.upkeep import index_text, tidy
 
 PATHS = ("a.py", "b.py", "pkg/c.py", "pkg/deep/d.py", "pkg/e.ts", "other/f.go", "notes.md")
 FOLDERS = ("pkg", "pkg/deep", "other")

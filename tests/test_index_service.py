@@ -14,7 +14,7 @@ import psutil
 import pytest
 from index_service import client, gone, isolate, kill, repository, stop_service, until, until_symbol, write
 
-from indexer import launch, paths, schema
+from indexer import launch, paths
 from indexer.client import IndexClient, IndexServiceError, IndexUnavailable
 from indexer.messages import (
     Call,
@@ -30,8 +30,9 @@ from indexer.messages import (
     frame,
     read_frame,
 )
-from indexer.roots import why_no_project
-from indexer.store import Store
+from indexer.roots.roots import why_no_project
+from indexer.store import schema
+from indexer.store.store import Store
 
 FILES = {
     "shapes/area.py": 'def area_of_circle(radius):\n    """The area."""\n    return 3.14 * radius**2\n',

@@ -20,12 +20,13 @@ from index_service import (
     write,
 )
 
-from indexer import damage, forgetting, paths, schema
+from indexer import paths
 from indexer.client import IndexClient, IndexServiceError
-from indexer.contents import STORE_ERRORS, ManifestEntry, StoreError
-from indexer.dump import dump, strays
-from indexer.facts import facts_of
-from indexer.store import Store
+from indexer.parsing.facts import facts_of
+from indexer.store import damage, forgetting, schema
+from indexer.store.contents import STORE_ERRORS, ManifestEntry, StoreError
+from indexer.store.dump import dump, strays
+from indexer.store.store import Store
 
 FILES = {
     f"m{n}.py": f"from m{n - 1} import f{n - 1}\n\n\ndef f{n}():\n    return f{n - 1}()\n" for n in range(40)

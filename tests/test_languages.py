@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.chunks import chunks
-from indexer.facts import facts_of
-from indexer.imports import imports
-from indexer.languages import GRAMMARS, language_of, query_for
-from indexer.macros import without_macros
-from indexer.tags import Tag, Tags, tags
+from indexer.parsing.chunks import chunks
+from indexer.parsing.facts import facts_of
+from indexer.parsing.imports import imports
+from indexer.parsing.languages import GRAMMARS, language_of, query_for
+from indexer.parsing.macros import without_macros
+from indexer.parsing.tags import Tag, Tags, tags
 
 SAMPLES = Path(__file__).with_name("languages")
 FILES = sorted(path for path in SAMPLES.glob("*/*") if path.suffix != ".expected")

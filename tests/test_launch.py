@@ -11,12 +11,12 @@ import msgspec
 import pytest
 from tiny_models import config_of, published_config, write_config
 
-from engine.launch import MemoryShortError, kv_tokens, sglang_arguments
-from engine.machine import MIB
-from engine.placement import place
+from engine.hosting.launch import MemoryShortError, kv_tokens, sglang_arguments
+from engine.models.machine import MIB
+from engine.models.placement import place
+from engine.models.refusals import UnsupportedModelError, refuse_without_gpu
+from engine.models.yarn import WindowError, is_extended, override_arguments, tells_extended
 from engine.profiles import GIB, PROFILES, QWEN_SMALL, SMOLLM, Gpu, Machine, Profile, find
-from engine.refusals import UnsupportedModelError, refuse_without_gpu
-from engine.yarn import WindowError, is_extended, override_arguments, tells_extended
 
 H100 = Gpu("NVIDIA H100 80GB HBM3", 81_559 * MIB, 9.0)
 H200 = Gpu("NVIDIA H200", 143_771 * MIB, 9.0)

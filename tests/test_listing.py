@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.exclusions import Exclusions
-from indexer.folders import folders_to_watch, repository_name
-from indexer.listing import list_files
+from indexer.files.exclusions import Exclusions
+from indexer.files.folders import folders_to_watch, repository_name
+from indexer.files.listing import list_files
 
 ANOTHER_USER = 12345
 

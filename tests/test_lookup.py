@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cpu.lookup import (
+from engine.cpu.speculation.lookup import (
     COST_SAMPLES,
     MAX_MATCH_TOKENS,
     MIN_COST_SAMPLES,

@@ -9,8 +9,8 @@ import psutil
 import pytest
 from index_service import until, write
 
-from indexer import manners
-from indexer.manners import Manners
+from indexer.children import manners
+from indexer.children.manners import Manners
 
 LAPTOP = {
     "plugged in": {"BAT0/status": "Charging\n", "AC0/online": "1\n"},

@@ -8,8 +8,8 @@ from contextlib import aclosing
 import pytest
 from misbehaving import EVENTS, Exchange, served
 
-from engine.client import EngineRequestError, Sampling, Timeouts, collect
-from engine.openai import OpenAIEndpoint
+from engine.endpoints.client import EngineRequestError, Sampling, Timeouts, collect
+from engine.endpoints.openai import OpenAIEndpoint
 from engine.prompts import Prompt
 
 PROMPT = Prompt(

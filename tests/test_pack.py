@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from memory_view import MemoryView
 
 from indexer.messages import Pack, PackRequest, Segment, TokenizerRef
-from indexer.pack import LEAST_BUDGET, pack
-from indexer.pack_memory import PackMemory
-from indexer.tokens import EstimatedTokens, ModelTokens, TokenizerError, tokenizer_for
+from indexer.packing.pack import LEAST_BUDGET, pack
+from indexer.packing.pack_memory import PackMemory
+from indexer.packing.tokens import EstimatedTokens, ModelTokens, TokenizerError, tokenizer_for
 
 ESTIMATE = TokenizerRef()
 
@@ -369,7 +369,7 @@ def test_unreadable_tokenizers_say_so(tmp_path: Path):
 @pytest.fixture(scope="module")
 def qwen() -> TokenizerRef:
     from engine.profiles import find
-    from engine.weights import WeightsError, ensure_tokenizer
+    from engine.weights.weights import WeightsError, ensure_tokenizer
 
     try:
         return TokenizerRef(

@@ -20,9 +20,9 @@ from test_failover import (
     sglang,
 )
 
-from engine.client import Chunk, EngineRequestError, Sampling, SGLangEndpoint, collect
-from engine.failover import FailoverEndpoint, Member
-from engine.openai import OpenAIEndpoint
+from engine.endpoints.client import Chunk, EngineRequestError, Sampling, SGLangEndpoint, collect
+from engine.endpoints.failover import FailoverEndpoint, Member
+from engine.endpoints.openai import OpenAIEndpoint
 from engine.profiles import QWEN_SMALL
 from engine.prompts import Prompt
 from engine.tokens import EstimateTokenizer

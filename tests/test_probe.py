@@ -7,9 +7,9 @@ import json
 import pytest
 from misbehaving import Exchange, free_port, served
 
-from engine.client import EngineRequestError, SGLangEndpoint, Timeouts
-from engine.openai import OpenAIEndpoint
-from engine.probe import NO_ABORTS, read_models
+from engine.endpoints.client import EngineRequestError, SGLangEndpoint, Timeouts
+from engine.endpoints.openai import OpenAIEndpoint
+from engine.endpoints.probe import NO_ABORTS, read_models
 
 QUICK = Timeouts(connect_s=1.0, first_event_s=0.5, between_events_s=0.5)
 

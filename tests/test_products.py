@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="the CPU plug-in needs the extra foreword[engine]")
 
 from engine.cpu import products  # noqa: E402 - after torch is known to be there
+from engine.cpu.compiled.team import Team, team_of  # noqa: E402
 from engine.cpu.head import ChoosingHead, Head  # noqa: E402
 from engine.cpu.linears import Int8Linear, PackedLinear, linear_of, round_rows  # noqa: E402
-from engine.cpu.team import Team, team_of  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not products.HAS_PRODUCTS, reason="this processor has no AVX-512 VNNI")
 

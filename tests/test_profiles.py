@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from tiny_models import published_config, write_config
 
-from engine.launch import kv_tokens
-from engine.machine import (
+from engine.hosting.launch import kv_tokens
+from engine.models.machine import (
     MIB,
     cgroup_limits,
     cpu_quotas,
@@ -17,8 +17,8 @@ from engine.machine import (
     parse_nvidia_smi,
     usable_cores,
 )
+from engine.models.speed import completion_s
 from engine.profiles import GIB, PROFILES, QWEN_SMALL, Gpu, Machine, ProfileError, choose, find
-from engine.speed import completion_s
 
 H100 = Gpu("NVIDIA H100 80GB HBM3", 81_559 * MIB)
 H100_FP8 = Gpu("NVIDIA H100 80GB HBM3", 81_559 * MIB, 9.0)
@@ -301,7 +301,7 @@ def test_a_driver_in_trouble_is_no_gpu(script: str, tmp_path: Path, monkeypatch:
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr("engine.machine.NVIDIA_SMI_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("engine.models.machine.NVIDIA_SMI_TIMEOUT_S", 0.5)
     assert nvidia_gpus() == []
 
 

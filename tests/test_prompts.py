@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.profiles import find
 from engine.prompts import ContextSegment, Prompt, completion_prompt
 from engine.tokens import EstimateTokenizer, ModelTokenizer
-from engine.weights import WeightsError, ensure_tokenizer
+from engine.weights.weights import WeightsError, ensure_tokenizer
 from engine.window import cut_suffix, cut_window, step_lines
 
 QWEN = find("qwen2.5-coder-0.5b")

@@ -10,11 +10,11 @@ from host_client import connect, idle
 
 from benchmarks.engine import perplexity
 from benchmarks.engine.texts import Texts
-from engine.launcher import ensure_engine, stop_engine
+from engine.hosting.launcher import ensure_engine, stop_engine
 from engine.paths import models_folder
 from engine.profiles import PROFILES, QWEN_SMALL, SMOLLM
 from engine.tokens import ModelTokenizer
-from engine.weights import ensure_tokenizer
+from engine.weights.weights import ensure_tokenizer
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 

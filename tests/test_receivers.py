@@ -5,7 +5,7 @@ To add a case: a text, and what should be read from it. What a file alone does n
 
 import pytest
 
-from indexer.tags import Tags, by_place, tags
+from indexer.parsing.tags import Tags, by_place, tags
 
 CALLS: dict[str, list[tuple[str, str, str]]] = {
     "python": [

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.imports import Import, PathIndex, resolve
-from indexer.layouts import PROJECT_FILES, Layouts
-from indexer.resolution_python import module_of
+from indexer.modules.layouts import PROJECT_FILES, Layouts
+from indexer.modules.python import module_of
+from indexer.parsing.imports import Import, PathIndex, resolve
 
 
 def layouts(files: dict[str, str]) -> tuple[PathIndex, Layouts]:

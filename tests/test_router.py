@@ -20,13 +20,13 @@ import psutil
 import pytest
 from tiny_models import CONTEXT, TINY_SHAPES, make_tiny
 
-from engine.client import EngineRequestError, Sampling, SGLangEndpoint, collect
-from engine.endpoint import Generation
-from engine.launch import sglang_arguments
+from engine.endpoints.client import EngineRequestError, Sampling, SGLangEndpoint, collect
+from engine.endpoints.endpoint import Generation
+from engine.hosting.launch import sglang_arguments
 from engine.paths import models_folder
 from engine.profiles import GIB, SMOLLM, Machine
 from engine.prompts import Prompt
-from engine.weights import ensure
+from engine.weights.weights import ensure
 
 # Two servers start at once before the first test, on a machine that may have one core to spare.
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]

@@ -9,9 +9,9 @@ import uuid
 import pytest
 from host_client import connect, flush, generate, idle, steps, steps_when, until
 
-from engine import internals
-from engine.launch import CHUNK_TOKENS_CPU
-from engine.turns import AGEING_S
+from engine.hosting import internals
+from engine.hosting.launch import CHUNK_TOKENS_CPU
+from engine.scheduler.turns import AGEING_S
 
 pytestmark = pytest.mark.engine
 

@@ -6,18 +6,19 @@ import math
 
 import pytest
 
-from indexer import ranking, search
-from indexer.contents import ManifestEntry
-from indexer.embedding import EmbeddingUnavailable
-from indexer.facts import facts_of
-from indexer.live import LiveFiles, LiveRoot, TextCache
-from indexer.overlays import OverlayDocument
-from indexer.rows import pack
-from indexer.schema import VECTOR_DIMENSIONS
+from indexer import search
+from indexer.embedding.embedding import EmbeddingUnavailable
+from indexer.parsing.facts import facts_of
+from indexer.parsing.words import words
+from indexer.roots.live import LiveFiles, LiveRoot, TextCache
+from indexer.roots.overlays import OverlayDocument
 from indexer.search import Searcher
-from indexer.store import Store
-from indexer.upkeep import index_text
-from indexer.words import words
+from indexer.searching import ranking
+from indexer.store.contents import ManifestEntry
+from indexer.store.rows import pack
+from indexer.store.schema import VECTOR_DIMENSIONS
+from indexer.store.store import Store
+from indexer.store.upkeep import index_text
 
 
 @pytest.mark.parametrize(

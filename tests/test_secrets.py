@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from index_service import client, isolate, repository, stop_service, until_symbol, write
 
 from indexer import paths
-from indexer.languages import language_of
 from indexer.messages import PackRequest, TokenizerRef
-from indexer.secrets import MARK, redact, suspicious_places
+from indexer.parsing.languages import language_of
+from indexer.secrets.redaction import MARK, redact, suspicious_places
 
 LETTERS = string.ascii_letters
 ALNUM = LETTERS + string.digits

@@ -257,8 +257,8 @@ async def test_the_server_loads_no_model_runtime_and_no_store(client: RawClient,
     await client.inline("untitled:1", 1, 4)
     assert "127.0.0.1:9" in (await client.status())["lastEmptyReason"]
     modules = await client.result("foreword/loadedModules")
-    assert "engine.openai" in modules
-    assert "engine.launcher" not in modules  # nothing of a host of our own, which needs fcntl
+    assert "engine.endpoints.openai" in modules
+    assert "engine.hosting.launcher" not in modules  # nothing of a host of our own, which needs fcntl
     loaded = {module.partition(".")[0] for module in modules}
     assert loaded.isdisjoint(FORBIDDEN), loaded.intersection(FORBIDDEN)
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from editor import Editor, editor
 
-from engine.launcher import stop_engine
+from engine.hosting.launcher import stop_engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -34,7 +34,13 @@ async def house(tmp_path, monkeypatch, engine_home):
         (root / package / "__init__.py").write_text(
             "raise SystemExit('code of the workspace was imported')\n"
         )
-    for module in ("indexer/service.py", "engine/host.py", "lsp/cli.py", "sitecustomize.py", "msgspec.py"):
+    for module in (
+        "indexer/service.py",
+        "engine/hosting/host.py",
+        "lsp/cli.py",
+        "sitecustomize.py",
+        "msgspec.py",
+    ):
         (root / module).write_text("raise SystemExit('code of the workspace was imported')\n")
     (root / "main.py").write_text(TEXT)
     yield root

@@ -12,10 +12,10 @@ import pytest
 from host_client import connect, flush, generate, idle, steps
 from tiny_models import make_tiny
 
-from engine.launcher import ensure_engine, stop_engine
+from engine.hosting.launcher import ensure_engine, stop_engine
 from engine.paths import models_folder
 from engine.profiles import find
-from engine.weights import ensure
+from engine.weights.weights import ensure
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 

@@ -21,11 +21,11 @@ import pytest
 from host_client import connect, flush, idle, steps
 from tokenizers import Tokenizer
 
-from engine.cpu.speculation import Mode, UnsupportedSpeculationError, wanted
-from engine.launcher import ensure_engine, stop_engine
+from engine.cpu.speculation.speculation import Mode, UnsupportedSpeculationError, wanted
+from engine.hosting.launcher import ensure_engine, stop_engine
 from engine.paths import models_folder
 from engine.profiles import SMOLLM
-from engine.weights import ensure
+from engine.weights.weights import ensure
 
 pytestmark = pytest.mark.engine
 

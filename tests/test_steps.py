@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine import steps
-from engine.steps import NEVER, StepPage, Steps
+from engine.hosting import steps
+from engine.hosting.steps import NEVER, StepPage, Steps
 
 WRITTEN = Steps(7, 1, 3, NEVER, 2, 4096, 8192, waiting=1, stepped_ns=2**62)
 

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from indexer import forgetting, paths, schema, upkeep
-from indexer.contents import STORE_ERRORS, ManifestEntry, StoreError, explain
-from indexer.facts import FileFacts, content_key, facts_of
-from indexer.indexing import Pass
-from indexer.listing import ListedFile
-from indexer.live import LiveRoot
-from indexer.store import Store
-from indexer.workers import Workers
+from indexer import paths
+from indexer.children.workers import Workers
+from indexer.files.listing import ListedFile
+from indexer.parsing.facts import FileFacts, content_key, facts_of
+from indexer.roots.indexing import Pass
+from indexer.roots.live import LiveRoot
+from indexer.store import forgetting, schema, upkeep
+from indexer.store.contents import STORE_ERRORS, ManifestEntry, StoreError, explain
+from indexer.store.store import Store
 
 _opened: dict[Path, Store] = {}
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from indexer import columns, forgetting, inheritance, schema, upkeep, writer
-from indexer.contents import STORE_ERRORS, ManifestEntry, StoreError
-from indexer.dump import dump, strays
-from indexer.facts import facts_of
-from indexer.rows import ContentRows, pack
-from indexer.store import Store
-from indexer.writer import Writer
+from indexer.parsing.facts import facts_of
+from indexer.store import columns, forgetting, inheritance, schema, upkeep, writer
+from indexer.store.contents import STORE_ERRORS, ManifestEntry, StoreError
+from indexer.store.dump import dump, strays
+from indexer.store.rows import ContentRows, pack
+from indexer.store.store import Store
+from indexer.store.writer import Writer
 
 WHOLE = {"files": 0, "references": 0, "chunks": 0}
 
@@ -240,8 +240,21 @@ def test_sizes_are_told_by_kind(store):
 
 def test_what_decides_about_a_content_names_the_generation():
     names = set(schema.reading_modules())
-    assert names >= {"reading", "facts", "tags", "chunks", "words", "imports", "languages", "secrets", "rows"}
-    assert not names & {"store", "service", "pack", "search", "client", "root", "paths", "embedding"}
+    deciding = {"children.reading", "secrets.redaction", "store.rows"} | {
+        f"parsing.{name}" for name in ("facts", "tags", "chunks", "words", "imports", "languages")
+    }
+    others = {
+        "store.store",
+        "service",
+        "packing.pack",
+        "search",
+        "client",
+        "roots.root",
+        "paths",
+        "embedding.embedding",
+    }
+    assert names >= {f"indexer.{name}" for name in deciding}
+    assert not names & {f"indexer.{name}" for name in others}
     assert schema.generation() == schema.generation() and schema.generation().startswith(
         f"v{schema.SCHEMA_VERSION}-"
     )

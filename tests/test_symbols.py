@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from memory_view import MemoryView
 
 from indexer.messages import Symbols
-from indexer.symbols import QuestionError, find_symbols, ranked
+from indexer.names.symbols import QuestionError, find_symbols, ranked
 
 NAMES = [
     *(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from indexer.languages import parse
-from indexer.syntax import MAX_CHARACTERS, at_block_start
+from indexer.packing.syntax import MAX_CHARACTERS, at_block_start
+from indexer.parsing.languages import parse
 
 
 def marked(text: str) -> tuple[str, int]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.docstrings import DOCSTRING_CHARACTERS
-from indexer.languages import GRAMMARS, language_of, query_for
-from indexer.tags import SIGNATURE_CHARACTERS, TYPE_KINDS, Tag, tags
+from indexer.parsing.docstrings import DOCSTRING_CHARACTERS
+from indexer.parsing.languages import GRAMMARS, language_of, query_for
+from indexer.parsing.tags import SIGNATURE_CHARACTERS, TYPE_KINDS, Tag, tags
 
 PYTHON = """\
 import os

@@ -15,17 +15,18 @@ from hypothesis import strategies as st
 from index_service import PATIENCE_S, client, isolate, repository, stop_service, write
 from test_tokens import LINE, small_tokenizer
 
-from indexer import paths, schema
+from indexer import paths
+from indexer.children.counting import CountedFile, FileToCount, count_files, decode_counted
 from indexer.client import IndexClient
-from indexer.counting import CountedFile, FileToCount, count_files, decode_counted
-from indexer.facts import content_key, facts_of
-from indexer.lines import segment_text, split_lines, trim_span
 from indexer.messages import PackRequest, TokenizerRef
-from indexer.openings import Openings
-from indexer.store import Store
-from indexer.token_lines import TokenLines, cuts_at_lines, pieces_of, token_lines, unpacked
-from indexer.token_tables import fingerprint
-from indexer.tokens import load_tokenizer
+from indexer.packing.token_lines import TokenLines, cuts_at_lines, pieces_of, token_lines, unpacked
+from indexer.packing.tokens import load_tokenizer
+from indexer.parsing.facts import content_key, facts_of
+from indexer.parsing.lines import segment_text, split_lines, trim_span
+from indexer.store import schema
+from indexer.store.openings import Openings
+from indexer.store.store import Store
+from indexer.store.token_tables import fingerprint
 
 SOURCE = "import os\n\n\ndef one():\n    return 1\n\ndef two():\n    return one()\n\n"
 
@@ -225,8 +226,8 @@ async def test_files_are_counted_ahead_once_somebody_packs(tmp_path, monkeypatch
 @cache
 def _qwen():
     from engine.profiles import PROFILES
-    from engine.tokenizer_file import ensure_tokenizer
-    from engine.weights import ensure
+    from engine.weights.tokenizer_file import ensure_tokenizer
+    from engine.weights.weights import ensure
 
     ensure(PROFILES["qwen2.5-coder-0.5b"])
     return load_tokenizer(Path(str(ensure_tokenizer(PROFILES["qwen2.5-coder-0.5b"]))))

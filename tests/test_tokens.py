@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.profiles import PROFILES, find
-from engine.sources import SourceError
-from engine.tokenizer_file import (
+from engine.tokens import EstimateTokenizer, ModelTokenizer, TokenizerError, well_formed
+from engine.weights.sources import SourceError
+from engine.weights.tokenizer_file import (
     NpmTokenizer,
     check_tokenizer,
     ensure_tokenizer,
     take_from_npm,
     tokenizer_for,
 )
-from engine.tokens import EstimateTokenizer, ModelTokenizer, TokenizerError, well_formed
-from engine.weights import ensure
+from engine.weights.weights import ensure
 
 LETTERS = {chr(code): code - 32 for code in range(33, 127)}
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import pytest
 
-from engine.superseded import REMEMBERED, REMEMBERED_S, Superseded
-from engine.turns import AGEING_S, Turns
+from engine.scheduler.superseded import REMEMBERED, REMEMBERED_S, Superseded
+from engine.scheduler.turns import AGEING_S, Turns
 
 
 class Asked(NamedTuple):

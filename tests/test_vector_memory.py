@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer import vector_memory
-from indexer.vector_memory import VectorMemory, quantized, short_keys
+from indexer.searching import vector_memory
+from indexer.searching.vector_memory import VectorMemory, quantized, short_keys
 
 DIMENSIONS = 72
 """No multiple of 64, so that the last word of bits is half empty."""

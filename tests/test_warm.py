@@ -7,11 +7,11 @@ import asyncio
 import pytest
 from host_client import connect, flush, generate, idle, steps, steps_when
 
-from engine.client import SGLangEndpoint
-from engine.endpoint import Chunk, Priority
-from engine.sse import EngineRequestError
-from engine.warm import LET_GO, Warmed, page_of, warm
-from engine.warm_keeper import FIRST_WAIT_S, LONGEST_WAIT_S, REMEMBERED, WarmKeeper
+from engine.endpoints.client import SGLangEndpoint
+from engine.endpoints.endpoint import Chunk, Priority
+from engine.endpoints.sse import EngineRequestError
+from engine.scheduler.warm import LET_GO, Warmed, page_of, warm
+from engine.scheduler.warm_keeper import FIRST_WAIT_S, LONGEST_WAIT_S, REMEMBERED, WarmKeeper
 
 IDS = list(range(1000, 2000))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from index_service import client, git, isolate, repository, stop_service, until, until_symbol, write
 
-from indexer.watch import MOST_PATHS, Batcher, Changes, Watch
+from indexer.files.watch import MOST_PATHS, Batcher, Changes, Watch
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="inotify")
 
@@ -307,13 +307,13 @@ async def test_what_the_system_tells(tmp_path, change, first):
 @linux_only
 async def test_without_watches_changes_are_looked_for(monkeypatch, tmp_path):
     """The limit of the system is met by a root in this process, since lowering it takes the superuser."""
-    from indexer import disk
-    from indexer import root as rooting
-    from indexer.embedding import Embedding
-    from indexer.live import TextCache
-    from indexer.store import Store
-    from indexer.upkeep import index_text
-    from indexer.workers import Workers
+    from indexer.children.workers import Workers
+    from indexer.embedding.embedding import Embedding
+    from indexer.files import disk
+    from indexer.roots import root as rooting
+    from indexer.roots.live import TextCache
+    from indexer.store.store import Store
+    from indexer.store.upkeep import index_text
 
     monkeypatch.setenv("FOREWORD_EMBEDDER", "none")
     monkeypatch.setattr(disk, "POLL_S", 0.2)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.sources import SourceError, run_watched
+from engine.weights.sources import SourceError, run_watched
 
 
 def child(code: str) -> list[str]:
@@ -42,7 +42,7 @@ def test_a_child_that_does_not_answer_is_ended(tmp_path: Path):
 
 
 def test_a_child_that_stalls_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("engine.sources.STALL_S", 0.8)
+    monkeypatch.setattr("engine.weights.sources.STALL_S", 0.8)
     with pytest.raises(SourceError, match="stood still"):
         run_watched(
             child("print('found', flush=True); import time; time.sleep(60)"), tmp_path, lambda _: None
@@ -55,8 +55,8 @@ def test_a_child_ends_with_its_starter(tmp_path: Path, number: int):
     download = child("import os,time; open('pid','w').write(str(os.getpid())); time.sleep(60)")
     starter = f"""
 import pathlib, signal
-from engine.host import end_early
-from engine.sources import run_watched
+from engine.hosting.host import end_early
+from engine.weights.sources import run_watched
 signal.signal(signal.SIGTERM, end_early)
 run_watched({download!r}, pathlib.Path({str(tmp_path)!r}), print)
 """

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.model_folder import MARKER, disk_errors, folder_of, is_finished, marker, partial_folder
 from engine.profiles import GgufWeights, Profile, Wheel, find
-from engine.sources import (
+from engine.weights.model_folder import MARKER, disk_errors, folder_of, is_finished, marker, partial_folder
+from engine.weights.sources import (
     FolderSource,
     HubSource,
     OnBytes,
@@ -23,7 +23,7 @@ from engine.sources import (
     Source,
     pip_command,
 )
-from engine.weights import WeightsError, ensure
+from engine.weights.weights import WeightsError, ensure
 
 pytest.importorskip("torch", reason="weights are converted with torch: pip install 'foreword[engine]'")
 
@@ -199,7 +199,7 @@ def test_an_index_that_does_not_answer(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_pip_from_the_copy_that_python_carries(monkeypatch: pytest.MonkeyPatch):
-    import engine.sources as sources
+    from engine.weights import sources
 
     monkeypatch.setattr(sources, "find_spec", lambda name: None if name == "pip" else real_find_spec(name))
     command = pip_command()
@@ -216,7 +216,7 @@ def real_find_spec(name: str) -> object:
 
 
 def test_pip_absent(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("engine.sources.find_spec", lambda name: None)
+    monkeypatch.setattr("engine.weights.sources.find_spec", lambda name: None)
     profile = tiny_profile()
     assert "pip is not in this environment" in fetch_only(profile, PackageSource(weights_of(profile)))
 
@@ -311,21 +311,24 @@ def test_a_model_of_the_hub_is_left_to_the_engine(models: Path):
 
 
 def test_without_torch_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch, models: Path):
-    monkeypatch.setattr("engine.weights.find_spec", lambda name: None)
+    monkeypatch.setattr("engine.weights.weights.find_spec", lambda name: None)
     assert "pip install 'foreword[engine]'" in fetch_only(tiny_profile())
     assert not models.exists()
 
 
 def test_the_caller_never_loads_torch():
     heavy = "{'torch', 'transformers', 'gguf', 'huggingface_hub'}"
-    code = f"import sys, engine.weights, engine.tokens; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, engine.weights.weights, engine.tokens; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_the_command_reports_in_json():
     done = subprocess.run(
-        [sys.executable, "-I", "-m", "engine.weights", "nobody"], capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-m", "engine.weights.weights", "nobody"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert "There is no model named 'nobody'" in json.loads(done.stdout)["reason"]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.hostfile import EngineInfo, foreword_version, json_path, take_lock, write_info
-from engine.launcher import other_window, window_arguments
+from engine.hosting.hostfile import EngineInfo, foreword_version, json_path, take_lock, write_info
+from engine.hosting.launcher import other_window, window_arguments
 from engine.profiles import Choice, find
 from lsp.engines import host_endpoint, host_of
 

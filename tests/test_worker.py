@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.scheduling import PrioritySchedule
-from engine.superseded import Superseded
-from engine.turns import Turns
-from engine.worker import is_alone, is_first
+from engine.hosting.worker import is_alone, is_first
+from engine.scheduler.scheduling import PrioritySchedule
+from engine.scheduler.superseded import Superseded
+from engine.scheduler.turns import Turns
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,15 @@ import psutil
 import pytest
 from index_service import until
 
-from indexer import forkserver, indexing, paths
-from indexer.children import NICENESS, ChildCrashed, Children
-from indexer.languages_in_use import languages_in_use, remember
-from indexer.listing import ListedFile
-from indexer.liveroot import LiveRoot
-from indexer.reading import FileToRead, read_files
-from indexer.workers import Workers
+from indexer import paths
+from indexer.children import forkserver
+from indexer.children.children import NICENESS, ChildCrashed, Children
+from indexer.children.reading import FileToRead, read_files
+from indexer.children.workers import Workers
+from indexer.files.listing import ListedFile
+from indexer.roots import indexing
+from indexer.roots.languages_in_use import languages_in_use, remember
+from indexer.roots.liveroot import LiveRoot
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="children are spawned elsewhere")
 
@@ -110,7 +112,7 @@ async def test_a_child_makes_itself_small():
 
 PARENT = """
 import asyncio
-from indexer.children import Children
+from indexer.children.children import Children
 
 async def main():
     children = Children(2, 60)
@@ -244,7 +246,7 @@ async def test_after_a_start_even_a_single_file_is_read_in_a_child(tmp_path, mon
     def refuse(*arguments: object, **options: object) -> bytes:
         raise AssertionError("read in this process")
 
-    from indexer.store import Store  # not above: children load this module
+    from indexer.store.store import Store  # not above: children load this module
 
     monkeypatch.setattr(indexing, "read_files", refuse)
     (tmp_path / "a.py").write_text("def f():\n    pass\n")

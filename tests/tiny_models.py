@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from engine.model import Profile
-from engine.shape import Experts, Shape
+from engine.models.model import Profile
+from engine.models.shape import Experts, Shape
 
 SEED = 20260
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")

@@ -18,14 +18,14 @@ from benchmarks.engine.perplexity import of_prompts
 from benchmarks.engine.rows import Row
 from benchmarks.engine.targets import Reading, megabytes
 from benchmarks.targets import TargetError, end
-from engine.client import EngineRequestError, Sampling, SGLangEndpoint, Timeouts, collect
-from engine.hostfile import EngineInfo, foreword_version, read_file, stem
+from engine.endpoints.client import EngineRequestError, Sampling, SGLangEndpoint, Timeouts, collect
+from engine.endpoints.sse import events, http_client
+from engine.hosting.hostfile import EngineInfo, foreword_version, read_file, stem
+from engine.hosting.steps import Steps
+from engine.hosting.tied import tied
 from engine.paths import PRIVATE, models_folder
 from engine.profiles import Profile
 from engine.prompts import Prompt
-from engine.sse import events, http_client
-from engine.steps import Steps
-from engine.tied import tied
 
 START_TIMEOUT_S = 900.0
 """A host that shares two cores with another one, and with a linear kernel that packs its weights, takes its time."""
@@ -74,7 +74,15 @@ class Hosted:
             "XDG_RUNTIME_DIR": str(self._home),
             "XDG_CACHE_HOME": str(self._home),
         }
-        argv = [sys.executable, "-I", "-m", "engine.host", "--model", self.profile.short, *self._host_options]
+        argv = [
+            sys.executable,
+            "-I",
+            "-m",
+            "engine.hosting.host",
+            "--model",
+            self.profile.short,
+            *self._host_options,
+        ]
         with (self._home / "start.log").open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *tied([*argv, "--", *self._arguments] if self._arguments else argv),

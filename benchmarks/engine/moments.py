@@ -16,10 +16,10 @@ from benchmarks.engine.rows import Sizes, label
 from benchmarks.engine.texts import Texts
 from benchmarks.results import Results
 from benchmarks.targets import Say, TargetError
-from engine.client import EngineRequestError, Sampling
-from engine.endpoint import Priority
-from engine.steps import Steps
-from engine.warm import warm
+from engine.endpoints.client import EngineRequestError, Sampling
+from engine.endpoints.endpoint import Priority
+from engine.hosting.steps import Steps
+from engine.scheduler.warm import warm
 
 Moment = Literal["prefill", "decode"]
 

@@ -25,9 +25,9 @@ from benchmarks.report import Document
 from benchmarks.results import Results
 from benchmarks.targets import Say, ended_tidily
 from engine.profiles import RUNTIME_BYTES, Profile, ProfileError, find
-from engine.tokenizer_file import ensure_tokenizer
 from engine.tokens import ModelTokenizer, TokenizerError
-from engine.weights import WeightsError, ensure
+from engine.weights.tokenizer_file import ensure_tokenizer
+from engine.weights.weights import WeightsError, ensure
 
 __all__ = ["EXPECTED", "NAMED_FIGURES", "BenchError", "Options", "run"]
 

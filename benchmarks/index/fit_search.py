@@ -24,18 +24,19 @@ from numpy.typing import NDArray
 
 from benchmarks.archives import HTTPX, NETWORKX, Archive, unpack
 from benchmarks.index.search_cases import KINDS, NONSENSE, Kind, Question, cases
-from indexer import embedder_source, found, ranking
-from indexer.contents import ManifestEntry
-from indexer.embedder_models import Model, ways
-from indexer.embedder_settings import EmbedderSettings
-from indexer.facts import FileFacts, facts_of
-from indexer.found import Candidate
-from indexer.languages import language_of
-from indexer.live import LiveFiles, LiveRoot, TextCache
-from indexer.ranking import SIGNALS, WEIGHTS
+from indexer.embedding import origin as embedder_source
+from indexer.embedding.models import Model, ways
+from indexer.embedding.settings import EmbedderSettings
+from indexer.parsing.facts import FileFacts, facts_of
+from indexer.parsing.languages import language_of
+from indexer.roots.live import LiveFiles, LiveRoot, TextCache
 from indexer.search import Searcher, depth
-from indexer.store import Store
-from indexer.upkeep import index_text
+from indexer.searching import found, ranking
+from indexer.searching.found import Candidate
+from indexer.searching.ranking import SIGNALS, WEIGHTS
+from indexer.store.contents import ManifestEntry
+from indexer.store.store import Store
+from indexer.store.upkeep import index_text
 
 DEVELOPMENT = (
     Archive("click", "8.1.8", "ed53c9d8990d83c2a27deae68e4ee337473f6330c040a31d4225c9574d16096a"),

@@ -12,7 +12,7 @@ from benchmarks.index.bench import Bench, Part
 from benchmarks.index.service import Home, running
 from benchmarks.processes import MB, cpu_seconds, memory
 from benchmarks.targets import TargetError
-from engine.launcher import stop_engine
+from engine.hosting.launcher import stop_engine
 
 ENGINE = "engine"
 MODEL = "qwen2.5-coder-0.5b"

@@ -18,7 +18,7 @@ from benchmarks.machine_facts import machine_after, machine_before, steal_s
 from benchmarks.report import Document
 from benchmarks.targets import Say, TargetError, ended_tidily
 from indexer.client import IndexServiceError
-from indexer.embedder_weights import WeightsUnavailable
+from indexer.embedding.weights import WeightsUnavailable
 
 __all__ = ["EXPECTED", "LEFT_OUT", "NAMED_FIGURES", "Options", "run"]
 

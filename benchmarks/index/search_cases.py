@@ -17,7 +17,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from indexer.words import words
+from indexer.parsing.words import words
 
 Kind = Literal["docstring", "identifier", "words", "remembered", "signature"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -12,8 +12,8 @@ import psutil
 
 from benchmarks.processes import cpu_seconds
 from benchmarks.targets import TargetError
-from indexer import embedder_weights
 from indexer.client import IndexClient, IndexServiceError
+from indexer.embedding import weights as embedder_weights
 
 CONNECT_TIMEOUT_S = 60.0
 """LanceDB is loaded within; on a busy machine that takes seconds."""

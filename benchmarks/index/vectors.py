@@ -18,13 +18,13 @@ from benchmarks.index.service import Home, Service, running
 from benchmarks.processes import MB
 from benchmarks.targets import TargetError
 from engine.profiles import find
-from engine.tokenizer_file import ensure_tokenizer
 from engine.tokens import TokenizerError
-from engine.weights import WeightsError
-from indexer import embedder_weights
-from indexer.embedder_weights import WeightsUnavailable
-from indexer.facts import facts_of
+from engine.weights.tokenizer_file import ensure_tokenizer
+from engine.weights.weights import WeightsError
+from indexer.embedding import weights as embedder_weights
+from indexer.embedding.weights import WeightsUnavailable
 from indexer.messages import PackRequest, ProgressNote, RootStatus, TokenizerRef
+from indexer.parsing.facts import facts_of
 
 REST_S = 45.0
 REST_TIMEOUT_S = 240.0
@@ -108,7 +108,7 @@ async def _stock(bench: Bench, texts: list[str]) -> tuple[float, str]:
 
 def _threads() -> int:
     """What the service's embedder takes at most, on a machine that does nothing else."""
-    from indexer.embedder import MOST_THREADS
+    from indexer.embedding.embedder import MOST_THREADS
 
     return min(MOST_THREADS, os.cpu_count() or 1)
 

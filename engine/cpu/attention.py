@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from engine.cpu import attention_layout as layout
-from engine.cpu.attention_kernels import ATTENTION
-from engine.cpu.team import Array, aligned, operation, team_of
-from engine.cpu.team_kernels import COST, LEAST_TASK_PS, MOST_TASKS, OPERATION_UNITS
+from engine.cpu.compiled import attention_layout as layout
+from engine.cpu.compiled.attention_kernels import ATTENTION
+from engine.cpu.compiled.team import Array, aligned, operation, team_of
+from engine.cpu.compiled.team_kernels import COST, LEAST_TASK_PS, MOST_TASKS, OPERATION_UNITS
 
 BF16_BYTES = 2
 SLOT_BYTES = 4

@@ -1,7 +1,7 @@
 """A lean forward pass for dense decoders (Qwen2, Qwen3, Llama): few, large operations per layer, 8-bit linear layers.
 
 It takes the place of SGLang's `model.model.forward`, whose native PyTorch form does some sixty small operations per
-layer; here there are four integer products, attention, and five fused kernels (`engine.cpu.kernels`). The
+layer; here there are four integer products, attention, and five fused kernels (`engine.cpu.compiled.kernels`). The
 residual stream stays in float32. Everything else of SGLang, from batching to sampling, is as it was.
 """
 
@@ -18,14 +18,14 @@ import torch
 from sglang.srt.model_executor.forward_context import get_attn_backend
 from torch.nn.functional import embedding
 
-from engine.cpu import kernels
 from engine.cpu.attention import Heads, Request, fits, plan
 from engine.cpu.backend import ForewordAttentionBackend
+from engine.cpu.compiled import kernels
+from engine.cpu.compiled.team import Array, Team, team_of
 from engine.cpu.head import ChoosingHead, Head, head_of
 from engine.cpu.layers import floats, layer_of
 from engine.cpu.linears import PackedLinear
 from engine.cpu.step import Rows, Step
-from engine.cpu.team import Array, Team, team_of
 from engine.cpu.threads import Governor, most_threads
 
 ROWS_PER_THREAD = 16

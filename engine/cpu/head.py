@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.cpu import kernels, products
+from engine.cpu import products
+from engine.cpu.compiled import kernels
+from engine.cpu.compiled.team import Array, Team
 from engine.cpu.linears import Int8Linear, Linear, PackedLinear
-from engine.cpu.team import Array, Team
 
 NO_TOKEN = np.iinfo(np.int64).max
 

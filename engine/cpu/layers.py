@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from engine.cpu.backend import refuse_unsupported
+from engine.cpu.compiled.team import Array, Team
 from engine.cpu.linears import Linear, linear_of
-from engine.cpu.team import Array, Team
 
 ARCHITECTURES = ("Qwen2ForCausalLM", "Qwen3ForCausalLM", "LlamaForCausalLM")
 

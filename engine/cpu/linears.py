@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from engine.cpu import products
-from engine.cpu.kernels import ZERO_POINT
-from engine.cpu.team import Array, Team, team_of
-from engine.cpu.vectors import has_feature
+from engine.cpu.compiled.kernels import ZERO_POINT
+from engine.cpu.compiled.team import Array, Team, team_of
+from engine.cpu.compiled.vectors import has_feature
 
 _LEVELS = 127
 _pack = torch.ops.onednn.qlinear_prepack.default

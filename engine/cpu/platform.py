@@ -9,7 +9,7 @@ from sglang.srt.platforms.cpu import CpuDeviceMixin
 from sglang.srt.platforms.device_mixin import PlatformEnum
 from sglang.srt.platforms.interface import PlatformCapabilities, SRTPlatform
 
-from engine.cpu import speculation
+from engine.cpu.speculation import speculation
 
 ATTENTION_BACKEND = "foreword"
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from engine.cpu.atomics import WORD
-from engine.cpu.compiling import TASK_SIGNATURE, c_function, checksum, compiled
-from engine.cpu.kernels import ZERO_POINT
-from engine.cpu.memory import floats_at, load_float, load_word, store_float, store_word
-from engine.cpu.product_tiles import INPUTS, OUTPUTS, make_tile
-from engine.cpu.team import Array, aligned, operation
-from engine.cpu.vectors import FLOAT, LINE, has_feature
+from engine.cpu.compiled.atomics import WORD
+from engine.cpu.compiled.compiling import TASK_SIGNATURE, c_function, checksum, compiled
+from engine.cpu.compiled.kernels import ZERO_POINT
+from engine.cpu.compiled.memory import floats_at, load_float, load_word, store_float, store_word
+from engine.cpu.compiled.product_tiles import INPUTS, OUTPUTS, make_tile
+from engine.cpu.compiled.team import Array, aligned, operation
+from engine.cpu.compiled.vectors import FLOAT, LINE, has_feature
 
 HAS_PRODUCTS = has_feature("avx512vnni")
 FEW = 8

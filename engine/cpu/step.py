@@ -1,7 +1,7 @@
 """A whole forward pass in one call of machine code: a table of operations, which a team does one after the other.
 
 Between two operations nobody asks Python, nobody is woken, and a thread that comes late is not waited for
-(`engine.cpu.team_kernels`). The table is made once; a step only says how many rows there are, and where.
+(`engine.cpu.compiled.team_kernels`). The table is made once; a step only says how many rows there are, and where.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from engine.cpu import attention_layout, products
-from engine.cpu import step_kernels as words
+from engine.cpu import products
 from engine.cpu.attention import BF16_BYTES, Heads, Jobs, Plan
+from engine.cpu.compiled import attention_layout
+from engine.cpu.compiled import step_kernels as words
+from engine.cpu.compiled.team import Array, Team, aligned, operation
+from engine.cpu.compiled.vectors import FLOAT
 from engine.cpu.head import ChoosingHead
 from engine.cpu.layers import Layer
 from engine.cpu.linears import PackedLinear
-from engine.cpu.team import Array, Team, aligned, operation
-from engine.cpu.vectors import FLOAT
 
 ELEMENT_PS = 300
 """Picoseconds of one number in one of the small kernels."""

@@ -12,14 +12,14 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from engine.launcher import EngineError, EngineInfo
+from engine.endpoints.sse import EngineRequestError
+from engine.hosting.launcher import EngineError, EngineInfo
 from engine.paths import EnginePathError
 from engine.profiles import ProfileError
-from engine.sse import EngineRequestError
 from engine.tokens import TokenizerError
-from engine.weights import WeightsError
+from engine.weights.weights import WeightsError
 from indexer.client import IndexClient, IndexServiceError
-from indexer.exclusions import why_file_excluded
+from indexer.files.exclusions import why_file_excluded
 from indexer.messages import Pack, PackRequest, TokenizerRef
 from lsp.commands.repository import open_root
 from lsp.completion import Completion, Tokenizer, complete, context_share
@@ -46,7 +46,7 @@ EXPECTED = (
 
 def snapshot_of(place: Place) -> tuple[Snapshot, int]:
     """The file as a document and the cursor's offset in it. Ends the command when there is no such place."""
-    from indexer.syntax import language_of
+    from indexer.packing.syntax import language_of
 
     try:
         text = place.file.read_bytes().decode("utf-8-sig")  # a byte order mark is no character of the text
@@ -141,7 +141,7 @@ def _profile_for_counting(model: str) -> Choice:
 
 def _tokenizer(profile: Profile, report: Report) -> tuple[Tokenizer, str]:
     """The model's tokenizer, or an estimate and why."""
-    from engine.tokenizer_file import tokenizer_for
+    from engine.weights.tokenizer_file import tokenizer_for
 
     return tokenizer_for(profile, report)
 

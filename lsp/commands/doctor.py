@@ -17,7 +17,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from engine.launcher import list_engines
+from engine.hosting.launcher import list_engines
 from engine.paths import EnginePathError, models_folder, runtime_folder
 from engine.profiles import ProfileError
 from lsp.engines import choose_profile

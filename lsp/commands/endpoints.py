@@ -11,7 +11,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from engine.failover import EndpointStatus, FailoverEndpoint
+from engine.endpoints.failover import EndpointStatus, FailoverEndpoint
 from lsp.engines import NoEngine, configured
 from lsp.settings import EngineSettings, Settings, read_settings
 from lsp.terminal import fail, out

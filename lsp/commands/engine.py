@@ -12,8 +12,8 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from engine.client import EngineRequestError, SGLangEndpoint
-from engine.launcher import (
+from engine.endpoints.client import EngineRequestError, SGLangEndpoint
+from engine.hosting.launcher import (
     EngineError,
     EngineInfo,
     ensure_engine,

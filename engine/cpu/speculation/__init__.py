@@ -1,0 +1,1 @@
+"""Speculative decoding: tokens looked up in the text, verified several in a step."""

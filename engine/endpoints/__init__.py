@@ -1,0 +1,1 @@
+"""Talking to engines, ours or another; several in order as one."""

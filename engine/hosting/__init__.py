@@ -1,0 +1,1 @@
+"""One host for all who ask: its process, its door, and SGLang within."""

@@ -1,0 +1,1 @@
+"""The models as data, and the choice among them for a machine."""

@@ -1,0 +1,1 @@
+"""Whose prompt is read next, what is read ahead, and what is never read."""

@@ -1,0 +1,1 @@
+"""Weights and tokenizers by their hashes, from wherever they can be had."""

@@ -1,0 +1,1 @@
+"""Processes that read, count and embed beside the service, niced."""

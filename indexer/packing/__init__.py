@@ -1,0 +1,1 @@
+"""The pack: which lines a model reads, within a budget of tokens."""

@@ -1,0 +1,94 @@
+"""Runs of lines: merging, subtracting, and the headers of definitions that are too large to show whole."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from indexer.messages import Definition
+from indexer.parsing.lines import trim_span
+
+HEADER_LINES = 24
+"""Of a definition too large for its share: signature, docstring's beginning and, for a class, its first
+attributes."""
+
+OUTLINE_SPANS = 8
+"""Headers shown of a large file. Each is a segment of its own and pays for a path line."""
+
+CONTAINERS = frozenset(
+    {"class", "interface", "struct", "trait", "enum", "impl", "module", "namespace", "object"}
+)
+CONSTRUCTORS = frozenset({"__init__", "constructor", "__new__", "new"})
+
+_OPENERS = (":", "{", ";", ")", "=")
+"""How the last line of a signature ends, in one language or another."""
+
+Span = tuple[int, int]
+
+
+def merged(spans: Sequence[Span], lines: Sequence[str]) -> list[Span]:
+    """Disjoint spans in order; two with nothing but blank lines between them become one."""
+    found: list[Span] = []
+    for start, end in sorted(span for span in spans if span[0] < span[1]):
+        if found and (start <= found[-1][1] or not any(line.strip() for line in lines[found[-1][1] : start])):
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+def without(span: Span, taken: Sequence[Span], lines: Sequence[str]) -> list[Span]:
+    """The parts of `span` that `taken` does not cover, each from a non-blank line to a non-blank line."""
+    pieces = [span]
+    for start, end in taken:
+        pieces = [
+            part
+            for first, last in pieces
+            for part in ((first, min(last, start)), (max(first, end), last))
+            if part[0] < part[1]
+        ]
+    trimmed = (trim_span(lines, first, last) for first, last in pieces)
+    return [piece for piece in trimmed if piece[0] < piece[1]]
+
+
+def inside(span: Span, outer: Span) -> bool:
+    return outer[0] <= span[0] and span[1] <= outer[1]
+
+
+def signature(definition: Definition, lines: Sequence[str]) -> Span:
+    """Decorators and signature, up to the line that opens the body."""
+    last = min(definition.end_line, definition.start_line + HEADER_LINES, len(lines))
+    end = min(definition.start_line + 1, last)
+    while end < last and (
+        lines[end - 1].lstrip().startswith("@") or not lines[end - 1].rstrip().endswith(_OPENERS)
+    ):
+        end += 1
+    return trim_span(lines, definition.start_line, end)
+
+
+def outline(definitions: Sequence[Definition], lines: Sequence[str]) -> list[Span]:
+    """Signatures of a file's first public top-level definitions."""
+    public = [one for one in definitions if not one.container and not one.name.startswith("_")]
+    return merged([signature(one, lines) for one in public[:OUTLINE_SPANS]], lines)
+
+
+def headers(
+    definition: Definition, definitions: Sequence[Definition], lines: Sequence[str], needed: Collection[str]
+) -> list[Span]:
+    """A large definition in short: a class's head with its constructor's signature and the `needed` members
+    whole; of anything else its first lines."""
+    members = [
+        one
+        for one in definitions
+        if definition.start_line < one.start_line < definition.end_line and one.container == definition.name
+    ]
+    head_end = min(definition.end_line, definition.start_line + HEADER_LINES)
+    if definition.kind not in CONTAINERS or not members:
+        return merged([trim_span(lines, definition.start_line, head_end)], lines)
+    functions = [one for one in members if one.kind in ("method", "function", "constructor")] or members
+    spans = [trim_span(lines, definition.start_line, min(functions[0].start_line, head_end))]
+    for member in functions:
+        if member.name in CONSTRUCTORS:
+            spans.append(signature(member, lines))
+        elif member.name in needed:
+            spans.append(trim_span(lines, member.start_line, member.end_line))
+    return merged(spans, lines)

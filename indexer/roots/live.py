@@ -1,0 +1,202 @@
+"""The view of one root that everybody reads: its live maps with a set of unsaved documents on top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from indexer.children.reading import load
+from indexer.messages import Definition
+from indexer.packing.view import definition_of
+from indexer.parsing.facts import content_key, decode
+from indexer.parsing.imports import Import
+from indexer.parsing.languages import language_of
+from indexer.parsing.tags import Site, Tag
+from indexer.roots.liveroot import LiveRoot as LiveRoot
+from indexer.roots.overlays import OverlayDocument
+from indexer.roots.texts import TextCache as TextCache
+from indexer.secrets.redaction import redact
+from indexer.store.contents import ManifestEntry, StoredContent
+from indexer.store.sitecache import SiteSource
+
+
+class LiveFiles:
+    """Files, texts and definitions of one root with a set of overlays on top; blocks on the disk and on
+    parsing."""
+
+    def __init__(
+        self,
+        root: Path,
+        live: LiveRoot,
+        overlays: Mapping[str, OverlayDocument],
+        cache: TextCache,
+        on_stale: Callable[[str], None],
+        source: SiteSource | None = None,
+    ) -> None:
+        """`source`: where references of stored contents are; without one there are none."""
+        self.root = str(root)
+        self._folder = root
+        self._live = live
+        self._maps = live.now
+        self.manifest = self._maps.manifest
+        self.paths_by_key = self._maps.paths_by_key
+        self.overlays = overlays
+        self._cache = cache
+        self._on_stale = on_stale
+        self._source = source
+        self.state = (self._maps.version, *sorted(document.serial for document in overlays.values()))
+        """Differs where paths or texts may."""
+
+    def files(self) -> Collection[str]:
+        return self._maps.shown.index(self.overlays)
+
+    def is_overlay(self, path: str) -> bool:
+        return path in self.overlays
+
+    def text(self, path: str) -> str | None:
+        overlay = self.overlays.get(path)
+        if overlay is not None:
+            return overlay.text
+        entry = self.manifest.get(path)
+        if entry is None or self._skipped(path):
+            return None
+        text = self._cache.get(entry.key)
+        if text is None:
+            text = self._from_disk(path, entry)
+            if text is not None:
+                self._cache.put(entry.key, text)
+        return text
+
+    def _from_disk(self, path: str, entry: ManifestEntry) -> str | None:
+        try:
+            data, _ = load(self._folder / path)
+        except OSError:
+            self._on_stale(path)
+            return None
+        language = language_of(path)
+        if entry.key not in (content_key(data, language), content_key(data, language, reincluded=True)):
+            self._on_stale(path)  # changed a moment ago: its spans in the index are not those of this text
+            return None
+        return redact(decode(data), language).text
+
+    def _skipped(self, path: str) -> bool:
+        content = self._live.contents.get(self.manifest[path].key)
+        return content is None or bool(content.skipped)
+
+    def definitions_in(self, path: str) -> Sequence[Definition]:
+        return [definition_of(path, tag) for tag in self.tags_in(path)]
+
+    def definitions_named(self, name: str) -> Sequence[Definition]:
+        found = [
+            definition_of(path, tag)
+            for path, document in self.overlays.items()
+            for tag in document.definitions()
+            if tag.name == name
+        ]
+        for path, content in self._live.defining(name, self._maps):
+            if path not in self.overlays:
+                tags = self._live.definitions_of(content)
+                found.extend(definition_of(path, tag) for tag in tags if tag.name == name)
+        return sorted(found, key=lambda definition: (definition.path, definition.start_line))
+
+    def imports_of(self, path: str) -> Sequence[Import]:
+        overlay = self.overlays.get(path)
+        if overlay is not None:
+            return overlay.imports()
+        content = self._content(path)
+        return content.decode_imports() if content is not None else []
+
+    def key_of(self, path: str) -> str:
+        """Identity of the living content; empty for a path that has none."""
+        if (overlay := self.overlays.get(path)) is not None:
+            return f"unsaved {overlay.serial}"
+        entry = self.manifest.get(path)
+        return entry.key if entry is not None else ""
+
+    def tags_in(self, path: str) -> Sequence[Tag]:
+        """Definitions by place."""
+        overlay = self.overlays.get(path)
+        return overlay.definitions() if overlay is not None else self._definitions(self._content(path))
+
+    def types_of(self, path: str) -> Mapping[str, str]:
+        """`Class.attribute` → receiver path of its type."""
+        if (overlay := self.overlays.get(path)) is not None:
+            return overlay.types()
+        content = self._content(path)
+        return content.types if content is not None else {}
+
+    def sites_of(self, path: str) -> Mapping[str, Sequence[Site]]:
+        """References by name."""
+        if (overlay := self.overlays.get(path)) is not None:
+            return overlay.sites()
+        entry = self.manifest.get(path)
+        if entry is None or self._source is None:
+            return {}
+        return self._live.sites.of(entry.key, self._source)
+
+    def defining(self, name: str) -> Sequence[str]:
+        """Paths that define this name, in order."""
+        unsaved = {
+            path
+            for path, document in self.overlays.items()
+            if any(tag.name == name for tag in document.definitions())
+        }
+        stored = {path for path, _ in self._live.defining(name, self._maps) if path not in self.overlays}
+        return sorted(stored | unsaved)
+
+    def names(self) -> Collection[str]:
+        """All that are defined; some may have no definition any longer."""
+        unsaved = {tag.name for document in self.overlays.values() for tag in document.definitions()}
+        return unsaved.union(self._live.names())
+
+    def referring(self, name: str) -> Sequence[str]:
+        """Paths that refer to this name, in order."""
+        found = {path for path, document in self.overlays.items() if name in document.sites()}
+        for key in self._live.sites.referring(name, self._source) if self._source is not None else ():
+            found.update(path for path in self.paths_by_key.get(key, ()) if path not in self.overlays)
+        return sorted(found)
+
+    def path_of(self, key: str) -> str | None:
+        """The first stored path with this content whose stored text still lives."""
+        return next((path for path in self.paths_by_key.get(key, ()) if path not in self.overlays), None)
+
+    @property
+    def version(self) -> int:
+        """Of the stored paths and contents: differs from that of every other moment and root."""
+        return self._maps.version
+
+    def stored(self) -> list[StoredContent]:
+        """The contents of all stored paths."""
+        return [self._live.contents[key] for key in self.paths_by_key]
+
+    def chunk_at(self, path: str, line: int) -> tuple[int, int] | None:
+        """First and end line of the smallest stored chunk of `path` that has this line."""
+        content = self._content(path) if path not in self.overlays else None
+        if content is None:
+            return None
+        around = (content.span(chunk) for chunk in range(content.chunks))
+        return min(
+            ((start, end) for start, end in around if start <= line < end),
+            key=lambda span: span[1] - span[0],
+            default=None,
+        )
+
+    def definitions_of(self, key: str) -> Sequence[Tag]:
+        """Of a stored content, by place."""
+        return self._definitions(self._live.contents.get(key))
+
+    def text_keys(self, most: int) -> set[str]:
+        """Of the chunks of all stored contents; of so many contents only that `most` are exceeded."""
+        found: set[str] = set()
+        for key in self.paths_by_key:
+            found.update(self._live.contents[key].hex_text_keys())
+            if len(found) >= most:
+                break
+        return found
+
+    def _definitions(self, content: StoredContent | None) -> Sequence[Tag]:
+        return self._live.definitions_of(content) if content is not None else ()
+
+    def _content(self, path: str) -> StoredContent | None:
+        entry = self.manifest.get(path)
+        return self._live.contents.get(entry.key) if entry is not None else None

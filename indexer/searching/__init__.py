@@ -1,0 +1,1 @@
+"""The parts of hybrid search: full text, vectors, and their one learnt score."""

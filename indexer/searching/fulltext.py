@@ -1,0 +1,282 @@
+"""Full text over everything: LanceDB's index for what it covers, an index in memory for what was just read.
+
+LanceDB would look at each row that its index lacks (11 µs each: a few saved files cost more than the whole index).
+Here those rows are kept in memory, with the same words and the same formula (BM25, Robertson and Zaragoza 2009, as
+Lance computes it), until the index on disk takes them in."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import math
+import threading
+from collections import Counter
+from collections.abc import Collection, Container, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from lancedb.index import FTS
+from lancedb.query import MatchQuery
+
+from indexer.store import reader
+from indexer.store.contents import STORE_ERRORS
+from indexer.store.reader import ChunkRow, quoted
+from indexer.store.rows import ContentRows
+
+_log = logging.getLogger(__name__)
+
+READ_AT_MOST = timedelta(seconds=30)
+"""No query takes this long, so no reader is left on a version that is older."""
+
+MOST_CHUNKS = 20_000
+"""That memory holds, about 50 MB; what a pass over a large repository reads beyond them is searched when the
+pass indexes it at its end."""
+
+_K1, _B = 1.2, 0.75
+_INDEX = "tokens_idx"
+_COLUMN = "tokens"
+_COLUMNS = ["key", "text_key", "start_line", "end_line", "symbol", "text"]
+_SAMPLE = 2_000
+"""Rows by which the mean number of words is known within a few percent."""
+_REMEMBERED = 100_000
+"""Words whose stem or frequency is known, at about 150 bytes each; then all are forgotten."""
+
+_SCANNED = 5_000
+"""Chunks of a process before this one that are looked at one by one (50 ms) until the index has them; more are
+not found until then."""
+
+
+class _Content(msgspec.Struct):
+    """The chunks of one content as memory searches them."""
+
+    rows: ContentRows
+    words: list[Counter[str]]
+    """Stem → how often, one for each chunk."""
+    total: int
+    """Of all words."""
+
+
+class FullText:
+    """May be asked from any thread; `index` is called by whoever holds the store's lock."""
+
+    def __init__(self, table: Any) -> None:
+        """Blocks. Raises one of STORE_ERRORS."""
+        self._table = table
+        self._lock = threading.Lock()
+        self._unread: dict[str, ContentRows] = {}
+        """Added, and not yet cut into words: a burst of saves costs nothing until somebody asks."""
+        self._contents: dict[str, _Content] = {}
+        self._chunks = 0
+        self._frequencies: dict[str, float] = {}
+        """Stem → how many chunks on disk have it."""
+        self._stems: dict[str, str] = {}
+        statistics = table.index_stats(_INDEX)
+        if statistics is None:
+            self._build()
+        self.uncovered = 0 if statistics is None else int(statistics.num_unindexed_rows)
+        """Chunks on disk that are neither indexed nor in memory: of a process before this one, or more than
+        memory takes."""
+        self.indexed = table.count_rows() - self.uncovered
+        """Chunks that the index on disk has."""
+        self._mean_words = _mean_words(table)
+
+    @property
+    def unindexed(self) -> int:
+        """Chunks that the index on disk lacks."""
+        return self._chunks + self.uncovered
+
+    def add(self, contents: Iterable[ContentRows]) -> None:
+        """From now on these are found."""
+        with self._lock:
+            for rows in contents:
+                if rows.key in self._unread or rows.key in self._contents:
+                    continue
+                if self._chunks >= MOST_CHUNKS:
+                    self.uncovered += len(rows.starts)
+                else:
+                    self._unread[rows.key] = rows
+                    self._chunks += len(rows.starts)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """These contents were superseded before they were written."""
+        with self._lock:
+            for key in keys:
+                self._unread.pop(key, None)
+                self._contents.pop(key, None)
+            self._count()
+
+    def digest(self) -> None:
+        """Blocks. Does now what the next search would have to do first."""
+        with self._lock:
+            self._cut_into_words()
+
+    def index(self, on_disk: Container[str], keep: timedelta = READ_AT_MOST) -> None:
+        """Blocks. Takes every chunk that is on disk into the index there, so that memory may let go of them; the
+        table's versions older than `keep` go. Raises one of STORE_ERRORS."""
+        with self._lock:
+            covered = [rows.key for rows in self._held() if rows.key in on_disk]
+        rows = self._table.count_rows()
+        statistics = self._table.index_stats(_INDEX)
+        try:
+            if statistics is None or 2 * statistics.num_unindexed_rows > rows:
+                self._build()
+            else:
+                self._table.optimize(cleanup_older_than=keep)
+        except STORE_ERRORS as failed:
+            _log.warning("the full-text index is rebuilt, for it could not be extended: %s", failed)
+            self._build()
+        mean = _mean_words(self._table)
+        self.forget(covered)
+        self._frequencies = {}
+        self.indexed, self._mean_words, self.uncovered = rows, mean, 0
+
+    def search(self, asked: str, limit: int, keys: Collection[str] | None = None) -> list[ChunkRow]:
+        """Blocks. The best chunks, of contents `keys` only where these are given; `asked` is words joined by
+        blanks as `indexer.parsing.words` cuts them."""
+        found = self._on_disk(asked, limit, keys)
+        recent = self._in_memory(asked, limit, keys, unknown=not found and keys is None)
+        if not recent:
+            return found
+        # a content that is just being indexed is in both
+        fresh = {(row.key, row.start_line): row for row in found} | {
+            (row.key, row.start_line): row for row in recent
+        }
+        return sorted(fresh.values(), key=lambda row: -row.score)[:limit]
+
+    def _on_disk(self, asked: str, limit: int, keys: Collection[str] | None) -> list[ChunkRow]:
+        query = self._query(asked)
+        if keys is not None:
+            query = query.where(f"key IN ({quoted(keys)})", prefilter=True)
+        rows = reader.run(query.select([*_COLUMNS, "_score"]).limit(limit))
+        columns = [rows[name].to_pylist() for name in (*_COLUMNS, "_score")]
+        return [ChunkRow(*values) for values in zip(*columns, strict=True)]
+
+    def _query(self, asked: str) -> Any:
+        match: Any = MatchQuery  # its generated signature hides the defaults from type checkers
+        query = self._table.search(match(asked, _COLUMN), query_type="fts")
+        return query if 0 < self.uncovered <= _SCANNED else query.fast_search()
+
+    def _in_memory(
+        self, asked: str, limit: int, keys: Collection[str] | None, *, unknown: bool
+    ) -> list[ChunkRow]:
+        """`unknown`: no chunk on disk has any of these words."""
+        with self._lock:
+            self._cut_into_words()
+            contents = list(self._contents.values())
+        if not contents:
+            return []
+        stems = Counter(self._stemmed(asked))
+        matching = [
+            (content, chunk, words)
+            for content in contents
+            for chunk, words in enumerate(content.words)
+            if not stems.keys().isdisjoint(words)
+        ]
+        having = Counter(stem for _, _, words in matching for stem in stems if stem in words)
+        chunks = sum(len(content.words) for content in contents)
+        total = self.indexed * self._mean_words + sum(content.total for content in contents)
+        mean = total / (self.indexed + chunks)
+        weights = {
+            stem: times * self._weight(having[stem], chunks, 0.0 if unknown else self._having_on_disk(stem))
+            for stem, times in stems.items()
+        }
+        scored = (
+            (_score(weights, words, mean), -place, content, chunk)
+            for place, (content, chunk, words) in enumerate(matching)
+            if keys is None or content.rows.key in keys
+        )
+        return [
+            _chunk_row(content.rows, chunk, score)
+            for score, _, content, chunk in heapq.nlargest(limit, scored, key=lambda found: found[:2])
+        ]
+
+    def _weight(self, having: int, chunks: int, on_disk: float) -> float:
+        """Inverse document frequency, when `having` of `chunks` in memory have the word, and `on_disk` of the
+        others."""
+        lacking = max(self.indexed + chunks - on_disk - having, 0.0)
+        return math.log(1 + (lacking + 0.5) / (on_disk + having + 0.5))
+
+    def _having_on_disk(self, stem: str) -> float:
+        """Chunks with this word, worked out from the score of the row that the index finds best."""
+        known = self._frequencies.get(stem)
+        if known is None:
+            known = 0.0
+            best = reader.run(self._query(stem).select([_COLUMN, "_score"]).limit(1))
+            if best.num_rows:
+                words = Counter(self._stemmed(best[_COLUMN][0].as_py()))
+                length = _K1 * (1 - _B + _B * words.total() / self._mean_words)
+                count = max(1, words[stem])
+                weight = best["_score"][0].as_py() * (count + length) / (count * (_K1 + 1))
+                known = max((self.indexed + 1) / math.exp(weight) - 0.5, 0.0)
+            if len(self._frequencies) > _REMEMBERED:
+                self._frequencies = {}
+            self._frequencies[stem] = known
+        return known
+
+    def _cut_into_words(self) -> None:
+        if not self._unread:
+            return
+        cut = {key: [text.split() for text in rows.words] for key, rows in self._unread.items()}
+        self._learn({word for chunks in cut.values() for words in chunks for word in words})
+        stems = self._stems
+        for key, rows in self._unread.items():
+            counted = [Counter([stems[word] for word in words]) for words in cut[key]]
+            self._contents[key] = _Content(rows, counted, sum(words.total() for words in counted))
+        self._unread = {}
+
+    def _stemmed(self, words: str) -> list[str]:
+        return [token.text for token in self._table.tokenize(words, index_name=_INDEX)]
+
+    def _learn(self, words: set[str]) -> None:
+        if len(self._stems) > _REMEMBERED:
+            self._stems = {}
+        waiting = [sorted(words - self._stems.keys())]
+        while waiting:
+            some = waiting.pop()
+            stems = self._stemmed(" ".join(some))
+            if len(stems) == len(some):
+                self._stems.update(zip(some, stems, strict=True))
+            elif len(some) > 1:  # the index cuts one of them further, or drops it
+                waiting += [some[: len(some) // 2], some[len(some) // 2 :]]
+            else:
+                self._stems[some[0]] = "".join(stems)
+
+    def _count(self) -> None:
+        self._chunks = sum(len(rows.starts) for rows in self._held())
+
+    def _held(self) -> Iterable[ContentRows]:
+        yield from self._unread.values()
+        yield from (content.rows for content in self._contents.values())
+
+    def _build(self) -> None:
+        # words are cut before (`words.words`); stop words stay in, for `not`, `for` and `is` are names in code
+        configuration = FTS(with_position=False, stem=True, remove_stop_words=False)
+        self._table.create_index(_COLUMN, config=configuration, replace=True)
+
+
+def _score(weights: Mapping[str, float], words: Counter[str], mean_words: float) -> float:
+    length = _K1 * (1 - _B + _B * words.total() / mean_words)
+    score = 0.0
+    for stem, weight in weights.items():
+        if count := words[stem]:
+            score += weight * count * (_K1 + 1) / (count + length)
+    return score
+
+
+def _chunk_row(rows: ContentRows, chunk: int, score: float) -> ChunkRow:
+    return ChunkRow(
+        rows.key,
+        rows.content.hex_text_keys()[chunk],
+        rows.starts[chunk],
+        rows.ends[chunk],
+        rows.symbols[chunk],
+        rows.texts[chunk],
+        score,
+    )
+
+
+def _mean_words(table: Any) -> float:
+    """Words of a chunk on average."""
+    sample = reader.sample(table, _COLUMN, _SAMPLE)
+    return sum(text.count(" ") + 1 for text in sample) / len(sample) if sample else 0.0

@@ -1,0 +1,66 @@
+"""A store whose files are damaged: told from a disk that is full or closed to us, set aside, and made anew.
+
+Nothing in the store is irreplaceable, so nothing is repaired that cannot be read."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.store.contents import STORE_ERRORS, StoreError
+
+if TYPE_CHECKING:
+    from indexer.store.store import Store
+
+_log = logging.getLogger(__name__)
+
+_NOT_DAMAGE = tuple(
+    os.strerror(number)
+    for number in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+    )
+)
+"""What LanceDB's errors hold of the system's own, which have no number there: these pass, or are for a person to
+mend."""
+
+_ASIDE = "damaged"
+_ROWS_AT_ONCE = 10_000
+
+
+def suspicious(failed: Exception) -> bool:
+    """Whether damage may be behind one of STORE_ERRORS."""
+    if isinstance(failed, StoreError) or (isinstance(failed, OSError) and failed.errno is not None):
+        return False
+    return not any(said in str(failed) for said in _NOT_DAMAGE)
+
+
+def found_in(store: Store) -> str:
+    """What is damaged in a store that is open, else empty. Reads all of it: blocks for seconds per gigabyte."""
+    for name, table in store.tables.items():
+        try:
+            for _ in table.search().limit(None).to_batches(batch_size=_ROWS_AT_ONCE):
+                pass
+        except STORE_ERRORS as failed:
+            if suspicious(failed):
+                return f"table {name}: {str(failed).splitlines()[0]}"
+    return ""
+
+
+def set_aside(generation: Path) -> None:
+    """Moves a generation out of the way, in the place of what was set aside before. Raises OSError."""
+    aside = generation.with_name(_ASIDE)
+    shutil.rmtree(aside, ignore_errors=True)
+    generation.rename(aside)
+    _log.error("the damaged store is kept as %s for two weeks, a new one is made", aside)
