@@ -25,6 +25,11 @@ from indexer.store.store import Store
 SEED = int(os.environ.get("FOREWORD_CRASH_SEED", "4"))
 """Of the moments; a run that fails is repeated with it."""
 
+MOMENTS = int(os.environ.get("FOREWORD_CRASH_MOMENTS", "8"))
+"""Each takes some five seconds: `FOREWORD_CRASH_MOMENTS=50` for a change of the store."""
+
+pytestmark = pytest.mark.timeout(60 + 25 * MOMENTS)
+
 FILES = 600
 CHANGED = 500
 """By the other branch."""
@@ -202,20 +207,8 @@ async def _check_switch(moments: int, monkeypatch, tmp_path: Path) -> None:
 
 
 async def test_killed_while_indexing(monkeypatch, tmp_path):
-    await _check_cold(4, monkeypatch, tmp_path)
+    await _check_cold(MOMENTS, monkeypatch, tmp_path)
 
 
 async def test_killed_after_a_branch_switch(monkeypatch, tmp_path):
-    await _check_switch(3, monkeypatch, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-async def test_killed_at_fifty_moments_of_a_cold_index(monkeypatch, tmp_path):
-    await _check_cold(50, monkeypatch, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-async def test_killed_at_fifty_moments_of_a_branch_switch(monkeypatch, tmp_path):
-    await _check_switch(50, monkeypatch, tmp_path)
+    await _check_switch(MOMENTS, monkeypatch, tmp_path)
