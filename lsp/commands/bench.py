@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lsp.commands.bench_context import bench_context
 from lsp.commands.bench_index import bench_index
 from lsp.commands.measured import LEAST_RUNS, Json, Only, Runs, Save, deliver, left_out, say, split
 from lsp.terminal import run
@@ -16,6 +17,7 @@ app = typer.Typer(
     help="Measure this project on this machine, side by side with its baselines.", no_args_is_help=True
 )
 app.command("index")(bench_index)
+app.command("context")(bench_context)
 
 
 @app.callback()

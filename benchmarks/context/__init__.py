@@ -1,0 +1,1 @@
+"""What packs are worth: `foreword bench context`."""
