@@ -16,7 +16,7 @@ import psutil
 from indexer import launch
 from indexer.connection import Connection
 from indexer.embedding.embedding import Embedding, EmbeddingUnavailable
-from indexer.files.watch import Changes
+from indexer.files.batcher import Changes
 from indexer.messages import (
     PROTOCOL_VERSION,
     Answer,
@@ -119,7 +119,7 @@ class Answers:
             case OpenRoot():
                 return await self._open(request, connection, report)
             case CloseRoot():
-                self._roots.release(request.root, connection)
+                await self._roots.release(request.root, connection)
                 return Done()
             case Search():
                 return await self._search(request, connection)
@@ -140,7 +140,7 @@ class Answers:
         if self._embedding.ask_for(request.embedder):
             for opened in self._roots.all():
                 opened.changed(Changes(rescan=True))  # at whose end vectors are filled
-        root = self._roots.hold(request.root, connection)
+        root = await self._roots.hold(request.root, connection)
         root.retry(request.wait_vectors)
         if request.wait or request.wait_vectors:
             root.progress.listeners.add(report)
@@ -158,7 +158,7 @@ class Answers:
     async def _forget(self, request: Forget, connection: Connection) -> Done:
         from indexer.store import forgetting
 
-        path = None if request.root is None else Path(os.path.realpath(request.root))
+        path = None if request.root is None else await _resolved(request.root)
         await self._roots.end(path, connection)
         store = await self._store()
         await asyncio.to_thread(forgetting.forget_roots, store, None if path is None else [str(path)])
@@ -174,7 +174,7 @@ class Answers:
     async def _search(self, request: Search, connection: Connection) -> Hits:
         from indexer import search
 
-        view = await self._view(self._roots.hold(request.root, connection), connection)
+        view = await self._view(await self._roots.hold(request.root, connection), connection)
         found = await self._ask(view, request.query, request.limit, search.SEARCH_PATIENCE_S, start=True)
         return Hits(found.hits, "; ".join(filter(None, [*view.notes, found.note])))
 
@@ -214,19 +214,19 @@ class Answers:
         return await asyncio.to_thread(LiveView, root, overlays, self._texts, self._ask_for_pack)
 
     async def _symbols(self, request: Symbols, connection: Connection) -> SymbolList:
-        view = await self._view(self._roots.hold(request.root, connection), connection)
+        view = await self._view(await self._roots.hold(request.root, connection), connection)
         return SymbolList(await asyncio.to_thread(find_symbols, view, request))
 
     async def _references(self, request: References, connection: Connection) -> ReferenceList:
         await self._store()  # without one there are no references, and it says why
-        view = await self._view(self._roots.hold(request.root, connection), connection)
+        view = await self._view(await self._roots.hold(request.root, connection), connection)
         return await asyncio.to_thread(find_references, view, request)
 
     async def _pack(self, request: PackRequest, connection: Connection) -> Pack:
-        root = self._root_of(request, connection)
+        path = await _resolved(request.path)
+        root = await self._root_of(request, path, connection)
         await root.packed_with(request.tokenizer)
         view = await self._view(root, connection)
-        path = Path(os.path.realpath(request.path))
         relative = path.relative_to(root.path).as_posix() if path.is_relative_to(root.path) else ""
 
         async def work() -> Pack:
@@ -254,10 +254,9 @@ class Answers:
                     loop.call_soon_threadsafe(task.cancel)
             raise
 
-    def _root_of(self, request: PackRequest, connection: Connection) -> Root:
+    async def _root_of(self, request: PackRequest, path: Path, connection: Connection) -> Root:
         if request.root is not None:
-            return self._roots.hold(request.root, connection)
-        path = Path(os.path.realpath(request.path))
+            return await self._roots.hold(request.root, connection)
         holding = [root for root in self._roots.held_by(connection) if path.is_relative_to(root.path)]
         if not holding:
             raise NoRoot(f"no open folder holds {request.path}: open its folder, or name the root")
@@ -266,7 +265,7 @@ class Answers:
     async def _status(self, request: StatusRequest) -> ServiceStatus:
         roots = self._roots.all()
         if request.root is not None:
-            wanted = Path(os.path.realpath(request.root))
+            wanted = await _resolved(request.root)
             roots = [root for root in roots if root.path == wanted]
         kinds: dict[str, int] = {}
         try:
@@ -285,6 +284,11 @@ class Answers:
             embedder=self._embedding.state,
             roots=[await self._root_status(root) for root in roots],
         )
+
+
+async def _resolved(path: str) -> Path:
+    """Without links; on a thread, since the disk may be slow to tell."""
+    return Path(await asyncio.to_thread(os.path.realpath, path))
 
 
 def _rss_with_children() -> int:

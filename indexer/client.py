@@ -173,7 +173,8 @@ class IndexClient:
         on_progress: OnProgress | None = None,
     ) -> Answer:
         """The answer to one request. Raises IndexServiceError for a failure of the service, IndexUnavailable
-        when the connection is lost or nothing came in time. Cancelling this cancels the work there."""
+        when the connection is lost or nothing came in time, and what `on_progress` raises. Cancelling this cancels
+        the work there."""
         if self._lost:
             raise IndexUnavailable(self._lost)
         call_id = next(self._ids)
@@ -188,8 +189,7 @@ class IndexClient:
             self._progress[call_id] = on_progress
         try:
             async with asyncio.timeout(timeout_s):
-                self._writer.write(message)
-                await self._writer.drain()
+                await self._send(message)
                 return await answer
         except TimeoutError as late:
             self._cancel(call_id)
@@ -199,12 +199,17 @@ class IndexClient:
         except asyncio.CancelledError:
             self._cancel(call_id)
             raise
-        except OSError as failed:
-            self._lose(f"the index service is gone: {failed}")
-            raise IndexUnavailable(self._lost) from failed
         finally:
             self._pending.pop(call_id, None)
             self._progress.pop(call_id, None)
+
+    async def _send(self, message: bytes) -> None:
+        try:
+            self._writer.write(message)
+            await self._writer.drain()
+        except OSError as failed:
+            self._lose(f"the index service is gone: {failed}")
+            raise IndexUnavailable(self._lost) from failed
 
     def _cancel(self, call_id: int) -> None:
         if not self._lost and not self._writer.is_closing():
@@ -217,12 +222,13 @@ class IndexClient:
             self._lose("the index service closed the connection")
         except (OSError, ProtocolError, msgspec.DecodeError) as failed:
             self._lose(f"the connection to the index service broke: {failed}")
+        finally:  # whatever ends this, nobody may wait for an answer without end
+            self._lose("answers of the index service are no longer read")
 
     def _dispatch(self, body: bytes) -> None:
         message = decode_outbound(body)
         if isinstance(message, ProgressNote):
-            if (listener := self._progress.get(message.id)) is not None:
-                listener(message)
+            self._tell(message)
             return
         waiting = self._pending.get(message.id)
         if waiting is None or waiting.done():
@@ -231,6 +237,18 @@ class IndexClient:
             waiting.set_exception(IndexServiceError(message.message))
         else:
             waiting.set_result(message.answer)
+
+    def _tell(self, note: ProgressNote) -> None:
+        listener = self._progress.get(note.id)
+        if listener is None:
+            return
+        try:
+            listener(note)
+        except Exception as failed:  # noqa: BLE001 - whoever listens gets it; other calls have no part in it
+            del self._progress[note.id]
+            self._cancel(note.id)
+            if not (waiting := self._pending[note.id]).done():
+                waiting.set_exception(failed)
 
     def _lose(self, why: str) -> None:
         if self._lost:

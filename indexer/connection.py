@@ -58,6 +58,10 @@ class Connection:
         self._greeted = False
         self.overlays: dict[str, OverlayDocument] = {}
         """By absolute path, links resolved."""
+        self._resolved: dict[str, str] = {}
+        """Paths of overlays as they were named → without links."""
+        self._unlaid: dict[str, tuple[Overlay, asyncio.Task[None]]] = {}
+        """Overlays by path as it was named, and who asks the disk where it leads."""
         self.pack_memory = PackMemory()
 
     async def serve(self) -> None:
@@ -91,7 +95,7 @@ class Connection:
                 task.cancel()
             return
         if isinstance(message.request, Overlay):
-            self._lay(message.request)  # at once: what is asked next must see it
+            self._take_overlay(message.request)  # at once: what is asked next must see it
         task = asyncio.create_task(self._answer(message), name=type(message.request).__name__)
         self._tasks[message.id] = task
         task.add_done_callback(lambda ended: self._ended(message.id, ended))
@@ -102,10 +106,30 @@ class Connection:
         if not task.cancelled() and task.exception() is not None:
             _log.error("an answer could not be sent", exc_info=task.exception())
 
-    def _lay(self, overlay: Overlay) -> None:
-        path = os.path.realpath(overlay.path)
+    def _take_overlay(self, overlay: Overlay) -> None:
+        if overlay.path in self._resolved:
+            self._lay(overlay, self._resolved[overlay.path])
+        elif overlay.path in self._unlaid:
+            self._unlaid[overlay.path] = (overlay, self._unlaid[overlay.path][1])
+        elif Path(overlay.path).is_absolute():
+            asking = asyncio.create_task(self._resolve(overlay.path), name="lay an overlay")
+            self._unlaid[overlay.path] = (overlay, asking)
+
+    async def _resolve(self, path: str) -> None:
+        try:
+            resolved = await asyncio.to_thread(os.path.realpath, path)
+        except ValueError as failed:  # it has a NUL: nothing of any root lies there
+            _log.info("no overlay is laid over %r: %s", path, failed)
+            return
+        finally:
+            overlay, _ = self._unlaid.pop(path)
+        self._resolved[path] = resolved
+        self._lay(overlay, resolved)
+
+    def _lay(self, overlay: Overlay, path: str) -> None:
         if overlay.text is None:
             self.overlays.pop(path, None)
+            self._resolved.pop(overlay.path, None)
             return
         # the last one stands, whatever its version: the socket keeps the order, and an editor that opens a
         # document anew counts from 1 again
@@ -135,6 +159,8 @@ class Connection:
             if not Path(request.path).is_absolute():
                 raise ProtocolError(f"the path of an overlay must be absolute, not {request.path!r}")
             return Done()
+        if self._unlaid:
+            await asyncio.wait([asking for _, asking in self._unlaid.values()])
 
         pace = Pace()
 
@@ -154,7 +180,7 @@ class Connection:
             await self._writer.drain()
 
     async def _close(self) -> None:
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *(asking for _, asking in self._unlaid.values())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import posixpath
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping, Set
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,6 +23,9 @@ from indexer.names.tables import TOP
 from indexer.names.usages import Target, Usages
 from indexer.names.values import Module, Place, Value
 from indexer.packing.view import GraphView
+
+if TYPE_CHECKING:
+    from indexer.parsing.tags import Site
 
 _CALLS = frozenset({"call", "class"})
 
@@ -172,6 +176,17 @@ class Graph:
                 found |= fresh
                 pending += fresh
             return [self._facts.definition(place) for place in sorted(found)]
+
+    def classes_before(
+        self, view: GraphView, path: str, sites: Sequence[Site]
+    ) -> list[tuple[Definition, ...]]:
+        """Of each site the class that stands before its dot, or an object of which stands there, and all that it has
+        members from; nothing where that is not known."""
+        with self._looking_at(view):
+            return [
+                tuple(self._facts.definition(place) for place in self._edges.classes_before(path, site))
+                for site in sites
+            ]
 
     # ------------------------------------------------------------ how
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from indexer import paths
 from indexer.children import memory
-from indexer.store.contents import STORE_ERRORS, StoredContent
+from indexer.store.contents import STORE_ERRORS, StoredContent, explain
 
 if TYPE_CHECKING:
     from indexer.roots.roots import Roots
@@ -37,6 +37,8 @@ class StoreKeeper:
         self._task: asyncio.Task[Store] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tidying: asyncio.Task[None] | None = None
+        self._missed = False
+        """Whether it was time to tidy while somebody did: what was written meanwhile may have come too late."""
         self._doubting: asyncio.Task[None] | None = None
 
     async def store(self) -> Store:
@@ -58,9 +60,12 @@ class StoreKeeper:
         self._timer = asyncio.get_running_loop().call_later(_TIDY_AFTER_S, self._tidy)
 
     def doubt(self, failed: Exception) -> None:
-        """Somebody met one of STORE_ERRORS: if the store is damaged, it is replaced and its roots begin anew."""
+        """Somebody met `failed`: if that came out of the store, and the store is damaged, it is replaced and its
+        roots begin anew."""
         from indexer.store import damage
 
+        if not (isinstance(failed, STORE_ERRORS) and damage.raised_by_store(failed)):
+            return
         if damage.suspicious(failed) and (self._doubting is None or self._doubting.done()):
             self._doubting = asyncio.create_task(self._look_for_damage(), name="look for damage")
 
@@ -87,8 +92,16 @@ class StoreKeeper:
         self._timer = None
         if self._tidying is None or self._tidying.done():
             self._tidying = asyncio.create_task(self._tidy_now(_tidy), name="tidy")
+        else:
+            self._missed = True
 
     async def _tidy_now(self, work: Callable[[Store, list[str], list[StoredContent]], None]) -> None:
+        await self._tidy_once(work)
+        while self._missed:
+            self._missed = False
+            await self._tidy_once(_tidy)
+
+    async def _tidy_once(self, work: Callable[[Store, list[str], list[StoredContent]], None]) -> None:
         roots = self.roots.all() if self.roots is not None else []
         held = [str(root.path) for root in roots]
         living = [content for root in roots for content in root.live.living_contents()]
@@ -140,7 +153,7 @@ def _open(note: str) -> tuple[Store, str]:
         if not damage.suspicious(failed) or not folder.is_dir():
             raise
         _log.error("the store is damaged", exc_info=failed)
-        note = f"the store was damaged ({str(failed).splitlines()[0]}) and is made anew"
+        note = f"the store was damaged ({explain(failed)}) and is made anew"
         damage.set_aside(folder)
         store = _opened(folder)
     return store, note
@@ -171,6 +184,7 @@ def _tidy(store: Store, held: list[str], living: list[StoredContent]) -> None:
     if store.vector_tables.older and living:
         with store.lock:
             store.vector_tables.drop_replaced(living)
+    store.vector_tables.let_go(living)
     if upkeep.due(store):
         forgetting.forget(store, held)
         upkeep.tidy(store)

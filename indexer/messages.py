@@ -50,7 +50,7 @@ class OpenRoot(msgspec.Struct, tag="open_root", frozen=True):
     wait_vectors: bool = False
     embedder: str = ""
     """The embedding model that this client wants, if it wants one: a folder or a name on the model hub. One service has
-    one; see `embedder_settings` for whose word counts, and the status for what is used."""
+    one; see `indexer.embedding.settings` for whose word counts, and the status for what is used."""
 
 
 class CloseRoot(msgspec.Struct, tag="close_root", frozen=True):

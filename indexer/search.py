@@ -15,7 +15,7 @@ from indexer.parsing.words import words
 from indexer.roots.live import LiveFiles
 from indexer.searching import ranking
 from indexer.searching.chunk_map import ChunkMaps
-from indexer.searching.found import Candidate, Near, candidates
+from indexer.searching.found import Candidate, Near, candidates, named_definitions
 from indexer.searching.ranking import DEFAULT_SCALE, Scale
 from indexer.store.reader import ChunkRow
 from indexer.store.store import Store
@@ -28,16 +28,19 @@ PACK_PATIENCE_S = 0.3
 """A completion does not."""
 
 _MOST_QUERY_WORDS = 48
-_DEPTH = 20
+_DEPTH = 40
 """Places that each list has at least: they have to be there for lists to agree on them."""
 
 _DEPTH_PER_HIT = 4
+
+_MOST_ROWS_OF_NAMED = 200
+"""Chunks of the files that define what a question names."""
 
 _FILTERED_KEYS = 2_000
 """The store holds all roots. Of a root with no more contents than these, full text is asked for by key, which takes
 16 ms in a store of 20,000 contents; a larger root has its share of any list."""
 
-_GROWTH = 8
+_GROWTH = 6
 _GROWTHS = 2
 """When other roots fill the list of a larger one, it is read deeper, so many times; what is behind is as good
 as not found."""
@@ -69,6 +72,7 @@ class Searcher:
             vector, note = await _asked(ask_vector, query)
             if vector is not None:
                 near = await asyncio.to_thread(self.by_vector, files, vector, depth(limit), table, scale())
+                note = _lacking(near)
             found = await rows
         finally:
             rows.cancel()
@@ -79,9 +83,9 @@ class Searcher:
     def by_text(self, files: LiveFiles, query: str, count: int) -> list[ChunkRow]:
         """Blocks. The best living rows by full text."""
         asked = " ".join(_asked_words(query))
-        if not asked:
-            return []
         own = len(files.paths_by_key)
+        if not asked or not own:
+            return []
         # where most rows are this root's, reading twice as many costs less than naming its contents
         few = own <= _FILTERED_KEYS and 2 * own < len(self.store.known)
         keys = files.paths_by_key.keys() if few else None
@@ -92,7 +96,24 @@ class Searcher:
             found = [row for row in rows if files.path_of(row.key) is not None]
             if len(found) >= count or len(rows) < limit:
                 break
-        return found[:count]
+        return found[:count] + self._rows_of_named(files, query, asked, found[:count])
+
+    def _rows_of_named(
+        self, files: LiveFiles, query: str, asked: str, found: Sequence[ChunkRow]
+    ) -> list[ChunkRow]:
+        """Rows of definitions that the question names and that the list is too short for: how well their text answers
+        counts for them too, however few hits are wanted."""
+        listed = {(row.key, row.start_line) for row in found}
+        wanted: set[tuple[str, int]] = set()
+        for one in named_definitions(files, query):
+            start, _ = files.chunk_at(one.path, one.start_line) or (one.start_line, one.end_line)
+            wanted.add((files.key_of(one.path), start))
+        wanted -= listed
+        keys = {key for key, _ in wanted} & files.paths_by_key.keys()
+        if not keys:
+            return []
+        rows = self.store.text.search(asked, _MOST_ROWS_OF_NAMED, keys)
+        return [row for row in rows if (row.key, row.start_line) in wanted]
 
     def by_vector(
         self,
@@ -103,7 +124,7 @@ class Searcher:
         scale: Scale = DEFAULT_SCALE,
     ) -> Near:
         """Blocks. The living chunks that are most similar to the question."""
-        chunks = self._maps.of(files, (table or self.store.vector_tables.wanted).in_memory())
+        chunks = self._maps.of(files, table or self.store.vector_tables.wanted)
         question = np.asarray(vector, np.float32)
         return Near(question, chunks, scale, chunks.nearest(question, count))
 
@@ -141,6 +162,12 @@ async def _asked(
         return await ask_vector(query), ""
     except EmbeddingUnavailable as unavailable:
         return None, f"full text and names only: {unavailable}"
+
+
+def _lacking(near: Near) -> str:
+    """For a person: how far the vectors have come, where they are not whole."""
+    have, chunks = len(near.chunks), near.chunks.chunks
+    return f"vectors: {have} of {chunks} chunks embedded" if have < chunks else ""
 
 
 def _asked_words(query: str) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.hosting import attendance as rules
+from engine.hosting import token_body
 from engine.hosting.attendance import Attendance
 from engine.hosting.host import Record
 from engine.hosting.hostfile import EngineInfo, json_path, lock_path, still_in_place, take_lock, version_key
@@ -84,15 +85,25 @@ async def test_whoever_only_looks_does_not_keep_the_host():
     await open_look
 
 
-async def test_a_draining_host_refuses_by_name():
+@pytest.mark.parametrize("path", ["/generate", token_body.PATH, "/v1/completions", "/abort_requests"])
+async def test_a_draining_host_refuses_by_name(path):
     host, sent = attended(until_released), []
     host.drain()
 
     async def send(message):
         sent.append(message)
 
-    await host({"type": "http", "path": "/generate"}, None, send)
+    await host({"type": "http", "path": path}, None, send)
     assert sent[0]["status"] == 503 and json.loads(sent[1]["body"])["error"] == "draining"
+
+
+@pytest.mark.parametrize("path", ["/foreword/host", "/foreword/steps", "/foreword/drain", "/abort_request"])
+async def test_a_draining_host_can_be_watched_and_what_runs_be_cancelled(path):
+    done = asyncio.Event()
+    done.set()
+    host = attended(until_released)
+    host.drain()
+    await host({"type": "http", "path": path, "release": done}, None, None)
 
 
 @pytest.fixture

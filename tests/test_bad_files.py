@@ -153,7 +153,7 @@ async def test_it_is_left_out_with_its_reason_or_harmless(
     make(root)
     async with client() as connected:
         status = await connected.open_root(str(root), wait=True)
-        assert (status.state, status.error) == ("ready", "")
+        assert (status.state, status.error, status.watching) == ("ready", "", "events")
         for name in ("good", *symbols):
             assert (await connected.symbols(str(root), name=name)).definitions, name
         said = {it.path: it.reason for it in status.skipped_examples}

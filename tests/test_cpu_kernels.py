@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.cpu import linears
 from engine.cpu.compiled import kernels
 from engine.cpu.linears import Int8Linear, round_rows, works_here
 
@@ -156,3 +161,67 @@ def test_weights_are_rounded_to_the_nearest_step():
     weight[3] = 0
     whole, scales = round_rows(weight)
     assert (whole.float() * scales.unsqueeze(1) - weight).abs().le(0.5001 * scales.unsqueeze(1)).all()
+
+
+class Plain:
+    """Exact products in float64, in place of a processor's."""
+
+    def __init__(self, weight, _team):
+        self.whole, self.scales = round_rows(weight)
+
+    def __call__(self, activations):
+        wide = activations.double() - kernels.ZERO_POINT
+        return (wide @ (self.whole.double() * self.scales.double().unsqueeze(1)).T).float()
+
+
+class Saturating(Plain):
+    """Sums of two products that end at 16 bits, as those of processors of 2013."""
+
+    def __call__(self, activations):
+        rows, inputs = activations.shape
+        whole = self.whole.double()
+        pairs = activations.double().view(rows, 1, -1, 2) * whole.view(1, -1, inputs // 2, 2)
+        sums = pairs.sum(3).clamp(-(2**15), 2**15 - 1).sum(2)
+        return ((sums - kernels.ZERO_POINT * whole.sum(1)) * self.scales.double()).float()
+
+
+class SlowWith(Plain):
+    """As oneDNN's reference code: right, and no good."""
+
+    rows = 1
+
+    def __call__(self, activations):
+        if len(activations) == self.rows:
+            time.sleep(0.03)
+        if activations.shape[1] == linears.TRIAL_WIDTH:
+            return torch.empty(0)
+        return super().__call__(activations)
+
+
+class SlowWithMany(SlowWith):
+    rows = 64
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        (Saturating, "this processor has no exact 8-bit dot products"),
+        (SlowWith, "8-bit integers are slower than bfloat16 here: 3.* for 1 rows"),
+        (SlowWithMany, "8-bit integers are slower than bfloat16 here: 3.* for 64 rows"),
+    ],
+)
+def test_a_processor_without_quick_exact_products_is_refused(form, said, monkeypatch):
+    monkeypatch.setattr(linears, "linear_of", form)
+    assert re.match(said, works_here())
+
+
+def test_a_pytorch_without_onednn_is_reported(monkeypatch):
+    """Where it is asked for, in words; our own products need none of it."""
+    monkeypatch.setattr(torch.ops, "onednn", SimpleNamespace())
+    linears._operator.cache_clear()
+    monkeypatch.setattr(linears, "prefers_onednn", lambda: True)
+    said = works_here()
+    assert re.match(
+        r"PyTorch cannot multiply 8-bit integers here: PyTorch \S+ was built without onednn::qlinear", said
+    )
+    linears._operator.cache_clear()

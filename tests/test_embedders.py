@@ -6,19 +6,20 @@ import asyncio
 import importlib.util
 import json
 
+import msgspec
 import numpy as np
 import pytest
 import tiny_embedders
 from index_service import PATIENCE_S, client, isolate, repository, stop_service
 
-from indexer.embedding import choice as embedder_choice
-from indexer.embedding import embedder
-from indexer.embedding import folder as embedder_folder
-from indexer.embedding import origin as embedder_source
+from indexer.embedding import choice, embedder, origin
+from indexer.embedding import folder as model_folder
 from indexer.embedding.embedder import Idleness, Wanted
 from indexer.embedding.embedding import Embedding, EmbeddingUnavailable
-from indexer.embedding.folder import BrokenModel
+from indexer.embedding.folder import BrokenModel, ModelFacts
+from indexer.embedding.one_embedder import OneEmbedder
 from indexer.embedding.settings import EmbedderRule, EmbedderSettings, configuration_file
+from indexer.embedding.weights import FINGERPRINT
 from indexer.parsing.facts import text_key
 from indexer.searching.ranking import DEFAULT_SCALE, Scale
 from indexer.store.contents import StoredContent
@@ -53,7 +54,7 @@ def _models(monkeypatch, tmp_path):
 
 def test_what_a_folder_says(tmp_path):
     prompts = {"query": "ask: ", "passage": "say: "}
-    facts = embedder_folder.read(tiny_embedders.make(tmp_path / "m", prompts=prompts, hidden=128))
+    facts = model_folder.read(tiny_embedders.make(tmp_path / "m", prompts=prompts, hidden=128))
     said = (facts.architecture, facts.dimensions, facts.max_tokens, facts.pooling, facts.plain)
     assert said == ("bert", 128, 48, "mean", True)
     assert (facts.query_prefix, facts.document_prefix) == ("ask: ", "say: ")
@@ -85,7 +86,7 @@ def test_a_broken_folder_says_what_is_wrong(tmp_path, spoil, said):
     folder = tiny_embedders.make(tmp_path / "m")
     spoil(folder)
     with pytest.raises(BrokenModel, match=said):
-        embedder_folder.read(folder)
+        model_folder.read(folder)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_a_broken_folder_says_what_is_wrong(tmp_path, spoil, said):
 )
 def test_an_unknown_model_says_so(model, said):
     with pytest.raises(BrokenModel, match=said):
-        embedder_source.find(EmbedderSettings(model=model))
+        origin.find(EmbedderSettings(model=model))
 
 
 @pytest.mark.parametrize(
@@ -112,13 +113,13 @@ def test_an_unknown_model_says_so(model, said):
 )
 def test_the_fingerprint_is_of_what_decides_about_vectors(tmp_path, change, same):
     model = str(tiny_embedders.make(tmp_path / "m"))
-    plain = embedder_source.find(EmbedderSettings(model=model)).facts.fingerprint
-    changed = embedder_source.find(EmbedderSettings(model=model, **change)).facts.fingerprint
+    plain = origin.find(EmbedderSettings(model=model)).facts.fingerprint
+    changed = origin.find(EmbedderSettings(model=model, **change)).facts.fingerprint
     assert (plain == changed) == same
 
 
 def test_other_weights_are_another_embedder(tmp_path):
-    one, other = (embedder_folder.read(tiny_embedders.make(tmp_path / str(n), seed=n)) for n in (1, 2))
+    one, other = (model_folder.read(tiny_embedders.make(tmp_path / str(n), seed=n)) for n in (1, 2))
     assert one.fingerprint != other.fingerprint
 
 
@@ -126,7 +127,7 @@ def test_other_weights_are_another_embedder(tmp_path):
 
 
 def _wanted(tmp_path, **changes) -> Wanted:
-    facts = embedder_folder.read(tiny_embedders.make(tmp_path / "m", **changes))
+    facts = model_folder.read(tiny_embedders.make(tmp_path / "m", **changes))
     return Wanted(facts, str(tmp_path / "graphs"), facts.query_prefix, facts.document_prefix)
 
 
@@ -177,18 +178,18 @@ def test_prefixes_stand_before_questions_and_texts(tmp_path):
 @needs_onnx
 def test_the_choice_is_measured_once_and_remembered(tmp_path):
     wanted = _wanted(tmp_path)
-    first = embedder_choice.load(wanted)
-    again = embedder_choice.load(wanted)
+    first = choice.load(wanted)
+    again = choice.load(wanted)
     assert (first[2], again[2]) == (True, False)
     assert first[1] == again[1] and first[0].precision == again[0].precision
     (tmp_path / "graphs/choices.json").write_text("{nonsense")
-    assert embedder_choice.load(wanted)[2], "what cannot be read is measured again"
+    assert choice.load(wanted)[2], "what cannot be read is measured again"
 
 
 @needs_onnx
 def test_a_way_that_is_too_coarse_is_not_taken(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedder_choice, "LEAST_COSINE", 0.99999)
-    assert embedder_choice.load(_wanted(tmp_path))[1].precision == "float32"
+    monkeypatch.setattr(choice, "LEAST_COSINE", 0.99999)
+    assert choice.load(_wanted(tmp_path))[1].precision == "float32"
 
 
 @pytest.mark.parametrize(
@@ -286,6 +287,93 @@ async def test_a_new_embedder_is_filled_beside_the_old_one_which_answers_until_t
     finally:
         embedding.stop()
         store.close()
+
+
+@pytest.fixture
+def _known_facts(monkeypatch):
+    """Facts of models that no test runs, by name."""
+
+    def find(settings):
+        return Wanted(msgspec.structs.replace(facts, fingerprint=settings.model.strip("/")), "")
+
+    facts = ModelFacts(
+        "", "bert", 4, 48, "mean", plain=True, query_prefix="", document_prefix="", fingerprint=""
+    )
+
+    monkeypatch.setattr(origin, "find", find)
+
+
+async def test_a_store_in_the_place_of_another_gets_the_table_of_the_same_embedder(tmp_path, _known_facts):
+    embedding = Embedding()
+    embedding.ask_for("/custom")
+    for name in ("damaged", "in its place"):
+        store = Store(tmp_path / name, FINGERPRINT)
+        await embedding.attach(store)
+        assert store.vector_tables.wanted.fingerprint == "custom"
+        store.close()
+
+
+async def test_whoever_changes_the_embedder_meanwhile_changes_the_table_with_it(tmp_path, _known_facts):
+    """While the facts of one model are read, another client's word comes to count."""
+    embedding = Embedding()
+    embedding.ask_for("/first")
+    store = Store(tmp_path / "store", FINGERPRINT)
+    attaching = asyncio.create_task(embedding.attach(store))
+    await asyncio.sleep(0)
+    embedding._rule._by = ""
+    assert embedding.ask_for("/second")
+    one, table = await attaching
+    assert (one.settings.model, table.fingerprint) == ("/second", "second")
+    assert store.vector_tables.wanted is table
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("covered", "dropped"),
+    [((), False), (("a",), False), (("a", "b"), True)],
+    ids=["nothing", "some", "all"],
+)
+@pytest.mark.parametrize("old_covers", [("z",), ("a",), ("a", "b")], ids=["a closed root", "some", "all"])
+def test_an_older_embedders_vectors_go_only_when_the_new_ones_are_whole(
+    tmp_path, covered, dropped, old_covers
+):
+    """A service that starts wants the default embedder until somebody attaches another, which may fail for days."""
+    store = Store(tmp_path / "store", "custom", 2)
+    store.write_vectors({text_key(text): [1.0, 0.0] for text in old_covers})
+    store.want_vectors("default", 2)
+    store.write_vectors({text_key(text): [1.0, 0.0] for text in covered})
+    living = [StoredContent(text, "", 0, text_keys=bytes.fromhex(text_key(text))) for text in ("a", "b")]
+    assert store.vector_tables.drop_replaced(living) == dropped
+    assert not store.vector_tables.drop_replaced([])
+    assert [table.fingerprint for table in store.vector_tables.older] == ([] if dropped else ["custom"])
+    store.close()
+
+
+@needs_onnx
+async def test_everybody_who_waits_for_the_first_load_is_answered(tmp_path, monkeypatch):
+    """What was tried out leaves with its child, and no job with it."""
+    monkeypatch.setenv("FOREWORD_EMBEDDER", str(tiny_embedders.make(tmp_path / "m")))
+    one = OneEmbedder(EmbedderRule().settings)
+    try:
+        asked = (one.embed([text], question=text != "area") for text in ("area", "mail", "date", "file"))
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert [getattr(answer, "shape", answer) for answer in answers] == [(1, 64)] * 4
+        assert one.prepared is not None and one.prepared.measured
+    finally:
+        one.stop()
+
+
+async def test_a_model_that_cannot_be_had_is_asked_for_once(monkeypatch):
+    asked = []
+
+    def find(settings):
+        asked.append(settings)
+        raise BrokenModel("gone")
+
+    monkeypatch.setattr(origin, "find", find)
+    one = OneEmbedder(EmbedderSettings(model="/m"))
+    answers = await asyncio.gather(*(one.wanted() for _ in range(3)), return_exceptions=True)
+    assert list(map(str, answers)) == ["gone"] * 3 and len(asked) == 1
 
 
 @needs_onnx

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="the CPU attention needs the extra foreword[engine]")
 
-from engine.cpu import attention  # noqa: E402 - after torch is known to be there
+from engine.cpu import attention, attention_way  # noqa: E402 - after torch is known to be there
 from engine.cpu.attention import Heads, decode_attention, extend_attention, fits  # noqa: E402
 from engine.cpu.attention_flash import attend  # noqa: E402
-from engine.cpu.attention_way import Way, quickest_way  # noqa: E402
+from engine.cpu.attention_way import Way, better, quickest_way  # noqa: E402
 from engine.cpu.spans import MIN_SLICE_TOKENS, spans_of  # noqa: E402
 
 # bf16 keeps 8 bits: values near 1 are off by up to 1/256, and two parts are rounded apart
@@ -287,7 +287,10 @@ class Step:
             buffer.fill_(float("nan"))
             buffer[old] = source[old]
         runner = SimpleNamespace(
-            req_to_token_pool=SimpleNamespace(req_to_token=batch.slots), token_to_kv_pool=pool
+            req_to_token_pool=SimpleNamespace(req_to_token=batch.slots),
+            token_to_kv_pool=pool,
+            dtype=dtype,
+            model=torch.nn.Module(),
         )
         self.backend = ForewordAttentionBackend(runner, way)
         self.forward_batch = SimpleNamespace(
@@ -326,6 +329,111 @@ def test_backend_stores_and_attends(dtype, way, decode):
 
 def test_the_way_is_measured():
     assert quickest_way(Heads(4, 2, 64), attention.Runner(1)) in Way
+
+
+@pytest.mark.parametrize(
+    ("ours_s", "flash_s", "way"),
+    [
+        (1.0, 0.3, Way.FLASH),
+        (1.0, 0.95, Way.KERNELS),  # a disturbance
+        (1.0, 1.0, Way.KERNELS),
+        (1.0, 3.0, Way.KERNELS),
+    ],
+)
+def test_flash_must_be_clearly_faster(ours_s, flash_s, way):
+    assert better(ours_s, flash_s) is way
+
+
+def test_both_ways_are_measured_with_the_threads_that_are_set(monkeypatch):
+    before, planned, plan = torch.get_num_threads(), [], attention_way.plan
+    monkeypatch.setattr(
+        attention_way, "plan", lambda *arguments: planned.append(plan(*arguments)) or planned[-1]
+    )
+    try:
+        torch.set_num_threads(1)
+        quickest_way(Heads(14, 2, 64), attention.Runner(2))
+    finally:
+        torch.set_num_threads(before)
+    assert [each.threads for each in planned] == [1]
+
+
+CASE = {
+    "kv_heads": 2,
+    "group": 3,
+    "dim": 64,
+    "requests": [(20, 4)],
+    "decode": False,
+    "layout": "runs",
+    "spread": 1.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("wishes", "refused"),
+    [
+        ({"sinks": torch.zeros(6)}, "attention with 'sinks'"),
+        ({"k_rope": torch.zeros(1)}, "attention with 'k_rope'"),
+        ({"return_lse": True}, "attention with 'return_lse'"),
+        ({"sinks": None, "return_lse": False}, None),
+    ],
+)
+@pytest.mark.parametrize("decode", [True, False], ids=["decode", "extend"])
+def test_what_a_model_asks_beyond_plain_attention_is_refused(wishes, refused, decode):
+    pytest.importorskip("sglang")
+    from sglang.srt.layers.radix_attention import RadixAttention
+
+    from engine.cpu.refusals import UnsupportedLayerError
+
+    step = Step(CASE | {"seed": 3, "decode": decode}, torch.bfloat16, Way.KERNELS)
+    batch = step.batch
+    layer = RadixAttention(batch.query_heads, 64, batch.scale, num_kv_heads=2, layer_id=0)
+    forward = step.backend.forward_decode if decode else step.backend.forward_extend
+    keys, values = (step.new(source).view(-1, 2, 64) for source in (batch.keys, batch.values))
+    arguments = batch.query.flatten(1), keys, values, layer, step.forward_batch
+    if refused is None:
+        assert torch.isfinite(forward(*arguments, **wishes)).all()
+        return
+    with pytest.raises(UnsupportedLayerError, match=refused):
+        forward(*arguments, **wishes)
+
+
+@pytest.mark.parametrize("kind", ["ENCODER_ONLY", "DECODER_BIDIRECTIONAL"])
+def test_attention_that_is_not_causal_is_refused(kind):
+    pytest.importorskip("sglang")
+    from sglang.srt.layers.radix_attention import AttentionType, RadixAttention
+
+    from engine.cpu.refusals import UnsupportedLayerError, refuse_unsupported
+
+    layer = RadixAttention(6, 64, 1.0, num_kv_heads=2, layer_id=0, attn_type=AttentionType[kind])
+    with pytest.raises(UnsupportedLayerError, match="attention that is not causal"):
+        refuse_unsupported(layer)
+
+
+@pytest.mark.parametrize(
+    ("kept", "model"),
+    [
+        (torch.float8_e4m3fn, torch.bfloat16),
+        (torch.float8_e5m2, torch.bfloat16),
+        (torch.bfloat16, torch.float32),
+        (torch.float8_e5m2, torch.float8_e5m2),
+    ],
+)
+def test_a_cache_in_another_type_is_refused_at_start(kept, model):
+    """With --kv-cache-dtype; it would end the scheduler in the middle of a request."""
+    pytest.importorskip("sglang")
+    from sglang.srt.mem_cache.memory_pool import MHATokenToKVPool
+
+    from engine.cpu.backend import ForewordAttentionBackend
+    from engine.cpu.refusals import UnsupportedPoolError
+
+    runner = SimpleNamespace(
+        req_to_token_pool=SimpleNamespace(req_to_token=torch.zeros(1, 8, dtype=torch.int32)),
+        token_to_kv_pool=MHATokenToKVPool(8, 1, kept, 2, 64, 1, "cpu", enable_memory_saver=False),
+        dtype=model,
+        model=torch.nn.Module(),
+    )
+    with pytest.raises(UnsupportedPoolError, match=rf"kept in {kept} .*Leave out --kv-cache-dtype"):
+        ForewordAttentionBackend(runner)
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names an x86 processor")

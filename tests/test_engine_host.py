@@ -341,7 +341,9 @@ async def test_a_newer_version_lets_it_finish(other_home):
         await _replace_older_versions(MODEL, "999.0")
         refused = await client.post("/generate", json={"input_ids": [1]})
         assert (refused.status_code, refused.json()["error"]) == (503, "draining")
-        endpoint = SGLangEndpoint(info.url, info.key, model=MODEL, context_tokens=info.context_tokens)
+        endpoint = SGLangEndpoint(
+            info.url, info.key, model=MODEL, context_tokens=info.context_tokens, packs_ids=True
+        )
         with pytest.raises(EngineRequestError) as caught:
             await collect(endpoint, Prompt([1], "", "", "", "", 0, 1), Sampling(1))
         assert caught.value.fault == "draining", "so that the caller looks for a successor at once"

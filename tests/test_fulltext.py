@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import pytest
 
 from indexer.parsing.facts import facts_of
 from indexer.parsing.words import words
+from indexer.searching import text_memory
 from indexer.searching.fulltext import FullText
 from indexer.store import upkeep
+from indexer.store.contents import ManifestEntry
 from indexer.store.rows import pack
 from indexer.store.store import Store
 
@@ -150,7 +153,75 @@ def test_a_burst_of_saves_is_indexed_before_it_is_much(tmp_path, rows, monkeypat
 
 
 def test_more_than_memory_takes_waits_for_the_index(tmp_path, rows, monkeypatch):
-    monkeypatch.setattr("indexer.searching.fulltext.MOST_CHUNKS", 30)
+    monkeypatch.setattr(text_memory, "MOST_CHUNKS", 30)
     text = FullText(Store(tmp_path / "store", "test").chunks)
     text.add(rows)
     assert text.uncovered > 0 and text.unindexed >= 300
+
+
+def _put(store: Store, rows) -> None:
+    """As a pass over a root does."""
+    store.put("/r", {f"{row.key}.py": ManifestEntry(row.key, 1, 1) for row in rows}, (), rows)
+
+
+def _found(store: Store, rows) -> int:
+    """How many of these contents a search finds."""
+    return len({row.key for row in store.text.search("def", 1_000)} & {row.key for row in rows})
+
+
+def test_what_memory_has_no_room_for_is_found_once_it_is_on_disk(tmp_path, rows, monkeypatch):
+    monkeypatch.setattr(text_memory, "MOST_CHUNKS", 3)
+    store = Store(tmp_path / "store", "test")
+    first, second = rows[:4], rows[4:14]
+    _put(store, first)
+    store.flush()
+    _put(store, second)
+    waiting = store.text.uncovered
+    upkeep.index_text(store)  # after the batch before: nothing of the second one is on disk yet
+    assert store.text.uncovered >= len(second) > 0 and waiting >= store.text.uncovered
+    assert _found(store, first) == len(first)
+    store.flush()
+    upkeep.index_text(store)
+    assert (_found(store, first), _found(store, second)) == (len(first), len(second))
+    assert store.text.uncovered == store.text.unindexed == 0
+    store.close()
+
+
+@pytest.mark.parametrize("room", [0, 1_000])
+def test_what_is_superseded_or_removed_is_neither_held_nor_waited_for(tmp_path, rows, monkeypatch, room):
+    monkeypatch.setattr(text_memory, "MOST_CHUNKS", room)
+    store = Store(tmp_path / "store", "test")
+    for row in rows[:5]:
+        store.put("/r", {"a.py": ManifestEntry(row.key, 1, 1)}, (), [row])
+    store.flush()
+    assert store.text.unindexed == len(rows[4].starts)
+    store.put("/r", {}, ["a.py"])
+    store.flush()
+    store.remove_contents([rows[4].key])
+    assert store.text.unindexed == store.text.uncovered == 0 and _found(store, rows) == 0
+    store.close()
+
+
+def test_whoever_adds_or_forgets_does_not_wait_for_a_search(tmp_path, rows, monkeypatch):
+    stemmed, others = FullText._stemmed, []
+
+    def change() -> None:
+        store.text.add(rows[20:30])
+        store.text.forget([row.key for row in rows[:5]])
+
+    def while_cutting(text: FullText, words: str) -> list[str]:
+        if not others:
+            others.append(threading.Thread(target=change))
+            others[0].start()
+            others[0].join(2)
+            others.append(others[0].is_alive())
+        return stemmed(text, words)
+
+    monkeypatch.setattr(FullText, "_stemmed", while_cutting)
+    store = Store(tmp_path / "store", "test")
+    store.text.add(rows[:20])
+    store.text.digest()
+    assert others[1] is False, "it waits"
+    found = {row.key for row in store.text.search("def", 1_000)}
+    assert found == {row.key for row in rows[5:30]}
+    store.close()

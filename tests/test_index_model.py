@@ -33,6 +33,9 @@ from indexer.store.upkeep import index_text, tidy
 
 PATHS = ("a.py", "b.py", "pkg/c.py", "pkg/deep/d.py", "pkg/e.ts", "other/f.go", "notes.md")
 FOLDERS = ("pkg", "pkg/deep", "other")
+KEY = "-----BEGIN PRIVATE " + "KEY-----\n" + "A" * 64 + "\n"
+"""What is left out for its content, except where it is taken back in by name."""
+
 TEXTS = (
     "",
     "def alpha():\n    return beta()\n",
@@ -42,8 +45,17 @@ TEXTS = (
     "# words only\n\nand more of them\n",
     "def broken(:\n  )\n",
     "x = '\udce9'\n",
+    KEY,
 )
-IGNORES = ("", "pkg/\n", "*.md\nb.py\n", "deep\n!deep/d.py\n", "/a.py\n")
+IGNORES = (
+    "",
+    "pkg/\n",
+    "*.md\nb.py\n",
+    "deep\n!deep/d.py\n",
+    "/a.py\n",
+    "!a.py\n",
+    "pkg/\n!pkg/c.py\n!notes.md\n",
+)
 
 PATIENCE_S = 20.0
 """A busy machine may take seconds for what takes milliseconds."""
@@ -163,7 +175,7 @@ class IndexMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        repository(self.root, {"a.py": TEXTS[1], "pkg/c.py": TEXTS[2], "notes.md": TEXTS[5]})
+        repository(self.root, {"a.py": TEXTS[1], "pkg/c.py": TEXTS[2], "notes.md": TEXTS[5], "key": KEY})
         git(self.root, "checkout", "-q", "-b", "other")
         write(self.root / "a.py", TEXTS[3])
         write(self.root / "other/f.go", "package f\n\nfunc Eta() {}\n")
@@ -211,6 +223,10 @@ class IndexMachine(RuleBasedStateMachine):
     def ignore(self, name: str, text: str) -> None:
         if (self.root / name).parent.is_dir():
             write(self.root / name, text)
+
+    @rule(named=st.booleans())
+    def take_back_in(self, named: bool) -> None:
+        write(self.root / ".forewordignore", "!key\n" if named else "")
 
     @rule(path=paths_of_files)
     def touch(self, path: str) -> None:

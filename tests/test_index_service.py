@@ -22,6 +22,7 @@ from indexer.messages import (
     Hello,
     OpenRoot,
     PackRequest,
+    ProgressNote,
     Reply,
     Search,
     TokenizerRef,
@@ -105,6 +106,45 @@ async def test_unsaved_text_stands_at_once_and_dies_with_its_connection(tmp_path
         assert (await other.symbols(str(root), name="area_of_circle")).definitions
         await connected.overlay(str(path), None)
         assert (await connected.symbols(str(root), name="area_of_circle")).definitions
+
+
+async def test_a_question_that_follows_an_unsaved_text_sees_it(tmp_path):
+    root = repository(tmp_path / "work", FILES)
+    (tmp_path / "link").symlink_to(root)
+    path = tmp_path / "link/shapes/area.py"
+    async with client() as connected:
+        await connected.open_root(str(root), wait=True)
+        for text in (
+            "def first():\n    pass\n",
+            "def second():\n    pass\n",
+            None,
+            "def third():\n    pass\n",
+        ):
+            name = text.split("(")[0].removeprefix("def ") if text else "area_of_circle"
+            _, _, found = await asyncio.gather(
+                connected.overlay(str(path), "def too_early():\n    pass\n"),
+                connected.overlay(str(path), text),
+                connected.symbols(str(root), path="shapes/area.py"),
+            )
+            assert [it.name for it in found.definitions] == [name]
+        await connected.overlay("/no\0path.py", "def nowhere():\n    pass\n")
+        assert [
+            it.name for it in (await connected.symbols(str(root), path="shapes/area.py")).definitions
+        ] == ["third"]
+
+
+@pytest.mark.parametrize("failed", [ValueError("the bar is gone"), BrokenPipeError("the terminal is gone")])
+async def test_a_listener_that_fails_ends_its_own_call_alone(tmp_path, failed):
+    root = repository(tmp_path / "work", FILES)
+
+    def listen(note: ProgressNote) -> None:
+        raise failed
+
+    async with client() as connected, asyncio.timeout(20):
+        with pytest.raises(type(failed), match="is gone"):
+            await connected.open_root(str(root), wait=True, on_progress=listen)
+        assert connected.connected
+        assert (await connected.open_root(str(root), wait=True)).files == 4
 
 
 async def test_ten_clients_start_one_service():

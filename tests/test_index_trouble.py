@@ -104,7 +104,8 @@ DAMAGES = {
         None,
     ),
     "the note of roots": (lambda: write(_generation() / "roots.json", "{"), False),
-    "the note of a batch": (lambda: write(_generation() / "batch", "["), None),
+    "the note of a batch": (lambda: write(_generation() / "batch", "["), False),
+    "the note of a batch is empty": (lambda: write(_generation() / "batch", ""), False),
 }
 """What is done to a store, and whether it is made anew (None: it may be)."""
 

@@ -89,6 +89,22 @@ def reason_of(made: Pack, path: str, text: str) -> str:
 
 WANTED = [
     pytest.param(
+        "from shop.orders import order\n\n\ndef start():\n    one = order.Order()\n    ▮",
+        ("shop/orders/order.py", "def total", "`one` is of `Order`"),
+        id="a member of what was made above",
+    ),
+    pytest.param(
+        "from shop.config import Config\n\n\nclass Own(Config):\n    def go(self):\n        ▮",
+        ("shop/config.py", "def reload", "`self` is of `Own`, a kind of `Config`"),
+        id="a member of a base",
+    ),
+    pytest.param(
+        "from shop import config\n\n\nclass Own:\n    def __init__(self, given: config.Config):\n"
+        "        self.given = given\n\n    def go(self):\n        print(self.given)\n        self.▮\n",
+        ("shop/config.py", "def reload", "`self.given` is of `Config`"),
+        id="a member of an attribute, in broken code",
+    ),
+    pytest.param(
         "from shop.config import Config\n\ndef start():\n    config = Config(▮",
         ("shop/config.py", "class Config", "imported: `Config` from shop/config.py"),
         id="imported and used here",

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="the CPU plug-in needs the extra foreword[engine]")
 
-from engine.cpu import products  # noqa: E402 - after torch is known to be there
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402 - after torch is known to be there
+
+from engine.cpu import linears, products  # noqa: E402
 from engine.cpu.compiled.team import Team, team_of  # noqa: E402
-from engine.cpu.head import ChoosingHead, Head  # noqa: E402
+from engine.cpu.head import ChoosingHead, Head, NoChoiceError  # noqa: E402
 from engine.cpu.linears import Int8Linear, PackedLinear, linear_of, round_rows  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not products.HAS_PRODUCTS, reason="this processor has no AVX-512 VNNI")
@@ -95,6 +97,31 @@ def test_weights_of_any_size_are_near_to_what_they_were():
     assert torch.allclose(multiplied(activations, weight).double(), expected, rtol=1e-6, atol=0)
 
 
+class LargestFloats(TorchDispatchMode):
+    """Notes the bytes of the largest float32 tensor that anything gives."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.dtype is torch.float32:
+            self.bytes = max(self.bytes, made.nbytes)
+        return made
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 7, 100])
+def test_a_weight_is_rounded_a_few_rows_at_a_time(rows_at_once, monkeypatch):
+    """In float32 an output layer takes four times what it takes for good."""
+    weight = torch.randn(101, 96).bfloat16()
+    whole, scales = round_rows(weight)
+    monkeypatch.setattr(linears, "ROUNDED_BYTES", rows_at_once * 96 * 4)
+    with LargestFloats() as largest:
+        found, found_scales = round_rows(weight)
+    assert torch.equal(found, whole)
+    assert torch.equal(found_scales, scales)
+    assert largest.bytes <= max(linears.ROUNDED_BYTES, scales.nbytes)
+
+
 def test_both_forms_agree():
     weight = torch.randn(130, 64)
     activations = torch.randint(0, 256, (9, 64), dtype=torch.uint8)
@@ -157,6 +184,19 @@ def test_logits_that_all_are_negative_do_not_lose_to_lanes_without_an_output():
     with head.choosing() as chosen:
         head.apply(None, hidden)
     assert chosen == head.apply(None, hidden).argmax(dim=-1).tolist()
+
+
+def test_products_that_are_no_numbers_choose_nothing():
+    """Least of all what was chosen before."""
+    team = team_of(1)
+    linear = PackedLinear(torch.randn(32, 64), team)
+    head = ChoosingHead(linear, team)
+    hidden = torch.randn(3, 64).bfloat16()
+    with head.choosing():
+        head.apply(None, hidden)
+    linear.scales.fill(np.nan)
+    with head.choosing(), pytest.raises(NoChoiceError, match="no logit that is a number for row 0 of 3"):
+        head.apply(None, hidden)
 
 
 def test_a_bias_is_added_and_never_chosen_without():

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from indexer import search
+from indexer import keeper, search
 from indexer.embedding.embedding import EmbeddingUnavailable
 from indexer.parsing.facts import facts_of
 from indexer.parsing.words import words
@@ -116,9 +116,15 @@ async def test_odd_questions_have_no_answer_and_do_no_harm(root, query):
 
 
 async def test_vectors_find_what_words_do_not(root):
-    root.embed({"cache.py": 0, "path.py": 1})
+    root.embed({path: number for number, path in enumerate(SOURCES)})
     answer = await root.search("dropping old entries", vector=_direction(0))
     assert (answer.hits[0].path, answer.hits[0].why, answer.note) == ("cache.py", "vector", "")
+
+
+async def test_the_answer_says_when_vectors_are_not_whole(root):
+    root.embed({"cache.py": 0, "path.py": 1})
+    answer = await root.search("dropping old entries", vector=_direction(0))
+    assert (answer.hits[0].path, answer.note) == ("cache.py", "vectors: 2 of 4 chunks embedded")
 
 
 async def test_what_is_far_from_a_question_without_sense_is_no_answer(root):
@@ -259,6 +265,38 @@ async def test_two_roots_in_one_store_have_their_own_answers(root, tmp_path):
     for searched, path in ((root, "cache.py"), (other, "other.py")):
         hits = (await searched.search("evict cache", vector=_direction(0))).hits
         assert [hit.path for hit in hits] == [path]
+
+
+async def test_memory_holds_the_vectors_of_roots_that_are_searched(root, tmp_path):
+    sources = {f"m{number}.py": f"def other_{number}():\n    pass\n" for number in range(9)}
+    other = _Root(tmp_path / "other", sources, root.store)
+    root.embed({path: 0 for path in SOURCES})
+    other.embed({path: number for number, path in enumerate(sources)})
+    root.store.close()
+    store = root.store = other.store = Store(tmp_path / "store", "test")
+    table = store.vector_tables.wanted
+    assert table.in_memory is None
+
+    async def found(searched, direction):
+        hits = (await searched.search("zzzqqq", vector=_direction(direction), limit=1)).hits
+        return [hit.path for hit in hits]
+
+    assert (await found(root, 0), len(table.in_memory)) == (["cache.py"], len(SOURCES))
+    assert (await found(other, 7), len(table.in_memory)) == (["m7.py"], len(SOURCES) + len(sources))
+    store.vector_tables.let_go([*root.live.living_contents(), *other.live.living_contents()])
+    assert len(table.in_memory) == len(SOURCES) + len(sources)
+    keeper._tidy(store, [str(root.folder)], root.live.living_contents())  # the other one is closed
+    assert (await found(root, 0), len(table.in_memory)) == (["cache.py"], len(SOURCES))
+    assert (await found(other, 7), len(table.in_memory)) == (["m7.py"], len(SOURCES) + len(sources))
+    store.vector_tables.let_go([])
+    assert table.in_memory is None
+    root.embed({"cache.py": 0})  # known, and not written again
+    (root.folder / "new.py").write_text("def brand_new():\n    pass\n")
+    (new,) = store.write([facts_of(b"def brand_new():\n    pass\n", "python")])
+    store.write_vectors({key: _direction(9) for key in new.hex_text_keys()})
+    root.live.update({"new.py": ManifestEntry(new.key, new.size, 1)}, [], [new])
+    assert await found(root, 9) == ["new.py"] and await found(root, 0) == ["cache.py"]
+    store.close()
 
 
 async def test_vectors_of_another_length_answer_too(tmp_path):

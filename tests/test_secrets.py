@@ -338,6 +338,8 @@ async def test_no_secret_is_in_any_table_pack_answer_or_log(service, tmp_path):
     async with client() as connected:
         status = await connected.open_root(str(root), wait=True)
         assert (status.state, status.skipped) == ("ready", {"holds a private key": 1})
+        # one where it is used, and in the code about it a default value, a docstring and a comment
+        assert status.redacted == sum(2 if path == "Dockerfile" else 4 for _, path, _, _ in PLANTED)
         answers: list[str] = []
         for number in range(len(PLANTED)):
             answers.append(repr(await connected.symbols(str(root), name=f"called_{number}")))

@@ -20,6 +20,7 @@ from indexer.roots.indexing import Pass
 from indexer.roots.live import LiveRoot
 from indexer.store import forgetting, schema, upkeep
 from indexer.store.contents import STORE_ERRORS, ManifestEntry, StoreError, explain
+from indexer.store.rows import ContentRows, pack
 from indexer.store.store import Store
 
 _opened: dict[Path, Store] = {}
@@ -107,6 +108,29 @@ def test_a_manifest_never_names_a_content_that_is_not_whole(tmp_path):
     assert store.manifest("/r") == {}
 
 
+def test_references_of_a_content_that_comes_back_are_there_again(tmp_path):
+    store, live = _open(tmp_path), LiveRoot({}, {})
+    saved, other, empty = (pack(facts) for facts in (_facts(1), _facts(2), facts_of(b"x = 1\n", "python")))
+
+    def save(rows: ContentRows) -> None:
+        store.put("/r", {"a.py": ManifestEntry(rows.key, 1, 1)}, (), [rows])
+
+    save(saved)
+    save(other)
+    store.flush()  # `saved` was superseded before it was written
+    assert not live.sites.of(saved.key, store), "a view of the moment before asks"
+    save(saved)  # undone
+    assert live.sites.of(saved.key, store).keys() == {"other_1"}
+    save(empty)
+    assert not live.sites.of(empty.key, store)
+    asked: list[object] = []
+
+    class Source:
+        holds = keys_referring = sites_of = asked.append
+
+    assert not live.sites.of(empty.key, Source) and not asked, "that it has none is kept"
+
+
 def test_a_folder_that_cannot_be_made_raises_what_callers_expect(tmp_path):
     (tmp_path / "store").write_text("in the way")
     with pytest.raises(STORE_ERRORS):
@@ -180,6 +204,8 @@ def test_what_nobody_needs_is_forgotten_and_the_rest_is_not(tmp_path, monkeypatc
             "too large",
         ),
         (ValueError(), "ValueError"),
+        (KeyError("of ours"), "KeyError: 'of ours'"),
+        (MemoryError(), "MemoryError"),
     ],
 )
 def test_the_disk_is_named_and_the_stores_own_source_is_not(failed, said):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from indexer.parsing.facts import facts_of
-from indexer.store import columns, forgetting, inheritance, schema, upkeep, writer
+from indexer.store import columns, forgetting, inheritance, reader, schema, upkeep, writer
 from indexer.store.contents import STORE_ERRORS, ManifestEntry, StoreError
 from indexer.store.dump import dump, strays
 from indexer.store.rows import ContentRows, pack
@@ -108,6 +108,33 @@ def test_the_last_word_on_a_path_counts(store):
     again.close()
 
 
+def test_serials_grow_from_one_process_to_the_next_and_no_log_is_read_for_them(store, monkeypatch):
+    monkeypatch.setattr(upkeep, "_LEAST_LOG_ROWS", 3)
+    read: list[str] = []
+    column = reader.column
+
+    def reading(table, name):
+        read.append(name)
+        return column(table, name)
+
+    last = _rows(0)
+    for number in range(1, 5):
+        for again in range(3):
+            last = _rows(10 * number + again)
+            store.put("/r", {"a.py": _entry(last)}, (), [last])
+            store.flush()
+        highest = max(column(store.manifest_table, "serial"))
+        if number % 2:
+            upkeep.tidy(store, timedelta(milliseconds=1))
+        store.close()
+        with monkeypatch.context() as patch:
+            patch.setattr(reader, "column", reading)
+            store = Store(store.folder, "test")
+        assert store._serial >= highest and store.manifest("/r") == {"a.py": _entry(last)}
+    assert "serial" not in read and "key" in read
+    store.close()
+
+
 def test_what_could_not_be_written_waits_and_is_said(store, monkeypatch):
     rows = _put(store, "/r", range(3))
     with monkeypatch.context() as patch:
@@ -155,6 +182,62 @@ def test_a_burst_is_one_write(monkeypatch):
         time.sleep(0.01)
     one.close()
     assert written == [30, writer.FULL_BATCH]
+
+
+FAILURES = [KeyError("a bug"), MemoryError(), OSError(28, "No space left on device"), ValueError("Not found")]
+
+
+@pytest.mark.parametrize("failed", FAILURES, ids=lambda failed: type(failed).__name__)
+@pytest.mark.parametrize("where", ["write", "tidying", "telling"])
+def test_the_writer_outlives_what_a_write_raises(monkeypatch, caplog, failed, where):
+    monkeypatch.setattr(writer, "WAIT_S", 0.0)
+    monkeypatch.setattr(writer, "_RETRY_S", 0.0)
+    failures: list[Exception | None] = []
+    told: list[Exception] = []
+
+    def write() -> None:
+        failures.append(one.failure)
+        if len(failures) == 1 and where != "tidying":
+            raise failed
+
+    def tidied() -> None:
+        if len(failures) == 1:
+            one.wake()
+            raise failed
+
+    def tell(what: Exception) -> None:
+        told.append(what)
+        if where == "telling":
+            raise failed
+
+    one = Writer(write, lambda: 1)
+    one.on_success, one.on_failure = tidied, tell
+    one.wake()
+    give_up = time.monotonic() + 5
+    while (len(failures) < 2 or one.failure is not None) and time.monotonic() < give_up:
+        time.sleep(0.01)
+    one.close()
+    assert failures == [None, None if where == "tidying" else failed] and one.failure is None
+    assert told == [failed] and any(record.levelname == "WARNING" for record in caplog.records)
+
+
+def test_what_a_flush_raises_is_recorded_and_tried_again(monkeypatch):
+    monkeypatch.setattr(writer, "_RETRY_S", 0.0)
+    written: list[int] = []
+
+    def write() -> None:
+        written.append(1)
+        if len(written) == 1:
+            raise KeyError("a bug")
+
+    one = Writer(write, lambda: 0)
+    with pytest.raises(KeyError):
+        one.flush()
+    give_up = time.monotonic() + 5
+    while (len(written) < 2 or one.failure is not None) and time.monotonic() < give_up:
+        time.sleep(0.01)
+    one.close()
+    assert len(written) == 2
 
 
 def test_a_removal_that_was_cut_short_is_finished(store, monkeypatch):
@@ -282,6 +365,53 @@ def test_a_new_generation_has_the_vectors_of_the_one_before(tmp_path):
     before = Store(_generation(tmp_path, "before"), "test")
     assert len(before.embedded) == before.vectors.count_rows() == 1_000 and len(before.known) == 3
     before.close()
+
+
+DAY_S = 86_400
+
+FORGETTING = {
+    "soon after": (1, lambda store: forgetting.forget(store), {"inherited", "living"}),
+    "when nobody has come for them": (15, lambda store: forgetting.forget(store), {"living"}),
+    "when the store is too large": (1, lambda store: forgetting.forget(store, most=1), set()),
+    "another root": (1, lambda store: forgetting.forget_roots(store, ["/none"]), {"inherited", "living"}),
+    "everything": (1, lambda store: forgetting.forget_roots(store, None), set()),
+}
+
+
+@pytest.mark.parametrize("kind", FORGETTING)
+def test_vectors_wait_for_roots_that_a_new_generation_has_not_read(tmp_path, monkeypatch, kind):
+    days, forget, left = FORGETTING[kind]
+    living, superseded = _rows(1), _rows(2)
+    texts = {
+        "inherited": "f" * 32,
+        "living": living.content.hex_text_keys()[0],
+        "superseded": superseded.content.hex_text_keys()[0],
+    }
+    before = Store(_generation(tmp_path, "before"), "test")
+    before.write_vectors({key: [1.0] + [0.0] * (schema.VECTOR_DIMENSIONS - 1) for key in texts.values()})
+    before.close()
+    inheritance.inherit(_generation(tmp_path, "after"))
+    store = Store(_generation(tmp_path, "after"), "test")
+    for rows in (superseded, living):
+        store.put(str(tmp_path), {"a.py": _entry(rows)}, (), [rows])
+        store.flush()
+    monkeypatch.setattr(forgetting, "_KEEP_UNUSED_S", 0)  # what was superseded goes at once
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + days * DAY_S)
+    forget(store)
+    assert {name for name, key in texts.items() if key in store.embedded} == left
+    assert store.vectors.count_rows() == len(left)
+    store.close()
+
+
+def test_a_vector_is_kept_for_a_text_that_is_not_on_disk_yet(store):
+    rows, spare = _rows(1), facts_of(b"spare = 1\n", "python")
+    store.write([spare])
+    store.put("/r", {"a.py": _entry(rows)}, (), [rows])
+    (text_key,) = rows.content.hex_text_keys()
+    store.write_vectors({text_key: [1.0] + [0.0] * (schema.VECTOR_DIMENSIONS - 1)})
+    forgetting._drop_contents(store, [spare.key], sweep=True)
+    assert text_key in store.embedded
 
 
 def test_nothing_is_taken_over_from_another_schema(tmp_path):

@@ -3,12 +3,15 @@
 A line of `definitions` is `kind name container first-last` with the 1-based lines of the whole definition.
 """
 
+import itertools
+import time
 from pathlib import Path
 
 import pytest
 
+from indexer.parsing import tags as tagging
 from indexer.parsing.docstrings import DOCSTRING_CHARACTERS
-from indexer.parsing.languages import GRAMMARS, language_of, query_for
+from indexer.parsing.languages import GRAMMARS, language_of, parse, query_for
 from indexer.parsing.tags import SIGNATURE_CHARACTERS, TYPE_KINDS, Tag, tags
 
 PYTHON = """\
@@ -471,3 +474,26 @@ def test_queries_compile_and_are_cached(language: str, purpose: str) -> None:
 )
 def test_language_of(path: str, language: str | None) -> None:
     assert language_of(path) == language
+
+
+def test_what_is_found_does_not_hang_on_how_busy_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock goes on by a minute at every look: others have the processor. Long enough for the parser to look."""
+    text = PYTHON * 100
+    expected = tags(text, "python")
+    assert expected.error == ""
+    monkeypatch.setattr(time, "monotonic", itertools.count(0.0, 60.0).__next__)
+    found = tags(text, "python")
+    monkeypatch.undo()
+    assert found == expected
+
+
+@pytest.mark.parametrize("part", ["parse", "read"])
+def test_what_takes_too_much_of_a_processor_is_left(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    clock = itertools.count(0.0, 60.0).__next__
+    monkeypatch.setattr(time, "monotonic", clock)
+    monkeypatch.setattr(time, "thread_time", clock)
+    if part == "read":
+        monkeypatch.setattr(tagging, "parse", lambda data, language, _timeout_s: parse(data, language))
+    found = tags(PYTHON * 100, "python")
+    monkeypatch.undo()
+    assert ("parsing took longer" if part == "parse" else "not everything") in found.error

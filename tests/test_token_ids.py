@@ -12,18 +12,23 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index_service import PATIENCE_S, client, isolate, repository, stop_service, write
+from index_service import PATIENCE_S, client, isolate, repository, stop_service, until, write
 from test_tokens import LINE, small_tokenizer
 
 from indexer import paths
 from indexer.children.counting import CountedFile, FileToCount, count_files, decode_counted
+from indexer.children.manners import Manners
 from indexer.client import IndexClient
 from indexer.messages import PackRequest, TokenizerRef
 from indexer.packing.token_lines import TokenLines, cuts_at_lines, pieces_of, token_lines, unpacked
 from indexer.packing.tokens import load_tokenizer
 from indexer.parsing.facts import content_key, facts_of
 from indexer.parsing.lines import segment_text, split_lines, trim_span
+from indexer.roots import retry
+from indexer.roots.live import LiveRoot
+from indexer.roots.token_filling import TokenFilling
 from indexer.store import schema
+from indexer.store.contents import ManifestEntry
 from indexer.store.openings import Openings
 from indexer.store.store import Store
 from indexer.store.token_tables import fingerprint
@@ -218,6 +223,48 @@ async def test_files_are_counted_ahead_once_somebody_packs(tmp_path, monkeypatch
     )
     assert found == (ids, 8)
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left"),
+        (RuntimeError("lance error: No space left on device"), "is full"),
+        (RuntimeError("lance error: file is too small"), "file is too small"),
+    ],
+    ids=str,
+)
+async def test_counting_is_tried_again_until_it_is_whole(tmp_path, monkeypatch, failure, said):
+    """Without anybody saving or packing: the disk has room again."""
+    monkeypatch.setattr(retry, "FIRST_S", 0.3)
+    (tmp_path / "a.py").write_text(SOURCE)
+    facts = facts_of(SOURCE.encode(), "python")
+    store = Store(tmp_path / "store", "test")
+    tokenizer = TokenizerRef(str(small_tokenizer(tmp_path / "tokenizer.json", special=True)))
+    store.openings.asked_for(str(tmp_path), tokenizer)
+    contents = {content.key: content for content in store.write([facts])}
+    live = LiveRoot({"a.py": ManifestEntry(facts.key, facts.size, 1)}, contents)
+    failures, write_token_ids = [failure], store.write_token_ids
+
+    def write_once_there_is_room(table, counted):
+        if failures:
+            raise failures.pop()
+        write_token_ids(table, counted)
+
+    monkeypatch.setattr(store, "write_token_ids", write_once_there_is_room)
+    doubts = []
+    filling = TokenFilling(
+        tmp_path, lambda: live, lambda *_: None, lambda: None, Manners(lambda: ""), doubts.append
+    )
+    try:
+        filling.start(store)
+        await until(lambda: said in filling.note)
+        await until(lambda: store.counted(str(tmp_path), [facts.key]) == 1)
+        await until(lambda: not filling.note)
+        assert doubts == [failure]
+    finally:
+        filling.stop()
+        store.close()
 
 
 # ------------------------------------------------------------ the real vocabulary

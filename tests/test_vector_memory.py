@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.searching import vector_memory
-from indexer.searching.vector_memory import VectorMemory, quantized, short_keys
+from indexer.store import vector_memory
+from indexer.store.vector_memory import VectorMemory, quantized, short_keys
 
 DIMENSIONS = 72
 """No multiple of 64, so that the last word of bits is half empty."""
@@ -34,15 +34,23 @@ def test_levels_lose_next_to_nothing():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.sets(st.integers(0, 60), max_size=20)), max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["add", "remove", "keep"]), st.sets(st.integers(0, 60), max_size=20)),
+        max_size=12,
+    )
+)
 def test_it_holds_what_was_added_and_not_removed(steps):
     memory, expected = VectorMemory(DIMENSIONS), {}
     all_vectors = _vectors(61)
-    for adding, numbers in steps:
+    for doing, numbers in steps:
         some = sorted(numbers)
-        if adding:
+        if doing == "add":
             memory.add(_keys(*some), all_vectors[some])
             expected |= {number: all_vectors[number] for number in some}
+        elif doing == "keep":
+            memory.keep(_keys(*some))
+            expected = {number: vector for number, vector in expected.items() if number in numbers}
         else:
             memory.remove(_keys(*some))
             expected = {number: vector for number, vector in expected.items() if number not in numbers}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
+import os
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 from index_service import client, git, isolate, repository, stop_service, until, until_symbol, write
 
+from indexer.files.disk import Disk
 from indexer.files.watch import MOST_PATHS, Batcher, Changes, Watch
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="inotify")
@@ -177,6 +181,59 @@ async def test_reading_is_no_event_and_ignored_folders_are_not_watched(tmp_path)
     assert reports == [Changes({"a.py"})]
     watch.close()
     batcher.close()
+
+
+CLOSED = os.strerror(errno.EACCES).lower()
+TOO_LONG = os.strerror(errno.ENAMETOOLONG).lower()
+
+
+@linux_only
+async def test_a_folder_that_cannot_be_watched_keeps_no_other_from_it():
+    """With the rights of a user to whom a folder is closed, which the superuser takes on for one thread."""
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made)
+        root.chmod(0o755)
+        deep = "/".join(["f" * 200] * 30)
+        for name in ("closed", "closed too", "open"):
+            (root / name).mkdir()
+        reports: list[Changes] = []
+        batcher = Batcher(asyncio.get_running_loop(), reports.append)
+        watch = Watch(root, batcher)
+        for name in ("closed", "closed too"):
+            (root / name).chmod(0)
+        libc = ctypes.CDLL(None)
+        before = libc.setfsuid(os.getuid() or 65534)
+        try:
+            for new in (True, False):
+                assert watch.update({"", "closed", "closed too", deep, "open"}, []) is new
+                assert watch.unwatched == {"closed": CLOSED, "closed too": CLOSED, deep: TOO_LONG}
+        finally:
+            libc.setfsuid(before)
+        write(root / "open/a.py", "x")
+        await until(lambda: any("open/a.py" in report.paths for report in reports))
+        (root / "closed").chmod(0o700)
+        assert watch.update({"", "closed", "open"}, []) is True
+        assert watch.unwatched == {}
+        watch.close()
+        batcher.close()
+
+
+@linux_only
+async def test_what_cannot_be_watched_is_said_and_the_rest_is_not_polled(tmp_path):
+    write(tmp_path / "work/zz/a.py", "x")
+    here = os.open(tmp_path / "work", os.O_RDONLY)
+    for _ in range(25):  # more than a path may have
+        os.mkdir("f" * 200, dir_fd=here)
+        below = os.open("f" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    disk = Disk(tmp_path / "work", lambda _changes: None, lambda _path: False)
+    await disk.listing()
+    assert disk.watching == "events"
+    assert disk.note.startswith("changes in fff") and disk.note.endswith(f"are not seen at once: {TOO_LONG}")
+    assert len(disk.note) < 300
+    await disk.close()
 
 
 async def test_a_flood_of_paths_becomes_a_rescan():

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -14,12 +15,13 @@ import pytest
 from index_service import until
 
 from indexer import paths
-from indexer.children import forkserver
+from indexer.children import forkserver, reading
 from indexer.children.children import NICENESS, ChildCrashed, Children
 from indexer.children.reading import FileToRead, read_files
-from indexer.children.workers import Workers
+from indexer.children.workers import CRASHED, Workers
 from indexer.files.listing import ListedFile
 from indexer.roots import indexing
+from indexer.roots.failures import Failures
 from indexer.roots.languages_in_use import languages_in_use, remember
 from indexer.roots.liveroot import LiveRoot
 
@@ -91,6 +93,55 @@ async def test_only_the_file_that_crashes_the_parser_is_left_out(tmp_path, how):
     workers.stop()
     assert left_out == [deadly]
     assert done >= 7
+
+
+def take_long(sleeps: bool) -> bool:
+    """As a parser does that never comes back, or one that others keep from the processor."""
+    reading.FILE_TIMEOUT_S = 0.1
+    reading._watch_the_clock()
+    end_s = time.monotonic() + 0.5
+    while time.monotonic() < end_s:
+        if sleeps:
+            time.sleep(0.1)
+        else:
+            sum(range(1_000))
+    reading._stop_the_clock()
+    return True
+
+
+async def test_only_the_processors_time_counts_against_a_file():
+    children = Children(1, idle_s=0.2)
+    assert await children.run(take_long, sleeps=True)
+    with pytest.raises(ChildCrashed):
+        for _ in range(20):  # however little of the processor it gets
+            await children.run(take_long, sleeps=False)
+    children.stop()
+
+
+async def test_what_crashes_the_parser_is_not_read_again_while_it_stays_as_it_is(tmp_path, monkeypatch):
+    from indexer.store.store import Store  # not above: children load this module
+
+    monkeypatch.setattr("indexer.children.workers.read_files", read_or_die)
+    path = tmp_path / "deadly.SIGKILL.py"
+    path.write_text("def f():\n    pass\n")
+    failures, live = Failures(), LiveRoot({}, {})
+    store, workers = Store(tmp_path / "store", "test"), Workers(1)
+
+    async def reads(mtime_ns: int) -> bool:
+        """Whether a pass has the file read; it is left out either way."""
+        said: list[object] = []
+
+        def report(*progress: object) -> None:
+            said.append(progress)
+
+        work = indexing.Pass(tmp_path, live, store, workers, report, here=False, failures=failures)
+        await work.run([ListedFile(path.name, 18, mtime_ns)], [])
+        assert work.problems == [indexing.Problem(path.name, CRASHED)]
+        return bool(said)
+
+    assert [await reads(mtime_ns) for mtime_ns in (1, 1, 2, 2)] == [True, False, True, False]
+    workers.stop()
+    store.close()
 
 
 @linux_only

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.archives import HTTPX, NETWORKX, Archive, unpack
 from benchmarks.index.search_cases import KINDS, NONSENSE, Kind, Question, cases
-from indexer.embedding import origin as embedder_source
+from indexer.embedding import origin
 from indexer.embedding.models import Model, ways
 from indexer.embedding.settings import EmbedderSettings
 from indexer.parsing.facts import FileFacts, facts_of
@@ -240,7 +240,7 @@ def main() -> None:
 
 
 def _run(scratch: Path, options: argparse.Namespace) -> dict[str, Any]:
-    wanted = embedder_source.find(EmbedderSettings())
+    wanted = origin.find(EmbedderSettings())
     possible = ways(wanted.facts, Path(wanted.graphs))
     model = possible[options.precision or next(iter(possible))]()
     asked: dict[str, list[Asked]] = {}

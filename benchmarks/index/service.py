@@ -13,7 +13,7 @@ import psutil
 from benchmarks.processes import cpu_seconds
 from benchmarks.targets import TargetError
 from indexer.client import IndexClient, IndexServiceError
-from indexer.embedding import weights as embedder_weights
+from indexer.embedding import weights
 
 CONNECT_TIMEOUT_S = 60.0
 """LanceDB is loaded within; on a busy machine that takes seconds."""
@@ -30,7 +30,7 @@ class Home:
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.environment = {
-            "FOREWORD_MODELS": str(embedder_weights.models_folder()),  # weights are fetched once, not here
+            "FOREWORD_MODELS": str(weights.models_folder()),  # weights are fetched once, not here
             "FOREWORD_SERVICE_IDLE_S": IDLE_S,
             **(environment or {}),
             "XDG_CACHE_HOME": str(folder / "cache"),

@@ -21,7 +21,7 @@ from engine.profiles import find
 from engine.tokens import TokenizerError
 from engine.weights.tokenizer_file import ensure_tokenizer
 from engine.weights.weights import WeightsError
-from indexer.embedding import weights as embedder_weights
+from indexer.embedding import weights
 from indexer.embedding.weights import WeightsUnavailable
 from indexer.messages import PackRequest, ProgressNote, RootStatus, TokenizerRef
 from indexer.parsing.facts import facts_of
@@ -72,7 +72,7 @@ async def embed(bench: Bench) -> None:
             bench.results.failed(STOCK, "embed_over_stock", error)
             with_stock = False
     bench.ratio("embed_over_stock", ours, stock, f"{settings}; the same {len(texts)} chunks, models loaded")
-    with_what = f"{embedder_weights.NAME} by the service, at most {_threads()} threads, with reads and writes"
+    with_what = f"{weights.NAME} by the service, at most {_threads()} threads, with reads and writes"
     bench.absolute("embed_chunks_per_s", ours, with_what, "chunks/s")
     bench.absolute("stock_chunks_per_s", stock, settings, "chunks/s")
 
@@ -99,7 +99,7 @@ async def vectors_of(service: Service, folder: Path) -> Embedded:
 
 async def _stock(bench: Bench, texts: list[str]) -> tuple[float, str]:
     """(chunks a second, with what)."""
-    model = await asyncio.to_thread(embedder_weights.ensure)
+    model = await asyncio.to_thread(weights.ensure)
     log = bench.scratch / "stock.log"
     async with Stock.running(model, _threads(), log) as stock:
         seconds = await stock.embed(texts, log)
@@ -172,7 +172,7 @@ async def with_tiny_embedder(bench: Bench) -> dict[str, str]:
     """The environment of a service whose vectors cost next to nothing. Raises WeightsUnavailable."""
     model = bench.scratch / "tiny-embedder"
     if not model.exists():
-        await asyncio.to_thread(tiny_embedder.make, await asyncio.to_thread(embedder_weights.ensure), model)
+        await asyncio.to_thread(tiny_embedder.make, await asyncio.to_thread(weights.ensure), model)
     # what the service makes of a model goes where models are, and this one is nobody's
     return {"FOREWORD_EMBEDDER": str(model), "FOREWORD_MODELS": str(bench.scratch / "models")}
 

@@ -169,11 +169,7 @@ class Runner:
         out: torch.Tensor,
     ) -> None:
         """Fill `out`. Rows may lie apart (`query` as a slice of fused projections); within one all is dense."""
-        if not dense(plan.heads.dim, query, keys, values, out) or keys.stride() != values.stride():
-            raise ValueError(
-                f"Rows of K {keys.stride()}, V {values.stride()}, query {query.stride()} or output {out.stride()} "
-                f"do not lie densely, or K's and V's not alike. Pass tensors whose last two axes are contiguous."
-            )
+        refuse_scattered(plan.heads.dim, keys, values, query, out)
         jobs = self._jobs.get(plan.heads)
         if jobs is None:
             jobs = self._jobs[plan.heads] = Jobs(1, plan.heads, self.threads)
@@ -185,9 +181,16 @@ class Runner:
         self._team.run(jobs.operations, 1, plan.threads)
 
 
-def dense(dim: int, *rows: torch.Tensor) -> bool:
-    """Whether the heads of each row lie side by side."""
-    return all(one.stride(2) == 1 and (one.stride(1) == dim or one.shape[1] == 1) for one in rows)
+def refuse_scattered(dim: int, keys: torch.Tensor, values: torch.Tensor, *others: torch.Tensor) -> None:
+    """The kernels know one stride of K and V, and that of no head. Raises ValueError where they would read astray."""
+    rows = (keys, values, *others)
+    dense = all(one.stride(2) == 1 and (one.stride(1) == dim or one.shape[1] == 1) for one in rows)
+    if not dense or keys.stride() != values.stride():
+        raise ValueError(
+            f"Rows of K {keys.stride()}, V {values.stride()}, or of query and output "
+            f"{[one.stride() for one in others]} do not lie densely, or K's and V's not alike. Pass tensors whose last "
+            "two axes are contiguous."
+        )
 
 
 @cache

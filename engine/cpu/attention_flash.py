@@ -87,7 +87,7 @@ def attend(
 ) -> torch.Tensor:
     """One request's attention: [tokens, query_heads, dim] over `cached` rows of the pool and its `new` (K, V).
 
-    A decode step has no `new`: its one token is in the pool already, and it may see all of it.
+    `new` may be left out where its rows are among `cached` and may see all of it, as the one of a decode step.
     """
     tokens, query_heads, dim = query.shape
     kv_heads = pool_keys.shape[1]

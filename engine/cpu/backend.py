@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from sglang.srt.layers.attention.base_attn_backend import AttentionBackend
-from sglang.srt.layers.radix_attention import AttentionType
+from sglang.srt.layers.radix_attention import RadixAttention
 from sglang.srt.mem_cache.memory_pool import KVWriteLoc
 
 from engine.cpu.attention import SLOT_BYTES, Heads, Plan, Request, Runner, fits, plan
 from engine.cpu.attention_flash import attend
 from engine.cpu.attention_way import Way, quickest_way
+from engine.cpu.refusals import refuse_pool, refuse_unsupported, refuse_wishes
 from engine.cpu.spans import Span, spans_of
 from engine.cpu.threads import most_threads
 
 if TYPE_CHECKING:
-    from sglang.srt.layers.radix_attention import RadixAttention
     from sglang.srt.model_executor.forward_batch_info import ForwardBatch
     from sglang.srt.model_executor.model_runner import ModelRunner
 
@@ -24,19 +24,16 @@ FEW_TOKENS = 8
 """Up to so many new tokens per request our kernels are quicker than any flash: reading K and V is the work."""
 
 
-class UnsupportedLayerError(NotImplementedError):
-    """A layer wants attention that this backend does not compute."""
-
-
 class ForewordAttentionBackend(AttentionBackend):
     """All requests of a step in one call per layer; nothing is padded, copied or computed again."""
 
     def __init__(self, runner: ModelRunner, way: Way | None = None) -> None:
-        """`way` forces how extends are computed; by default it is measured here."""
+        """`way` forces how extends are computed; by default it is measured here. Raises UnsupportedPoolError."""
         super().__init__()
         pools: Any = runner
         self.req_to_token: torch.Tensor = pools.req_to_token_pool.req_to_token
         self.pool: Any = pools.token_to_kv_pool
+        refuse_pool(self.pool, pools.dtype)
         self.token_to_kv_pool = self.pool  # by this name SGLang's own models ask a backend for it
         self._runner = Runner(most_threads())  # a plan takes as many as compute just then
         self._forced = way
@@ -47,6 +44,17 @@ class ForewordAttentionBackend(AttentionBackend):
         self._plans: dict[Heads, Plan] = {}
         self._spans: list[list[Span]] | None = None
         self._decode = False
+        for heads in heads_of(pools.model):
+            if fits(pools.dtype, heads.dim):
+                self.way(heads)
+
+    def way(self, heads: Heads) -> Way:
+        """How extends of such layers are computed; measured at start for those of the model."""
+        if self._forced is not None:
+            return self._forced
+        if heads not in self._ways:
+            self._ways[heads] = quickest_way(heads, self._runner)
+        return self._ways[heads]
 
     def init_forward_metadata(self, forward_batch: ForwardBatch) -> None:
         """Note, once per step, whose rows stand where; all layers then use it."""
@@ -75,6 +83,7 @@ class ForewordAttentionBackend(AttentionBackend):
         **kwargs: object,
     ) -> torch.Tensor:
         """One token per request, which sees all of its request's slots."""
+        refuse_wishes(layer, kwargs)
         return self._forward(q, k, v, layer, forward_batch, save_kv_cache)
 
     def forward_extend(
@@ -88,6 +97,7 @@ class ForewordAttentionBackend(AttentionBackend):
         **kwargs: object,
     ) -> torch.Tensor:
         """Some new tokens per request after a cached prefix (a cache hit, or earlier chunks of this prompt)."""
+        refuse_wishes(layer, kwargs)
         return self._forward(q, k, v, layer, forward_batch, save_kv_cache)
 
     def stores(self, dtype: torch.dtype) -> bool:
@@ -153,10 +163,7 @@ class ForewordAttentionBackend(AttentionBackend):
             return False
         if self._decode or max(self._new_tokens, default=0) <= FEW_TOKENS:
             return True
-        way = self._forced or self._ways.get(heads)
-        if way is None:
-            way = self._ways[heads] = quickest_way(heads, self._runner)
-        return way is Way.KERNELS
+        return self.way(heads) is Way.KERNELS
 
     def request(self, row: int, tokens: int, length: int) -> Request:
         """`tokens` new rows of the request in this row of `req_to_token`, `length` with what is cached."""
@@ -203,19 +210,8 @@ class ForewordAttentionBackend(AttentionBackend):
         return False
 
 
-def refuse_unsupported(layer: Any) -> None:
-    """Refuse what would otherwise be computed wrongly: windows, caps, encoders and split head sizes."""
-    window = layer.sliding_window_size
-    wanted = [
-        ("a sliding window", window is not None and window > -1),
-        ("a cap on logits", bool(layer.logit_cap)),
-        ("cross attention", bool(layer.is_cross_attention)),
-        ("attention that is not causal", layer.attn_type == AttentionType.ENCODER_ONLY),
-        ("different head sizes for keys and values", layer.qk_head_dim != layer.v_head_dim),
-    ]
-    for what, is_wanted in wanted:
-        if is_wanted:
-            raise UnsupportedLayerError(
-                f"Layer {layer.layer_id} of this model needs {what}, which Foreword's CPU attention does not "
-                f"compute. Choose a model with full causal attention, or run this one on a GPU."
-            )
+def heads_of(model: torch.nn.Module) -> list[Heads]:
+    """Each form of attention in a model, once."""
+    layers: list[Any] = [module for module in model.modules() if isinstance(module, RadixAttention)]
+    forms = [Heads(each.tp_q_head_num, each.tp_k_head_num, each.qk_head_dim) for each in layers]
+    return list(dict.fromkeys(forms))

@@ -18,14 +18,15 @@ import torch
 from sglang.srt.model_executor.forward_context import get_attn_backend
 from torch.nn.functional import embedding
 
+from engine.cpu import products
 from engine.cpu.attention import Heads, Request, fits, plan
 from engine.cpu.backend import ForewordAttentionBackend
 from engine.cpu.compiled import kernels
 from engine.cpu.compiled.team import Array, Team, team_of
 from engine.cpu.head import ChoosingHead, Head, head_of
-from engine.cpu.layers import floats, layer_of
+from engine.cpu.layers import floats, layer_of, let_go
 from engine.cpu.linears import PackedLinear
-from engine.cpu.step import Rows, Step
+from engine.cpu.step import MOST_ROWS, Rows, Step
 from engine.cpu.threads import Governor, most_threads
 
 ROWS_PER_THREAD = 16
@@ -123,16 +124,18 @@ class Lean:
         ours = backend if isinstance(backend, ForewordAttentionBackend) else None
         if ours is not None and not ours.stores(torch.bfloat16):
             ours = None
-        tasks = ours.planned(self._heads, torch.bfloat16) if ours is not None else None
-        if self._step is None or ours is None or tasks is None:
+        step = self._step if len(hidden) <= MOST_ROWS else None
+        tasks = ours.planned(self._heads, torch.bfloat16) if ours is not None and step is not None else None
+        if step is None or ours is None or tasks is None:
             return self._layer_by_layer(hidden, positions.numpy(), turns, ours, forward_batch)
         rows = Rows(hidden, positions, forward_batch.out_cache_loc.long(), turns, ours.buffers)
-        return self._step.hidden_states(rows, tasks, torch.get_num_threads())
+        return step.hidden_states(rows, tasks, torch.get_num_threads())
 
-    def chooses(self, backend: object) -> bool:
-        """Whether `choose` can be called here."""
+    def chooses(self, backend: object, rows: int = 1) -> bool:
+        """Whether `choose` can be called here, for so many rows."""
         ours = isinstance(backend, ForewordAttentionBackend) and backend.stores(torch.bfloat16)
-        return self._step is not None and ours and fits(torch.bfloat16, self._heads.dim)
+        known = fits(torch.bfloat16, self._heads.dim) and rows <= products.MOST_CHOICES
+        return self._step is not None and ours and known
 
     def choose(
         self,
@@ -144,7 +147,7 @@ class Lean:
     ) -> list[int]:
         """The most probable token after each row, without SGLang's layers around it; where `chooses` says so.
 
-        The rows of `requests` follow one another, `products.MOST_CHOICES` at most.
+        The rows of `requests` follow one another, `products.MOST_CHOICES` at most, else ValueError.
         """
         assert self._step is not None
         hidden = embedding(torch.tensor(tokens), self._embeddings)
@@ -239,6 +242,8 @@ def make_lean(model: Any) -> Lean:
     team = team_of(most_threads())
     head = head_of(model.lm_head.weight[: model.config.vocab_size], team)
     lean = Lean(model, head, team)
+    if model.lm_head.weight.data_ptr() != model.model.embed_tokens.weight.data_ptr():
+        let_go(model.lm_head)
     model.model.forward = lean.forward
     model.lm_head.quant_method = head
     return lean

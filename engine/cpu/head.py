@@ -19,6 +19,11 @@ from engine.cpu.compiled.team import Array, Team
 from engine.cpu.linears import Int8Linear, Linear, PackedLinear
 
 NO_TOKEN = np.iinfo(np.int64).max
+"""Where nothing was chosen."""
+
+
+class NoChoiceError(ArithmeticError):
+    """Not one of a row's logits is a number."""
 
 
 class Head:
@@ -75,7 +80,7 @@ class ChoosingHead(Head):
         return torch.zeros(len(values), 1)
 
     def context(self, values: Array, factors: Array) -> Array:
-        """Of `products.CHOOSE` for these rows, of which there may be `products.MOST_CHOICES`."""
+        """Of `products.CHOOSE` for these rows, of which there may be `products.MOST_CHOICES`; the caller sees to it."""
         context = self._packed.context(values.ctypes.data, 0)
         context[products.FACTORS] = factors.ctypes.data
         context[products.BEST], context[products.CHOSEN] = self._best.ctypes.data, self._chosen.ctypes.data
@@ -84,11 +89,18 @@ class ChoosingHead(Head):
     def begin(self) -> None:
         """Call before a choice."""
         self._best.fill(-np.inf)
+        self._chosen.fill(NO_TOKEN)
 
     def chosen(self, rows: int) -> list[int]:
-        """The first of the most probable tokens of each row, after a choice."""
+        """The first of the most probable tokens of each row, after a choice. Raises NoChoiceError."""
         best, chosen = self._best[:, :rows], self._chosen[:, :rows]
-        return np.where(best == best.max(axis=0), chosen, NO_TOKEN).min(axis=0).tolist()
+        first = np.where(best == best.max(axis=0), chosen, NO_TOKEN).min(axis=0)
+        if (first == NO_TOKEN).any():
+            raise NoChoiceError(
+                f"The model computed no logit that is a number for row {int(first.argmax())} of {rows}. Its weights "
+                "may be damaged: fetch them again; or do not bear 8 bits: set FOREWORD_LINEARS=bf16."
+            )
+        return first.tolist()
 
 
 def quantized(hidden: torch.Tensor) -> tuple[Array, Array]:

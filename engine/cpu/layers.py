@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import torch
 
-from engine.cpu.backend import refuse_unsupported
 from engine.cpu.compiled.team import Array, Team
 from engine.cpu.linears import Linear, linear_of
+from engine.cpu.refusals import refuse_unsupported
 
 ARCHITECTURES = ("Qwen2ForCausalLM", "Qwen3ForCausalLM", "LlamaForCausalLM")
 
@@ -63,8 +63,28 @@ def layer_of(layer: Any, team: Team) -> Layer:
 def moved(linear: Any, team: Team) -> Linear:
     """The packed form of an SGLang layer, whose own weight is let go."""
     made = linear_of(linear.weight, team)
-    linear.weight.data = torch.empty(0, dtype=linear.weight.dtype)
+    let_go(linear)
     return made
+
+
+def let_go(layer: Any) -> None:
+    """Give the memory of its weight back; nobody asks that layer for it any more."""
+    layer.weight.data = torch.empty(0, dtype=layer.weight.dtype)
+
+
+def why_not_launched_so(parallel: Any, lora: Any) -> str:
+    """Empty where SGLang was started in a way that `Lean` serves, else what stands against it.
+
+    Both are SGLang's settings (`sglang.srt.runtime_context`). The lean form adds nothing up across processes, is all
+    layers, and knows no adapters.
+    """
+    wanted = [
+        ("tensor parallelism", parallel.tp_size > 1),
+        ("pipeline parallelism", parallel.pp_size > 1),
+        ("LoRA", bool(lora.enable_lora)),
+    ]
+    said = [what for what, is_wanted in wanted if is_wanted]
+    return f"there is no lean form with {' and '.join(said)}" if said else ""
 
 
 def why_not(model: Any) -> str:

@@ -10,21 +10,46 @@ integer dot products of AVX-512 VNNI and AMX do twice the work of bfloat16.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import numpy as np
 import torch
 
 from engine.cpu import products
 from engine.cpu.compiled.kernels import ZERO_POINT
 from engine.cpu.compiled.team import Array, Team, team_of
-from engine.cpu.compiled.vectors import has_feature
+from engine.cpu.compiled.vectors import FLOAT, has_feature
+from engine.cpu.threads import most_threads, quickest
 
 _LEVELS = 127
-_pack = torch.ops.onednn.qlinear_prepack.default
-_multiply = torch.ops.onednn.qlinear_pointwise.default
+ROUNDED_BYTES = 16 << 20
+"""Of a weight in float32 that is rounded at a time: an output layer as a whole takes a gigabyte."""
 
 PROBE_SHAPE = (3, 256, 64)
 """Rows, inputs, outputs of the product that is checked at start: enough inputs to overflow 16-bit sums."""
 PROBE_TOLERANCE = 1e-5
+TRIAL_WIDTH = 2048
+"""Inputs and outputs of the product that is timed at start: its weights do not fit beside a core in either format."""
+TRIAL_ROWS = (1, 64)
+"""A token, and a piece of a prompt."""
+SLOWER = 1.25
+"""Times as long as bfloat16 may take is not yet slower: others compute meanwhile. Where PyTorch falls back to its
+reference code it is a hundred times."""
+
+
+@cache
+def _operator(name: str) -> Callable[..., torch.Tensor]:
+    """oneDNN's in PyTorch. Raises NotImplementedError where this build has none, and only when it is asked for."""
+    try:
+        packet: Any = getattr(torch.ops.onednn, name)
+    except AttributeError:
+        raise NotImplementedError(
+            f"PyTorch {torch.__version__} was built without onednn::{name}; install the wheel of the lock file, or set "
+            "FOREWORD_LINEARS=bf16"
+        ) from None
+    return packet.default
 
 
 class Int8Linear:
@@ -36,11 +61,11 @@ class Int8Linear:
         """`weight` is [outputs, inputs] of any floating type; it is not kept."""
         self.outputs, self.inputs = weight.shape
         quantized, self.scales = round_rows(weight)
-        self.packed: torch.Tensor = _pack(quantized, None)
+        self.packed: torch.Tensor = _operator("qlinear_prepack")(quantized, None)
         self.zero_points = torch.zeros(self.outputs, dtype=torch.int32)
 
     def __call__(self, activations: torch.Tensor) -> torch.Tensor:
-        return _multiply(
+        return _operator("qlinear_pointwise")(
             activations,
             1.0,
             ZERO_POINT,
@@ -108,13 +133,19 @@ def linear_of(weight: torch.Tensor, team: Team) -> Linear:
 
 def round_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """int8 [outputs, inputs] and float32 [outputs] whose product is nearest to `weight`."""
-    wide = weight.detach().float()
-    scales = (wide.abs().amax(dim=1) / _LEVELS).clamp_(min=torch.finfo(torch.float32).tiny)
-    return (wide / scales.unsqueeze(1)).round_().to(torch.int8), scales
+    outputs, inputs = weight.shape
+    rounded, scales = torch.empty(outputs, inputs, dtype=torch.int8), torch.empty(outputs)
+    step = max(1, ROUNDED_BYTES // (inputs * FLOAT))
+    for start in range(0, outputs, step):
+        rows = slice(start, start + step)
+        wide = weight[rows].detach().float()
+        scales[rows] = (wide.abs().amax(dim=1) / _LEVELS).clamp_(min=torch.finfo(torch.float32).tiny)
+        rounded[rows] = (wide / scales[rows].unsqueeze(1)).round_()
+    return rounded, scales
 
 
 def works_here() -> str:
-    """Empty where this processor multiplies exactly, else why not.
+    """Empty where this processor multiplies exactly and quickly, else why not.
 
     Without dot-product instructions (VNNI, AMX, Arm's dotprod) sums of two products can saturate in 16 bits, and on
     some builds of PyTorch the operator is missing.
@@ -132,4 +163,25 @@ def works_here() -> str:
         return f"PyTorch cannot multiply 8-bit integers here: {error}"
     if (found - expected).abs().max() > PROBE_TOLERANCE * expected.abs().max():
         return "this processor has no exact 8-bit dot products"
+    for rows, (ours_s, bf16_s) in seconds_here().items():
+        if ours_s > SLOWER * bf16_s:
+            return (
+                f"8-bit integers are slower than bfloat16 here: {1000 * ours_s:.2f} ms and {1000 * bf16_s:.2f} ms for "
+                f"{rows} rows"
+            )
     return ""
+
+
+def seconds_here() -> dict[int, tuple[float, float]]:
+    """By rows how long one linear layer takes in 8 bits and in bfloat16, each with as many threads as are set."""
+    weight = torch.randn(TRIAL_WIDTH, TRIAL_WIDTH, generator=torch.Generator().manual_seed(0)).bfloat16()
+    linear = linear_of(weight, team_of(most_threads()))
+    found: dict[int, tuple[float, float]] = {}
+    for rows in TRIAL_ROWS:
+        narrow = torch.full((rows, TRIAL_WIDTH), ZERO_POINT + 1, dtype=torch.uint8)
+        wide = torch.ones(rows, TRIAL_WIDTH, dtype=torch.bfloat16)
+        ours, bf16 = quickest(
+            lambda narrow=narrow: linear(narrow), lambda wide=wide: torch.nn.functional.linear(wide, weight)
+        )
+        found[rows] = ours, bf16
+    return found

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from functools import wraps
 from typing import Any
 
 import msgspec
 import torch
+from torch.nn.functional import linear, silu
 
 from engine.cpu import EIGHT_BITS
 from engine.cpu.speculation.speculation import in_use
@@ -21,6 +23,12 @@ THREADS = "FOREWORD_THREADS"
 """A number of threads, instead of the measured one."""
 TRIAL_PROMPT_ROWS = 64
 """With two single rows this makes tokens and prompts weigh alike in the trial."""
+TRIAL_BYTES = 128 << 20
+"""Of weights in the trial of a model as it was loaded: more than the caches of most, and some 50 ms of work."""
+TRIAL_EXPERTS = 8
+"""Of a layer's experts in that trial."""
+TRIAL_TYPES = (torch.bfloat16, torch.float16, torch.float32)
+"""Numbers that PyTorch multiplies as they are."""
 
 
 def prepare(model: Any) -> Facts:
@@ -37,7 +45,7 @@ def prepare(model: Any) -> Facts:
     if against and wanted == "int8":
         raise ValueError(f"{LINEARS} asks for int8, but {against}. Leave it unset.")
     fixed = os.environ.get(THREADS)
-    chosen = as_loaded(fixed, against) if against else lean(model, fixed)
+    chosen = as_loaded(model, fixed, against) if against else lean(model, fixed)
     facts = msgspec.structs.replace(chosen, speculation=in_use())
     print(
         f"Linear layers: {facts.linears}; threads: {facts.threads}; {facts.why}; speculation: {facts.speculation}",
@@ -48,16 +56,70 @@ def prepare(model: Any) -> Facts:
 
 
 def against_int8(model: Any) -> str:
-    from engine.cpu.layers import why_not
+    """Empty where `model` can be run in 8 bits here, else what stands against it; to be asked in its own process."""
+    from sglang.srt.runtime_context import get_lora, get_parallel
+
+    from engine.cpu.layers import why_not, why_not_launched_so
     from engine.cpu.linears import works_here
 
-    return why_not(model) or works_here()
+    return why_not_launched_so(get_parallel(), get_lora()) or why_not(model) or works_here()
 
 
-def as_loaded(fixed: str | None, why: str) -> Facts:
-    """SGLang's own forward pass. Its native operations are so many that one core is left to others."""
-    torch.set_num_threads(int(fixed) if fixed else max(1, most_threads() - 1))
-    return Facts("bf16", torch.get_num_threads(), why)
+def as_loaded(model: Any, fixed: str | None, why: str) -> Facts:
+    """SGLang's own forward pass, with as many threads as are measured to be worth it."""
+    if fixed:
+        threads, said = asked_for(fixed, most_threads())
+        torch.set_num_threads(threads)
+        return Facts("bf16", threads, f"{why}; {said}")
+    weights = some_weights(model)
+    if not weights:  # of its own native operations there are so many that one core is left to others
+        torch.set_num_threads(max(1, most_threads() - 1))
+        return Facts("bf16", torch.get_num_threads(), f"{why}; no weights were found to measure threads with")
+    forms = {(weight.shape[1], weight.dtype) for weight in weights}
+    prompts = {form: torch.zeros(TRIAL_PROMPT_ROWS, form[0], dtype=form[1]) for form in forms}
+
+    def work() -> None:
+        for rows in (1, 1, TRIAL_PROMPT_ROWS):
+            for weight in weights:
+                silu(linear(prompts[weight.shape[1], weight.dtype][:rows], weight))
+
+    counts = candidates(most_threads())
+    with torch.inference_mode():
+        measured = measure(work, counts)
+    govern(model, Governor(counts[-1] if measured.busy else measured.threads, measured.threads))
+    return Facts("bf16", measured.threads, f"{why}; {measured.why()}")
+
+
+def some_weights(model: torch.nn.Module) -> list[torch.Tensor]:
+    """Matrices of the first layers, [outputs, inputs] each, enough that no cache holds them; of experts a few."""
+    found: list[torch.Tensor] = []
+    layers: Any = getattr(getattr(model, "model", None), "layers", model)
+    for parameter in layers.parameters():
+        if parameter.dtype not in TRIAL_TYPES or parameter.ndim not in (2, 3):
+            continue
+        found += parameter.detach()[:TRIAL_EXPERTS] if parameter.ndim == 3 else [parameter.detach()]
+        if sum(each.nbytes for each in found) >= TRIAL_BYTES:
+            break
+    return found
+
+
+def govern(model: Any, governor: Governor) -> None:
+    """Have each forward pass watched: fewer threads for a while where they only wait for one another."""
+    forward = model.forward
+
+    @wraps(forward)  # SGLang asks for its parameters
+    def governed(*args: Any, **kwargs: Any) -> Any:
+        with governor.step():
+            return forward(*args, **kwargs)
+
+    model.forward = governed
+
+
+def asked_for(fixed: str, most: int) -> tuple[int, str]:
+    """As many threads as FOREWORD_THREADS asks for and can compute, and what the status says of it."""
+    threads = min(int(fixed), most)
+    said = f"{THREADS} asks for {fixed} threads"
+    return threads, said if threads == int(fixed) else f"{said}, of which {threads} can compute"
 
 
 def lean(model: Any, fixed: str | None) -> Facts:
@@ -66,9 +128,10 @@ def lean(model: Any, fixed: str | None) -> Facts:
     made = make_lean(model)
     give_back_memory()
     if fixed:
-        torch.set_num_threads(int(fixed))
-        made.governor = Governor(int(fixed), ran=made.team.ran_s)
-        return Facts("int8", int(fixed), f"{THREADS} asks for {fixed} threads")
+        threads, said = asked_for(fixed, made.threads)
+        torch.set_num_threads(threads)
+        made.governor = Governor(threads, least=threads, ran=made.team.ran_s)
+        return Facts("int8", threads, said)
 
     def work() -> None:
         made.trial(1)

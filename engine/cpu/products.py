@@ -11,13 +11,12 @@ eight; many by arithmetic, of which one thread does 1,200 to 1,260 thousand mill
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from engine.cpu.compiled.atomics import WORD
 from engine.cpu.compiled.compiling import TASK_SIGNATURE, c_function, checksum, compiled
 from engine.cpu.compiled.kernels import ZERO_POINT
-from engine.cpu.compiled.memory import floats_at, load_float, load_word, store_float, store_word
+from engine.cpu.compiled.memory import field, load_float, store_float, store_word
 from engine.cpu.compiled.product_tiles import INPUTS, OUTPUTS, make_tile
 from engine.cpu.compiled.team import Array, aligned, operation
 from engine.cpu.compiled.vectors import FLOAT, LINE, has_feature
@@ -38,10 +37,10 @@ LEAST_ROWS = 8 * TILE_ROWS
 # words of a product's context, and two more where outputs are chosen from
 WEIGHTS, STARTS, SCALES, ACTIVATIONS, OUT, WIDTH, RESULTS, FACTORS, BEST, CHOSEN = range(10)
 """Addresses of weights, of where sums begin, of scales, activations and output; inputs and outputs of the layer;
-factors of the rows; for each thread the best product of each row, and which output's it is."""
+and for choices factors of the rows; for each thread the best product of each row, and which output's it is."""
 CONTEXT_WORDS = 10
 MOST_CHOICES = 64
-"""Rows that outputs can be chosen for at once."""
+"""Rows that outputs can be chosen for at once: the memory for them is made beforehand, and nothing checks its end."""
 
 
 def fits(inputs: int) -> bool:
@@ -89,17 +88,12 @@ def _few(
 
 
 @compiled
-def _field(context: int, name: int) -> int:
-    return load_word(context + name * WORD)
-
-
-@compiled
 def _block(context: int, row: int, end_row: int, block: int, out: int, stride: int) -> None:
     """One block of all rows from `row` on into `out`."""
-    inputs = _field(context, WIDTH)
-    weights = _field(context, WEIGHTS) + block * inputs * OUTPUTS
-    starts, scales = _field(context, STARTS) + block * LINE, _field(context, SCALES) + block * LINE
-    activations = _field(context, ACTIVATIONS)
+    inputs = field(context, WIDTH)
+    weights = field(context, WEIGHTS) + block * inputs * OUTPUTS
+    starts, scales = field(context, STARTS) + block * LINE, field(context, SCALES) + block * LINE
+    activations = field(context, ACTIVATIONS)
     for first in range(row, end_row, FEW):
         rows = min(FEW, end_row - first)
         _few(
@@ -117,24 +111,24 @@ def _block(context: int, row: int, end_row: int, block: int, out: int, stride: i
 @compiled
 def _panel(context: int, row: int, end_row: int, block: int) -> None:
     """`TILE_BLOCKS` whole blocks of many rows."""
-    inputs, stride = _field(context, WIDTH), _field(context, RESULTS) * FLOAT
-    weights = _field(context, WEIGHTS) + block * inputs * OUTPUTS
-    starts, scales = _field(context, STARTS) + block * LINE, _field(context, SCALES) + block * LINE
-    activations, out = _field(context, ACTIVATIONS), _field(context, OUT) + block * LINE
+    inputs, stride = field(context, WIDTH), field(context, RESULTS) * FLOAT
+    weights = field(context, WEIGHTS) + block * inputs * OUTPUTS
+    starts, scales = field(context, STARTS) + block * LINE, field(context, SCALES) + block * LINE
+    activations, out = field(context, ACTIVATIONS), field(context, OUT) + block * LINE
     tiled = row + (end_row - row) // TILE_ROWS * TILE_ROWS
     for first in range(row, tiled, TILE_ROWS):
         _wide(weights, activations + first * inputs, inputs, starts, scales, out + first * stride, stride)
     if tiled < end_row:
         for one in range(block, block + TILE_BLOCKS):
-            _block(context, tiled, end_row, one, _field(context, OUT) + tiled * stride + one * LINE, stride)
+            _block(context, tiled, end_row, one, field(context, OUT) + tiled * stride + one * LINE, stride)
 
 
 def _made(sources: int) -> tuple[int, int]:
     def multiply(context: int, thread: int, row: int, end_row: int, block: int, end_block: int) -> None:
         if sources < 0:  # never; the constant has to be used
             return
-        results, factors = _field(context, RESULTS), _field(context, FACTORS)
-        stride, out = results * FLOAT, _field(context, OUT)
+        results, out = field(context, RESULTS), field(context, OUT)
+        stride = results * FLOAT
         whole = min(end_block, results // OUTPUTS)
         at = block
         if end_row - row > FEW:
@@ -150,22 +144,13 @@ def _made(sources: int) -> tuple[int, int]:
             for one in range(row, end_row):
                 for lane in range(results - at * OUTPUTS):
                     store_float(out + one * stride + at * LINE + lane * FLOAT, some[one - row, lane])
-        if factors != 0:
-            for one in range(row, end_row):
-                factor = load_float(factors + one * FLOAT)
-                values = numba.carray(
-                    floats_at(out + one * stride + block * LINE),
-                    (min(end_block * OUTPUTS, results) - block * OUTPUTS,),
-                )
-                for lane in range(len(values)):
-                    values[lane] *= factor
 
     def choose(context: int, thread: int, row: int, end_row: int, block: int, end_block: int) -> None:
         if sources < 0:
             return
-        results, factors = _field(context, RESULTS), _field(context, FACTORS)
-        best = _field(context, BEST) + thread * MOST_CHOICES * FLOAT
-        chosen = _field(context, CHOSEN) + thread * MOST_CHOICES * WORD
+        results, factors = field(context, RESULTS), field(context, FACTORS)
+        best = field(context, BEST) + thread * MOST_CHOICES * FLOAT
+        chosen = field(context, CHOSEN) + thread * MOST_CHOICES * WORD
         some = np.empty((end_row - row, OUTPUTS), np.float32)
         for at in range(block, end_block):
             _block(context, row, end_row, at, some.ctypes.data, LINE)
@@ -184,8 +169,8 @@ def _made(sources: int) -> tuple[int, int]:
 MULTIPLY, CHOOSE = (
     _made(checksum("atomics", "compiling", "memory", "product_tiles", "vectors")) if HAS_PRODUCTS else (0, 0)
 )
-"""Addresses of tasks over rows and blocks: products into `OUT`, times `FACTORS` where there are some; the best products
-times `FACTORS` into `BEST` and `CHOSEN`."""
+"""Addresses of tasks over rows and blocks: products into `OUT`; the best products times `FACTORS` into `BEST` and
+`CHOSEN`, of `MOST_CHOICES` rows at most."""
 
 
 def product(function: int, context: Array) -> list[int]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from engine.cpu import products
-from engine.cpu.attention import BF16_BYTES, Heads, Jobs, Plan
+from engine.cpu.attention import BF16_BYTES, Heads, Jobs, Plan, refuse_scattered
 from engine.cpu.compiled import attention_layout
 from engine.cpu.compiled import step_kernels as words
 from engine.cpu.compiled.team import Array, Team, aligned, operation
@@ -32,6 +32,8 @@ ATTENTION_AT = 3
 """The place of attention among them."""
 CHOICE = 2
 """Operations that choose tokens at the end."""
+MOST_ROWS = 2048
+"""Of a step: its buffers, up to 0.25 MB for each row of a model of 7B, are kept from step to step."""
 
 
 Buffers = Callable[[int], tuple[torch.Tensor, torch.Tensor]]
@@ -53,7 +55,10 @@ class Rows(NamedTuple):
 
 
 class Step:
-    """The decoder of one model whose linear layers are all `PackedLinear`, with buffers of its own."""
+    """The decoder of one model whose linear layers are all `PackedLinear`, with buffers of its own.
+
+    For `MOST_ROWS` rows at most; raises ValueError for more than it has room for.
+    """
 
     def __init__(
         self,
@@ -82,6 +87,11 @@ class Step:
 
     def choose(self, rows: Rows, plan: Plan, threads: int) -> list[int]:
         """The most probable next token of each row, of which there may be `products.MOST_CHOICES`."""
+        if len(rows.hidden) > products.MOST_CHOICES:
+            raise ValueError(
+                f"Tokens cannot be chosen for {len(rows.hidden)} rows at once: there is room for "
+                f"{products.MOST_CHOICES}. Take the logits of `hidden_states`."
+            )
         self._take(rows, plan)
         self._last[words.OUT] = self._normed.ctypes.data
         self._head.begin()
@@ -91,8 +101,7 @@ class Step:
     def _take(self, rows: Rows, plan: Plan) -> None:
         """Say to the operations what they work on."""
         count = len(rows.hidden)
-        if count > len(self._residual):
-            self._lay_out(count)
+        self._make_room(count)
         first, _ = rows.buffers(self._layers[0][0].attention.layer_id)
         if first.data_ptr() != self._pool:
             self._use(rows.buffers)
@@ -106,9 +115,15 @@ class Step:
 
     def trial(self, rows: int, threads: int) -> None:
         """The products of a step, without the rest."""
-        if rows > len(self._residual):
-            self._lay_out(rows)
+        self._make_room(rows)
         self._team.run(self._products, rows, threads)
+
+    def _make_room(self, rows: int) -> None:
+        """A power of two of them: the table is made again only a few times, however the sizes come."""
+        if rows > MOST_ROWS:
+            raise ValueError(f"A step takes {MOST_ROWS} rows at most, not {rows}. Go layer by layer.")
+        if rows > len(self._residual):
+            self._lay_out(1 << (rows - 1).bit_length())
 
     def _lay_out(self, rows: int) -> None:
         """Make buffers for so many rows, and the table of operations over them."""
@@ -195,6 +210,7 @@ class Step:
         """Work in this pool from here on."""
         for number, (layer, *_) in enumerate(self._layers):
             keys, values = buffers(layer.attention.layer_id)
+            refuse_scattered(self._heads.dim, keys, values)
             self._jobs.read(number, keys, values, layer.attention.scaling)
             rotation = self._rotations[number]
             rotation[words.POOL_KEYS], rotation[words.POOL_VALUES] = keys.data_ptr(), values.data_ptr()

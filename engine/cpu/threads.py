@@ -7,6 +7,7 @@ token, and all wait for it.
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import time
@@ -20,6 +21,8 @@ MAX_THREADS = 16
 """More threads than this only wait for one another at the row counts of completions."""
 ROUNDS = 3
 """Measurements of each count, interleaved; the median is taken. All together take about half a second."""
+TRIALS = 5
+"""Of two ways to do the same: the quickest of each counts, for others may use the cores at the same time."""
 WORTH = 0.9
 """More threads must take less than this share of the time: they are not free for the rest of the machine."""
 RUNNING = 0.8
@@ -99,21 +102,36 @@ def fewest_worth(seconds: dict[int, float]) -> int:
     return best
 
 
+def quickest(*works: Callable[[], object], trials: int = TRIALS) -> list[float]:
+    """Seconds of each at its best, at the threads that are set: one after the other in each round, so that whatever
+    disturbs a while of it disturbs all alike."""
+    best = [math.inf] * len(works)
+    for round_number in range(trials + 1):
+        for number, work in enumerate(works):
+            began_s = time.perf_counter()
+            work()
+            if round_number:  # the first makes threads and kernels
+                best[number] = min(best[number], time.perf_counter() - began_s)
+    return best
+
+
 class Governor:
-    """Watches how much of its time the computing thread really runs, and retreats to one thread where it waits."""
+    """Watches how much of its time the computing thread really runs, and retreats to few threads where it waits."""
 
     def __init__(
         self,
         most: int,
         now: int | None = None,
         *,
+        least: int = 1,
         set_threads: Callable[[int], None] = torch.set_num_threads,
         clock: Callable[[], float] = time.monotonic,
         ran: Callable[[], float] = time.thread_time,
     ) -> None:
-        """`now`, where fewer than `most` are set already, counts as a retreat that has just begun."""
+        """`now`, where fewer than `most` are set already, counts as a retreat that has just begun. It goes to `least`:
+        where that is `most` too, the number stays as it is."""
         self.now = most if now is None else now
-        self._most = most
+        self._most, self._least = most, least
         self._set, self._clock, self._ran = set_threads, clock, ran
         self._wall_s = self._ran_s = 0.0
         self._retreat_until_s = clock() + RETREAT_S if self.now < most else 0.0
@@ -131,9 +149,9 @@ class Governor:
             self._judge()
 
     def _judge(self) -> None:
-        if self.now > 1 and self._ran_s < WAITING * self._wall_s:
+        if self.now > self._least and self._ran_s < WAITING * self._wall_s:
             self._retreat_until_s = self._clock() + RETREAT_S
-            self._use(1)
+            self._use(self._least)
         self._wall_s = self._ran_s = 0.0
 
     def _use(self, threads: int) -> None:

@@ -16,14 +16,11 @@ WORKSPACE_HEADER = b"x-foreword-workspace"
 LONGEST_NAME = 128
 """Bytes; whatever is longer is no hash."""
 
-_OPEN_WHILE_DRAINING = ("/foreword/", "/abort_request")
-"""What must still work when new requests are refused: watching the host, and cancelling what runs."""
-
 _LOOKS = ("/foreword/host", "/foreword/steps")
 """Whoever only looks does not keep the host: a status that is polled would keep it for ever."""
 
 _NOT_WORK = (*_LOOKS, "/foreword/drain", "/abort_request")
-"""Whoever only looks, or cancels, does not share the cache."""
+"""Whoever only looks, or cancels, does not share the cache, and is served when new requests are refused."""
 
 LOOK_AT_FOLDER_S = 60
 """How often the host looks whether it can still be found: two system calls a minute, idle or not."""
@@ -62,13 +59,13 @@ class Attendance:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if self.draining and not scope["path"].startswith(_OPEN_WHILE_DRAINING):
+        if self.draining and scope["path"] not in _NOT_WORK:
             await refuse_draining(scope, receive, send)
             return
         if scope["path"] in _LOOKS:
             await self._app(scope, receive, send)
             return
-        if self.ready and not scope["path"].startswith(_NOT_WORK):  # the host's own warm-up is nobody's
+        if self.ready and scope["path"] not in _NOT_WORK:  # the host's own warm-up is nobody's
             self.workspaces.seen(workspace_of(scope))
         self._open_requests += 1
         try:

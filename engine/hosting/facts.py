@@ -38,4 +38,6 @@ def read_facts(folder: Path) -> Facts:
 def tell(facts: Facts) -> None:
     """Write the facts where the host reads them, if it wants to know."""
     if path := os.environ.get(FACTS_PATH):
-        Path(path).write_bytes(msgspec.json.encode(facts))
+        whole = Path(f"{path}.new")  # the host may be reading
+        whole.write_bytes(msgspec.json.encode(facts))
+        whole.replace(path)

@@ -12,7 +12,7 @@ from engine.models.yarn import override_arguments
 from engine.profiles import RUNTIME_BYTES, Machine, Profile
 
 CHUNK_TOKENS_CPU = 256
-"""One prefill step; an abort and a new request wait for it: 0.3 to 0.6 s on one AMX core for the 0.5B
+"""One prefill step; an abort and a new request wait for it: about 0.15 s on two cores with AVX-512 for the 0.5B
 model."""
 MAX_RUNNING_CPU = 8
 """Requests in one batch: the interactive ones of a few editors and what is prefetched for them."""

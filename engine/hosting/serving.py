@@ -183,7 +183,10 @@ def add_own_routes(app: Any, attendance: Attendance, serving: Serving, model: st
     extended = tells_extended(serving.arguments)
 
     async def steps() -> Response:
-        return Response(msgspec.json.encode(page.read()), media_type="application/json")
+        """In a thread: a page that is just being written is waited for."""
+        return Response(
+            msgspec.json.encode(await run_in_threadpool(page.read)), media_type="application/json"
+        )
 
     def look(live_workspaces: int) -> bytes:
         status = host_status(

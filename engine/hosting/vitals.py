@@ -55,7 +55,7 @@ class HostStatus(msgspec.Struct, frozen=True):
     linears: str
     speculation: str
     why: str
-    """Why these three, in words."""
+    """Why these threads and linear layers, in words."""
     window_extended: bool
     """Whether YaRN is on, for a window past the model's own."""
 

@@ -102,9 +102,9 @@ class Profile(msgspec.Struct, frozen=True):
     """SGLang's name for the form in which this model writes tool calls."""
     completions: SamplingAdvice = GREEDY
     edits: SamplingAdvice = GREEDY
-    proved: Literal["run here", "parsed only"] = "parsed only"
     eight_bits: bool = False
     """Without a GPU its linear layers have 8 bits: measured to cost less than 1% of perplexity (test_quality.py)."""
+    proved: Literal["run here", "parsed only"] = "parsed only"
     """Whether this very model has run under Foreword's tests, or its arguments only went through SGLang's parser
     and its architecture ran as a tiny random model."""
 

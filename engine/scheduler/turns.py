@@ -15,9 +15,9 @@ from typing import Protocol
 
 EDIT = 0
 """`engine.endpoints.endpoint.Priority.EDIT`, and what a request without a priority has. Lower is background work."""
-AGEING_S = 2.0
-"""An edit keeps about a sixth of the machine beside people who complete without pause (a step takes 0.3 to
-0.6 s), and they wait for one step every two seconds."""
+AGEING_S = 0.75
+"""An edit keeps about a sixth of the machine beside people who complete without pause (a step takes some 0.15 s), and
+they wait for one step in each such time."""
 
 
 class Ranked(Protocol):

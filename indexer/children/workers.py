@@ -33,6 +33,7 @@ matter."""
 _HASHED_PER_JOB = 500
 
 CRASHED = "its parser crashed or took too long"
+_STUCK = "unreadable: reading it took too long"
 
 
 class Workers:
@@ -45,13 +46,13 @@ class Workers:
         jobs = list(batched_by_weight(files, _HASHED_PER_JOB, 16 * _BYTES_PER_JOB, lambda file: file.size))
         async for body, failed in self._each(hash_files, root, jobs):
             hashed = decode_hashed(body) if body is not None else []
-            yield hashed + [HashedFile(file.path, error=CRASHED) for file in failed]
+            yield hashed + [HashedFile(file.path, error=_STUCK, fault="moment") for file in failed]
 
     async def read(self, root: str, files: Sequence[FileToRead]) -> AsyncIterator[list[ReadFile]]:
         jobs = list(batched_by_weight(files, _FILES_PER_JOB, _BYTES_PER_JOB, lambda file: file.size))
         async for body, failed in self._each(read_files, root, jobs):
             read = decode_read(body) if body is not None else []
-            yield read + [ReadFile(file.path, error=CRASHED) for file in failed]
+            yield read + [ReadFile(file.path, error=CRASHED, fault="content") for file in failed]
 
     def stop(self) -> None:
         self._children.stop()

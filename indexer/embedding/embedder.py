@@ -60,10 +60,10 @@ class Prepared(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=1)
 def load(wanted: Wanted) -> tuple[Model, Prepared]:
     """Raises BrokenModel, and what the libraries raise: ImportError, OSError, ValueError, RuntimeError."""
-    from indexer.embedding import choice as embedder_choice
+    from indexer.embedding import choice
 
-    model, choice, measured = embedder_choice.load(wanted)
-    return model, Prepared(choice.precision, choice.mean, choice.spread, measured)
+    model, chosen, measured = choice.load(wanted)
+    return model, Prepared(chosen.precision, chosen.mean, chosen.spread, measured)
 
 
 def prepare(wanted: Wanted) -> Prepared:

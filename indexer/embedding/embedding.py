@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from indexer.batches import batched
-from indexer.embedding import weights as embedder_weights
+from indexer.embedding import weights
 from indexer.embedding.one_embedder import EmbeddingUnavailable as EmbeddingUnavailable
 from indexer.embedding.one_embedder import OneEmbedder
 from indexer.embedding.settings import EmbedderRule, EmbedderSettings
@@ -19,6 +19,7 @@ from indexer.searching.ranking import DEFAULT_SCALE, Scale
 
 if TYPE_CHECKING:
     from indexer.store.store import Store
+    from indexer.store.vector_tables import VectorTable
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ class Embedding:
         self._earlier: dict[str, OneEmbedder] = {}
         """By fingerprint; started for questions only."""
         self._attached = ""
-        """Fingerprint of the table that the current embedder fills."""
+        """Fingerprint of the table that the current embedder fills, in whatever store."""
+        self._attaching = asyncio.Lock()
         self._filling = asyncio.Lock()
         self._loading: asyncio.Task[None] | None = None
 
@@ -47,6 +49,12 @@ class Embedding:
     def problem(self) -> str:
         """Why there are no vectors now, else empty."""
         return self._rule.fault or self._current.problem
+
+    @property
+    def may_return(self) -> bool:
+        """Whether it is worth trying again while there is a problem: nobody has switched it off, or has to mend
+        something and start the service anew."""
+        return not (self._rule.fault or self._current.never)
 
     @property
     def available(self) -> bool:
@@ -69,19 +77,22 @@ class Embedding:
         self._attached = ""
         return True
 
-    async def attach(self, store: Store) -> None:
-        """Makes the store's wanted table that of the current embedder. Raises EmbeddingUnavailable."""
-        if not self.available:
-            raise EmbeddingUnavailable(self.problem)
-        settings = self._current.settings
-        if settings == EmbedderSettings():
-            fingerprint, dimensions = embedder_weights.FINGERPRINT, embedder_weights.DIMENSIONS
-        else:
-            facts = (await self._current.wanted()).facts
-            fingerprint, dimensions = facts.fingerprint, facts.dimensions
-        if self._attached != fingerprint:
-            await asyncio.to_thread(_want, store, fingerprint, dimensions, settings)
-            self._attached = fingerprint
+    async def attach(self, store: Store) -> tuple[OneEmbedder, VectorTable]:
+        """Makes the store's wanted table that of the current embedder; gives both, which belong together whatever is
+        wanted a moment later. Raises EmbeddingUnavailable and what the store raises."""
+        while True:
+            one = self._current
+            if not self.available:
+                raise EmbeddingUnavailable(self.problem)
+            fingerprint, dimensions = await _identity(one)
+            async with self._attaching:
+                # asked of this store, not remembered: it may be one made anew in the place of a damaged one
+                if one is self._current and store.vector_tables.wanted.fingerprint != fingerprint:
+                    await asyncio.to_thread(_want, store, fingerprint, dimensions, one.settings)
+                table = store.vector_tables.wanted
+                if one is self._current and table.fingerprint == fingerprint:
+                    self._attached = fingerprint
+                    return one, table
 
     def scale(self, fingerprint: str) -> Scale:
         """Of the cosines of the embedder of this table; known once it has embedded something."""
@@ -94,7 +105,7 @@ class Embedding:
         """Who embeds questions for this table."""
         if fingerprint in ("", self._attached):
             return self._current
-        if fingerprint == embedder_weights.FINGERPRINT and self._current.settings == EmbedderSettings():
+        if fingerprint == weights.FINGERPRINT and self._current.settings == EmbedderSettings():
             return self._current
         return self._earlier.get(fingerprint)
 
@@ -102,8 +113,7 @@ class Embedding:
         """Embeds the texts that have no vector yet; `report` gets the number of them done.
         Raises EmbeddingUnavailable and what the store raises. May be cancelled at any moment."""
         async with self._filling:
-            await self.attach(store)
-            current, table = self._current, store.vector_tables.wanted
+            current, table = await self.attach(store)
             missing = [key for key in dict.fromkeys(text_keys) if key not in table.keys]
             done = 0
             for keys in batched(missing, _TEXTS_PER_WRITE):
@@ -152,6 +162,14 @@ class Embedding:
             one.stop()
 
 
+async def _identity(one: OneEmbedder) -> tuple[str, int]:
+    """Fingerprint and dimensions of its table; those of the default embedder are known before it is downloaded."""
+    if one.settings == EmbedderSettings():
+        return weights.FINGERPRINT, weights.DIMENSIONS
+    facts = (await one.wanted()).facts
+    return facts.fingerprint, facts.dimensions
+
+
 async def _wake(one: OneEmbedder) -> None:
     try:
         await one.embed(["warm"], question=True)
@@ -160,18 +178,20 @@ async def _wake(one: OneEmbedder) -> None:
 
 
 def _want(store: Store, fingerprint: str, dimensions: int, settings: EmbedderSettings) -> None:
-    store.want_vectors(fingerprint, dimensions)
     file = store.folder / _MADE_BY
     draft = file.with_suffix(".new")
     draft.write_bytes(msgspec.json.encode(_made_by(store) | {fingerprint: settings}))
     draft.replace(file)
+    store.want_vectors(fingerprint, dimensions)  # last: who finds the table wanted does nothing of this again
 
 
 def _made_by(store: Store) -> dict[str, EmbedderSettings]:
+    default = {weights.FINGERPRINT: EmbedderSettings()}  # every store wants it first, without a note
     try:
-        return msgspec.json.decode((store.folder / _MADE_BY).read_bytes(), type=dict[str, EmbedderSettings])
+        noted = (store.folder / _MADE_BY).read_bytes()
+        return default | msgspec.json.decode(noted, type=dict[str, EmbedderSettings])
     except FileNotFoundError:
-        return {}
+        return default
     except (OSError, msgspec.MsgspecError) as failed:
         _log.warning("older vectors answer no questions any longer: %s", failed)
-        return {}
+        return default

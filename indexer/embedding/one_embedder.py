@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from indexer.children.children import ChildCrashed, Children
-from indexer.embedding import embedder
-from indexer.embedding import origin as embedder_source
-from indexer.embedding import weights as embedder_weights
+from indexer.embedding import embedder, origin, weights
 from indexer.embedding.embedder import Prepared, Wanted
 from indexer.embedding.folder import BrokenModel
 from indexer.embedding.settings import ENVIRONMENT, NONE, EmbedderSettings
 
 if TYPE_CHECKING:
-    from indexer.searching.vector_memory import Floats
+    from indexer.store.vector_memory import Floats
 
 _IDLE_S = 60.0
 """The child holds 150 MB and starts in a second: kept over a pause in thought, not over a lunch."""
@@ -36,13 +34,15 @@ class OneEmbedder:
 
     def __init__(self, settings: EmbedderSettings) -> None:
         self.settings = settings
-        self.name = settings.model.rstrip("/").rpartition("/")[2] or embedder_weights.NAME
+        self.name = settings.model.rstrip("/").rpartition("/")[2] or weights.NAME
         self.warm = False
         """Whether the child that runs has answered once."""
         self._children = Children(1, _IDLE_S, embedder.settle_in_offline)
         self._wanted: Wanted | None = None
         self._finding = asyncio.Lock()
-        self._never = _why_never(settings)
+        self._preparing = asyncio.Lock()
+        self.never = _why_never(settings)
+        """Why it cannot run for as long as the service lives, else empty."""
         self._failure = ""
         self._failed_s = 0.0
         self.prepared: Prepared | None = None
@@ -52,7 +52,7 @@ class OneEmbedder:
     def problem(self) -> str:
         """Why there are no vectors now, else empty; a failure is held against it for `_RETRY_S`."""
         recent = time.monotonic() - self._failed_s < _RETRY_S
-        return self._never or (self._failure if recent else "")
+        return self.never or (self._failure if recent else "")
 
     @property
     def running(self) -> bool:
@@ -68,13 +68,13 @@ class OneEmbedder:
 
     async def wanted(self) -> Wanted:
         """What is to be known of the model, downloaded if need be. Raises EmbeddingUnavailable."""
-        if self.problem:
-            raise EmbeddingUnavailable(self.problem)
+        self._check()
         async with self._finding:
             if self._wanted is None:
+                self._check()  # whoever was before us here may have failed
                 try:
-                    self._wanted = await asyncio.to_thread(embedder_source.find, self.settings)
-                except (embedder_weights.WeightsUnavailable, BrokenModel, OSError) as failed:
+                    self._wanted = await asyncio.to_thread(origin.find, self.settings)
+                except (weights.WeightsUnavailable, BrokenModel, OSError) as failed:
                     raise self._unavailable(str(failed)) from failed
             return self._wanted
 
@@ -84,10 +84,7 @@ class OneEmbedder:
 
         wanted = await self.wanted()
         try:
-            if self.prepared is None:
-                self.prepared = await self._children.run(embedder.prepare, wanted)
-                if self.prepared.measured:
-                    self._children.stop()  # what was tried has left its memory behind
+            await self._prepare(wanted)
             body = await self._children.run(embedder.embed, wanted, list(texts), question=question)
         except ChildCrashed as failed:
             raise self._unavailable(f"{self.name} ended while it was working (out of memory?)") from failed
@@ -96,8 +93,23 @@ class OneEmbedder:
         self.warm = True
         return np.frombuffer(body, "<f4").reshape(len(texts), -1)
 
+    async def _prepare(self, wanted: Wanted) -> None:
+        """Once for all who wait, so that no job of theirs is there yet when the child that measured is ended."""
+        async with self._preparing:
+            if self.prepared is not None:
+                return
+            self._check()
+            prepared = await self._children.run(embedder.prepare, wanted)
+            if prepared.measured:
+                self._children.stop()  # what was tried has left its memory behind
+            self.prepared = prepared
+
     def stop(self) -> None:
         self._children.stop()
+
+    def _check(self) -> None:
+        if self.problem:
+            raise EmbeddingUnavailable(self.problem)
 
     def _unavailable(self, why: str) -> EmbeddingUnavailable:
         self._failure, self._failed_s = why, time.monotonic()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from indexer.embedding import folder as embedder_folder
-from indexer.embedding import weights as embedder_weights
+from indexer.embedding import folder as model_folder
+from indexer.embedding import weights
 from indexer.embedding.embedder import Wanted
 from indexer.embedding.folder import BrokenModel
 from indexer.embedding.settings import EmbedderSettings
@@ -28,9 +28,9 @@ def find(settings: EmbedderSettings) -> Wanted:
     """The model with what is to be known of it. Blocks: may download, and reads all weights once.
     Raises WeightsUnavailable, BrokenModel and OSError."""
     folder = folder_of(settings.model)
-    facts = embedder_folder.read(folder)
+    facts = model_folder.read(folder)
     if not settings.model:  # named by the hash of its archive, whatever else a later version of us may hash
-        facts = msgspec.structs.replace(facts, fingerprint=embedder_weights.FINGERPRINT)
+        facts = msgspec.structs.replace(facts, fingerprint=weights.FINGERPRINT)
     if settings.max_tokens:
         facts = msgspec.structs.replace(facts, max_tokens=min(facts.max_tokens, settings.max_tokens))
     chosen = settings.query_prefix, settings.document_prefix
@@ -43,7 +43,7 @@ def find(settings: EmbedderSettings) -> Wanted:
 def folder_of(model: str) -> Path:
     """Raises WeightsUnavailable and BrokenModel."""
     if not model:
-        return embedder_weights.ensure()
+        return weights.ensure()
     folder = Path(model).expanduser()
     if folder.is_absolute():
         if not folder.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import time
 import zlib
@@ -35,6 +36,12 @@ _LISTINGS_PER_UPDATE = 3
 """New folders may appear while watches are being added; more rounds than this are left to their own
 events."""
 
+_LIMITS = (errno.ENOSPC, errno.EMFILE)
+"""What inotify says at a limit of the system's."""
+
+_NOTED_CHARACTERS = 200
+"""Of the name of a folder in a note: one that is too long to be watched has thousands."""
+
 _MOST_IGNORED = 10_000
 """Paths that are remembered as ignored, so that a log that is written all day costs nothing."""
 
@@ -47,8 +54,7 @@ class Disk:
         """`changed` gets what happened, on the event loop; `knows` says whether a path is indexed."""
         self.root = root
         self.watching: Literal["", "events", "polling"] = ""
-        self.note = ""
-        """For a person: why changes are not seen at once."""
+        self._why_late = ""
         self._exclusions = Exclusions()
         self._batcher = Batcher(asyncio.get_running_loop(), changed, knows)
         self._watch = Watch(root, self._batcher)
@@ -59,6 +65,17 @@ class Disk:
         self._ignored: set[str] = set()
         self._listed_s = 0.0
         self._listing_took_s = 0.0
+
+    @property
+    def note(self) -> str:
+        """For a person: why changes are not seen at once."""
+        unwatched = sorted(self._watch.unwatched.items())
+        if not unwatched:
+            return self._why_late
+        folder, why = unwatched[0]
+        others = f" and {len(unwatched) - 1:,} other folders" if len(unwatched) > 1 else ""
+        late = f"changes in {folder[:_NOTED_CHARACTERS]}{others} are not seen at once: {why}"
+        return "; ".join(filter(None, (self._why_late, late)))
 
     def stale(self, path: str) -> None:
         """Whoever read this path found it other than indexed; from any thread."""
@@ -125,7 +142,7 @@ class Disk:
                     await wake.wait()
                 return False
             except TimeoutError:
-                if gone and not self.root.is_dir():
+                if gone and not await asyncio.to_thread(self.root.is_dir):
                     continue
                 if gone:
                     await asyncio.to_thread(self._watch.doubt)
@@ -158,10 +175,10 @@ class Disk:
 
     async def _watch_all(self) -> None:
         remote = await asyncio.to_thread(mounts.remote_type, self.root)
-        self.watching, self.note = "events", ""
+        self.watching, self._why_late = "events", ""
         if remote:
             self.watching = "polling"
-            self.note = (
+            self._why_late = (
                 f"on {remote}: what other machines change is looked for every {self._poll_s:.0f} s, "
                 "what this one changes is seen at once"
             )
@@ -172,7 +189,7 @@ class Disk:
                 if not await asyncio.to_thread(self._watch.update, folders, git):
                     break
         except OSError as failed:
-            self._cannot_watch(failed)
+            await self._cannot_watch(failed)
         if not self._watch.alive:
             self._poll_instead("no events come any longer, restart the index service to see changes at once")
 
@@ -184,7 +201,7 @@ class Disk:
         try:
             await asyncio.to_thread(self._watch.extend, wanted)
         except OSError as failed:
-            self._cannot_watch(failed)
+            await self._cannot_watch(failed)
             return False
         return True
 
@@ -198,19 +215,20 @@ class Disk:
                 if not await asyncio.to_thread(self._watch.extend, found):
                     break
         except OSError as failed:
-            self._cannot_watch(failed)
+            await self._cannot_watch(failed)
             return False
         return True
 
-    def _cannot_watch(self, failed: OSError) -> None:
-        if not self.root.is_dir():
+    async def _cannot_watch(self, failed: OSError) -> None:
+        if not await asyncio.to_thread(self.root.is_dir):
             raise failed
-        remedy = "raise fs.inotify.max_user_watches to see changes at once"
-        self._poll_instead(f"{failed.strerror or failed}, {remedy}")
+        remedy = ", raise fs.inotify.max_user_watches to see changes at once"
+        at_limit = failed.errno in _LIMITS or failed.errno is None
+        self._poll_instead(f"{failed.strerror or failed}{remedy if at_limit else ''}")
 
     def _poll_instead(self, why: str) -> None:
         self.watching = "polling"
-        self.note = f"changes are looked for every {self._poll_s:.0f} s: {why}"
+        self._why_late = f"changes are looked for every {self._poll_s:.0f} s: {why}"
 
 
 def _packed(paths: set[str] | frozenset[str]) -> bytes:

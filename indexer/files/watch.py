@@ -6,6 +6,7 @@ ignored trees cost nothing. Elsewhere watchdog's recursive observer does it.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import sys
@@ -39,10 +40,16 @@ _GIT_RULES = frozenset({"exclude", "info"})
 """In git's folders, what people write about ignored files, and the folder of it."""
 
 
+_OF_ONE_FOLDER = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP})
+"""Errors that keep one folder from being watched, and say nothing about the others."""
+
+
 class ObserverWatch:
     """Watches a whole tree with the platform's recursive facility."""
 
     def __init__(self, root: Path, batcher: Batcher) -> None:
+        self.unwatched: dict[str, str] = {}
+        """As of `InotifyWatch`; which folders they are, the platform does not say."""
         self._root = root
         self._batcher = batcher
         self._observer = Observer()
@@ -143,6 +150,8 @@ if sys.platform == "linux":
             self._id = CallbackId(next(_ids))
             self._lock = threading.Lock()
             self._folders: dict[WatchDescriptor, str] = {}
+            self.unwatched: dict[str, str] = {}
+            """Folder → why it alone cannot be watched."""
             self._doubtful = False
 
         def update(self, folders: set[str], git_folders: Sequence[Path]) -> bool:
@@ -153,6 +162,7 @@ if sys.platform == "linux":
             if self._doubtful:
                 self._doubtful = False
                 self.close()
+            self.unwatched = {}
             with self._lock:
                 have = {folder: descriptor for descriptor, folder in self._folders.items()}
             self._drop([descriptor for folder, descriptor in have.items() if folder not in wanted])
@@ -182,8 +192,16 @@ if sys.platform == "linux":
         def _add(self, folder: str, path: Path) -> bool:
             try:
                 descriptor = self._queue.add_callback(os.fsencode(path), _MASK, self, self._id)
+                if descriptor < 0:  # what watchdog makes of EACCES
+                    self._queue.remove_callbacks([(descriptor, self._id)])
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             except (FileNotFoundError, NotADirectoryError):
                 return False  # gone again
+            except OSError as failed:
+                if failed.errno not in _OF_ONE_FOLDER or not folder:
+                    raise
+                self.unwatched[folder.removeprefix(_GIT)] = (failed.strerror or str(failed)).lower()
+                return False
             with self._lock:
                 self._folders[descriptor] = folder
             return True

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from indexer.messages import Definition
-from indexer.modules import go as resolution_go
+from indexer.modules import go
 from indexer.modules.resolution import indexed
 from indexer.names.values import Module, Names, Value
 from indexer.packing.view import GraphView, IndexView, definition_of
 from indexer.parsing.imports import Import
+from indexer.parsing.tags import Tags, by_place
 
 if TYPE_CHECKING:
     from indexer.parsing.tags import Site, Tag
@@ -36,36 +38,49 @@ class Binding(msgspec.Struct, frozen=True):
     """Bound by `import *` or `#include`, which says nothing about whether it is wanted."""
 
 
-class _WithImports:
-    """A view in which one path has these imports and nothing else: the text that is being written is newer than
-    what the view has of it."""
+class Written:
+    """A view in which one path has these facts: the text that is being written is newer than what the view has
+    of it."""
 
-    def __init__(self, view: GraphView, path: str, imports: Sequence[Import]) -> None:
+    def __init__(self, view: GraphView, path: str, facts: Tags) -> None:
         self._view = view
         self._path = path
-        self._imports = tuple(imports)
-        self.state = (view.state, path, self._imports)
+        self._tags = by_place(facts.definitions)
+        self._facts = facts
+        self._names = {tag.name for tag in self._tags}
+        self._key = f"written {_identity(self._tags, facts)}"
+        self.state = (view.state, path, self._key)
         self.files = view.files
         self.text = view.text
         self.referring = view.referring
 
     def key_of(self, path: str) -> str:
-        return f"written {self._imports}" if path == self._path else self._view.key_of(path)
+        return self._key if path == self._path else self._view.key_of(path)
 
     def tags_in(self, path: str) -> Sequence[Tag]:
-        return () if path == self._path else self._view.tags_in(path)
+        return self._tags if path == self._path else self._view.tags_in(path)
 
     def imports_of(self, path: str) -> Sequence[Import]:
-        return self._imports if path == self._path else self._view.imports_of(path)
+        return self._facts.imports if path == self._path else self._view.imports_of(path)
 
     def types_of(self, path: str) -> Mapping[str, str]:
-        return {} if path == self._path else self._view.types_of(path)
+        return self._facts.types if path == self._path else self._view.types_of(path)
 
     def sites_of(self, path: str) -> Mapping[str, Sequence[Site]]:
-        return {} if path == self._path else self._view.sites_of(path)
+        return self._facts.references if path == self._path else self._view.sites_of(path)
 
     def defining(self, name: str) -> Sequence[str]:
-        return [path for path in self._view.defining(name) if path != self._path]
+        paths = [path for path in self._view.defining(name) if path != self._path]
+        return sorted([*paths, self._path]) if name in self._names else paths
+
+
+def _identity(tags: Sequence[Tag], facts: Tags) -> str:
+    """Equal for texts that say the same, wherever in the text they say it."""
+    told = [(tag.name, tag.kind, tag.container, tag.bases, tag.result) for tag in tags]
+    digest = hashlib.blake2b(
+        repr((told, facts.imports, facts.types)).encode("utf-8", "replace"), digest_size=16
+    )
+    return digest.hexdigest()
 
 
 class Bindings:
@@ -75,13 +90,14 @@ class Bindings:
         self._own_path = own_path
         self._graph = view.graph
         self._stored = view
-        self._view = _WithImports(view, own_path, ())
+        self._view = Written(view, own_path, Tags())
         self.files = indexed(view.files())
 
-    def of(self, imports: Sequence[Import]) -> list[Binding]:
-        """The bindings of those imports that lead to a file of the root, in their order."""
-        self._view = _WithImports(self._stored, self._own_path, imports)
+    def of(self, facts: Tags) -> list[Binding]:
+        """The bindings of those imports of the document that lead to a file of the root, in their order."""
+        self._view = Written(self._stored, self._own_path, facts)
         found: list[Binding] = []
+        imports = facts.imports
         for import_, values in zip(imports, self._graph.imports_of(self._view, self._own_path), strict=True):
             if import_.name == "*":
                 found += (one for value in values for one in self._everything(value, import_.line))
@@ -94,9 +110,11 @@ class Bindings:
         for path in module.paths:
             found = self._graph.member_of(self._view, path, name)
             if isinstance(found, Names):
-                return self._found(found)
+                there = self._found(found)
+                return there if there[0] != self._own_path else None
             if isinstance(found, Module):
-                return self._files_of(found)[0], ()
+                files = self._files_of(found)
+                return (files[0], ()) if files else None
         return None
 
     def _one(self, import_: Import, value: Value) -> Iterator[Binding]:
@@ -123,7 +141,7 @@ class Bindings:
             return () if module.path == self._own_path else (module.path,)
         files: Sequence[str] = ()
         if module.family == "go":
-            files = resolution_go.package_files(module.path, self.files)
+            files = go.package_files(module.path, self.files)
         elif module.family == "java":
             files = [path for path in self.files.in_folder(module.path[:-1]) if path.endswith(".java")]
         return tuple(path for path in files if path != self._own_path and not path.endswith("_test.go"))[

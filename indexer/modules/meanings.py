@@ -6,8 +6,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from indexer.modules import java as resolution_java
-from indexer.modules import python as resolution_python
+from indexer.modules import java, python
 from indexer.modules.includes import Includes
 from indexer.modules.rustpaths import RustPaths
 from indexer.names.memos import Memos, Question
@@ -61,7 +60,7 @@ class Modules:
             return self._in_folder(module, name)
         found = self.in_scope(module.path, TOP, name, seen)
         if found is None and module.family == "python":
-            inner = resolution_python.submodule(module.path, name, self._facts.files())
+            inner = python.submodule(module.path, name, self._facts.files())
             found = None if inner is None else Module(inner, "python")
         elif found is None and module.family == "rust":
             found = self._rust.child(module.path, name)
@@ -69,7 +68,7 @@ class Modules:
 
     def _in_folder(self, module: Module, name: str) -> Value | None:
         if module.family == "python":
-            inner = resolution_python.submodule(module.path, name, self._facts.files())
+            inner = python.submodule(module.path, name, self._facts.files())
             return None if inner is None else Module(inner, "python")
         places = self.in_package(module.path, PACKAGE_ENDINGS[module.family], name)
         if places:
@@ -220,7 +219,7 @@ class Modules:
         if (
             found is None and seen and module.family == "python"
         ):  # in a circle the module is found all the same
-            inner = resolution_python.submodule(module.path, import_.name, self._facts.files())
+            inner = python.submodule(module.path, import_.name, self._facts.files())
             found = None if inner is None else Module(inner, "python")
         if found is not None:
             return found
@@ -232,12 +231,12 @@ class Modules:
         """A class, a package or a static member, by its whole name."""
         index = self._facts.files()
         package, _, name = written.rpartition(".")
-        for folder in resolution_java.package_folders(package, path, index) if package else ():
+        for folder in java.package_folders(package, path, index) if package else ():
             places = self._java_class(folder, name)
             if places:
                 return Names(places)
-        if resolution_java.package_folders(written, path, index):
-            folder = resolution_java.package_folders(written, path, index)[0]
+        if java.package_folders(written, path, index):
+            folder = java.package_folders(written, path, index)[0]
             return Module(f"{folder}/", "java")
         owner = self._java(path, package) if "." in package else None
         return self.among(owner, name, Seen()) if isinstance(owner, Names) else None
@@ -252,7 +251,7 @@ class Modules:
 
     def java_package(self, path: str, name: str) -> tuple[Place, ...]:
         """A class of the package that the file is in."""
-        for folder in resolution_java.same_package(path, self._facts.files()):
+        for folder in java.same_package(path, self._facts.files()):
             if places := self._java_class(folder, name):
                 return places
         return ()

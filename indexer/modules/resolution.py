@@ -7,12 +7,7 @@ import functools
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
-from indexer.modules import c as resolution_c
-from indexer.modules import ecmascript as resolution_ecmascript
-from indexer.modules import go as resolution_go
-from indexer.modules import java as resolution_java
-from indexer.modules import python as resolution_python
-from indexer.modules import rust as resolution_rust
+from indexer.modules import c, ecmascript, go, java, python, rust
 from indexer.modules.layouts import Layouts
 from indexer.modules.pathindex import PathIndex as PathIndex
 from indexer.parsing.languages import language_of
@@ -70,16 +65,16 @@ def _candidates(import_: Import, from_path: str, index: PathIndex, layouts: Layo
         return  # what a file hands on of its own
     match family_of(from_path):
         case "python":
-            yield from resolution_python.files(import_, from_path, index)
+            yield from python.files(import_, from_path, index)
         case "ecmascript":
-            yield from resolution_ecmascript.files(import_, from_path, index, layouts)
+            yield from ecmascript.files(import_, from_path, index, layouts)
         case "go":
-            yield from resolution_go.files(import_, from_path, index, layouts)
+            yield from go.files(import_, from_path, index, layouts)
         case "rust":
-            yield from resolution_rust.files(import_, from_path, index, layouts)
+            yield from rust.files(import_, from_path, index, layouts)
         case "java":
-            yield from resolution_java.files(import_, from_path, index)
+            yield from java.files(import_, from_path, index)
         case "c":
-            yield from resolution_c.files(import_, from_path, index)
+            yield from c.files(import_, from_path, index)
         case _:
             return

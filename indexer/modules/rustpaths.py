@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indexer.modules import rust as resolution_rust
+from indexer.modules import rust
 from indexer.names.rootfacts import RootFacts
 from indexer.names.tables import TOP, Table
 from indexer.names.values import Module, Names, Value
@@ -47,7 +47,7 @@ class RustPaths:
         rest = parts[1:]
         match parts[0]:
             case "crate":
-                value = Module(resolution_rust.crate_root(table.path, self._facts.files()), "rust")
+                value = Module(rust.crate_root(table.path, self._facts.files()), "rust")
             case "self":
                 pass
             case "super":
@@ -72,18 +72,18 @@ class RustPaths:
     def crate(self, name: str, from_path: str) -> Value | None:
         """Another crate of this repository."""
         facts = self._facts
-        root = resolution_rust.crate_named(name, from_path, facts.files(), facts.layouts())
+        root = rust.crate_named(name, from_path, facts.files(), facts.layouts())
         return None if root is None else Module(root, "rust")
 
     def child(self, path: str, name: str) -> Value | None:
         """The module that lies in a file of its own below this one."""
-        file = resolution_rust.child_module(path, name, self._facts.files())
+        file = rust.child_module(path, name, self._facts.files())
         return None if file is None else Module(file, "rust")
 
     def parent(self, value: Value) -> Value | None:
         """The module that a module is in."""
         if isinstance(value, Module):
-            path = resolution_rust.parent_module(value.path, self._facts.files())
+            path = rust.parent_module(value.path, self._facts.files())
             return None if path is None else Module(path, "rust")
         if isinstance(value, Names):
             path, ordinal = value.places[0]

@@ -81,6 +81,17 @@ class Edges:
                 )
             yield self._link(name, site, value)
 
+    def classes_before(self, path: str, site: Site) -> tuple[Place, ...]:
+        """What stands before the dot of a site: its class, then what that has members from."""
+        table = self.facts.table(path)
+        if table.family is None or not site.receiver or site.receiver == _UNREADABLE:
+            return ()
+        value = self.evaluation.receiver(path, site.receiver, self._within(table, site))
+        if not isinstance(value, Names | Instance):
+            return ()
+        types = [place for place in value.places if self.members.is_type(place)]
+        return tuple(dict.fromkeys(one for place in types for one in self.members.line(place).types))
+
     def _within(self, table: Table, site: Site) -> int:
         """Decorators and headers belong to the definition that they stand before, but see what is around it."""
         if site.within == TOP or site.within >= len(table.tags):

@@ -7,9 +7,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from indexer.messages import Definition
-from indexer.modules import go as resolution_go
-from indexer.modules import java as resolution_java
-from indexer.modules import python as resolution_python
+from indexer.modules import go, java, python
 from indexer.modules.layouts import PROJECT_FILES, Layouts
 from indexer.modules.pathindex import PathIndex
 from indexer.modules.resolution import family_of, indexed, resolve
@@ -133,12 +131,11 @@ class RootFacts:
         layouts = self.layouts() if table.family in ("go", "ecmascript") else None
         if table.family == "go":
             return tuple(
-                tuple(resolution_go.packages_of(one.module, path, index, layouts, _LEAST_PARTS))
-                for one in table.imports
+                tuple(go.packages_of(one.module, path, index, layouts, _LEAST_PARTS)) for one in table.imports
             )
         if table.family == "java":
             return tuple(
-                tuple(f"{folder}/" for folder in resolution_java.package_folders(one.module, path, index))
+                tuple(f"{folder}/" for folder in java.package_folders(one.module, path, index))
                 for one in table.imports
             )
         return tuple(tuple(resolve(one, path, index, layouts)[:1]) for one in table.imports)
@@ -148,7 +145,7 @@ class RootFacts:
         module = import_.module
         if import_.name is None and not import_.alias and not import_.level:  # binds its first part
             module = module.partition(".")[0]
-        found = resolution_python.module_of(module, import_.level, table.path, index)
+        found = python.module_of(module, import_.level, table.path, index)
         return () if found is None else index.once(("alone", found), lambda: (found,))
 
     def _package(self, folder: str, ending: str) -> Package:

@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from indexer.modules import rust as resolution_rust
+from indexer.modules import rust
 from indexer.modules.meanings import Modules, Seen
 from indexer.modules.rustpaths import RustPaths
 from indexer.names.memos import Memos, Question
@@ -239,7 +239,7 @@ class VisibleNames:
 
     def _rust_macro(self, table: Table, name: str) -> Value | None:
         """`macro_rules!` are in scope by where they stand in the text of the crate, not by paths."""
-        folder = posixpath.dirname(resolution_rust.crate_root(table.path, self._facts.files()))
+        folder = posixpath.dirname(rust.crate_root(table.path, self._facts.files()))
         places = tuple(
             (path, ordinal)
             for path in self._facts.defining(name)

@@ -14,9 +14,9 @@ import msgspec
 
 from indexer.messages import Definition, Hit
 from indexer.modules.bindings import Binding, Bindings
+from indexer.packing.probes import Probed, Typed
 from indexer.packing.surroundings import Surroundings, Use, statement_lines
 from indexer.packing.view import IndexView
-from indexer.parsing.imports import Import
 
 MAX_SAME_NAME = 4
 """A name that more places define says nothing about which one is meant (`get`, `run`, `__init__`)."""
@@ -33,11 +33,12 @@ class Tier(IntEnum):
 
     NEAR_IMPORT = 0
     NEW_IMPORT = 1
-    NEAR_NAME = 2
-    OTHER_IMPORT = 3
-    MODULE = 4
-    OVERLAY = 5
-    SEARCH = 6
+    TYPE = 2
+    NEAR_NAME = 3
+    OTHER_IMPORT = 4
+    MODULE = 5
+    OVERLAY = 6
+    SEARCH = 7
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -52,15 +53,18 @@ class Candidate(msgspec.Struct, frozen=True):
     reason: str
     definition: Definition | None = None
     outline: bool = False
+    members: bool = False
+    """It is a class of whose objects a member is about to be named: its members count, not their bodies."""
 
 
 def ranked(
-    view: IndexView, own_path: str, imports: Sequence[Import], around: Surroundings, line: int
+    view: IndexView, own_path: str, written: Probed, around: Surroundings, line: int
 ) -> list[Candidate]:
     """Everything but search, best first; the same inputs give the same order. Never the cursor's file."""
     bindings = Bindings(view, own_path)
-    bound = bindings.of(imports)
+    bound = bindings.of(written.tags)
     found = [*_imported(bindings, bound, around, line)]
+    found.extend(_typed(written.types(view, own_path), own_path))
     found.extend(_named(view, own_path, bound, around))
     found.extend(_overlays(view, bindings.files, own_path))
     found.sort(key=lambda one: (one.tier, one.distance, one.path, one.start_line, one.end_line))
@@ -113,6 +117,20 @@ def _of_module(
     unused = not around.used(binding.local, import_lines)
     reason = f"imported module: `{binding.local}`"
     yield Candidate(binding.paths[0], 0, 0, Tier.MODULE, int(unused), reason, outline=True)
+
+
+def _typed(names: Sequence[Typed], own_path: str) -> Iterator[Candidate]:
+    """Classes of objects at the cursor, and what they have their members from."""
+    seen: set[tuple[str, int]] = set()
+    for name in names:
+        for nth, definition in enumerate(name.classes):
+            place = definition.path, definition.start_line
+            if definition.path != own_path and place not in seen:
+                seen.add(place)
+                what = f"`{name.written}` is of `{name.classes[0].name}`"
+                reason = what if not nth else f"{what}, a kind of `{definition.name}`"
+                found = _of_definition(definition, Tier.TYPE, name.distance + nth, reason)
+                yield msgspec.structs.replace(found, members=True)
 
 
 def _named(

@@ -11,11 +11,11 @@ from indexer.files.exclusions import why_file_excluded
 from indexer.messages import Pack, PackRequest, Segment
 from indexer.packing.candidates import Candidate, Tier, from_search, ranked
 from indexer.packing.pack_memory import PackMemory
+from indexer.packing.probes import probed
 from indexer.packing.selection import Selection
 from indexer.packing.surroundings import Surroundings, look_around
 from indexer.packing.tokens import SegmentTokenizer
 from indexer.packing.view import IndexView
-from indexer.parsing.imports import imports
 from indexer.parsing.languages import language_of
 from indexer.parsing.lines import split_lines
 
@@ -93,8 +93,9 @@ def _why_nothing(request: PackRequest, view: IndexView, relative_path: str) -> s
 def _candidates(
     request: PackRequest, view: IndexView, own_path: str, around: Surroundings
 ) -> list[Candidate]:
-    found = imports(request.text, language_of(own_path))
-    return ranked(view, own_path, found, around, request.line)
+    lines = split_lines(request.text)
+    written = probed(lines, request.line, request.character, around, language_of(own_path))
+    return ranked(view, own_path, written, around, request.line)
 
 
 def _select(

@@ -7,9 +7,19 @@ from collections.abc import Sequence
 
 import msgspec
 
-from indexer.messages import Layer, Segment
+from indexer.messages import Definition, Layer, Segment
 from indexer.packing.candidates import Candidate, Tier
-from indexer.packing.spans import Span, headers, inside, merged, outline, signature, without
+from indexer.packing.spans import (
+    CONSTRUCTORS,
+    Span,
+    headers,
+    inside,
+    merged,
+    outline,
+    signature,
+    skeleton,
+    without,
+)
 from indexer.packing.tokens import SegmentTokenizer
 from indexer.packing.view import IndexView
 from indexer.parsing.lines import segment_text, split_lines, trim_span
@@ -27,6 +37,13 @@ SMALLEST_SHARE_TOKENS = 96
 MAX_CHARACTERS_PER_TOKEN = 8
 """Text with more characters than this for each token of its share is too large; it is not counted to find
 out."""
+
+
+MEMBERS = (60, 30, 15, 8, 4)
+"""So many members of a class are shown, as many as fit."""
+
+MEMBERS_SHARES = 3
+"""Such a class may take so many shares: which member is meant is not known yet."""
 
 
 class Chosen(msgspec.Struct):
@@ -102,8 +119,15 @@ class Selection:
                 self.left_out.append(candidate)
 
     def widen(self, limit: int) -> None:
-        """Where room is left, shows definitions whole that were shortened for their size."""
-        for candidate in [one for one in self.shortened if not one.outline]:
+        """Where room is left, shows definitions whole that were shortened for their size, and more members of
+        classes."""
+        for candidate in [one for one in self.shortened if one.members]:
+            ways = self._skeletons(candidate)
+            any(
+                self._countable(candidate.path, way, limit) and self._add(candidate, way, limit)
+                for way in ways
+            )
+        for candidate in [one for one in self.shortened if not (one.outline or one.members)]:
             if self._countable(candidate.path, self._whole(candidate), limit) and self._add(
                 candidate, self._whole(candidate), limit
             ):
@@ -138,14 +162,40 @@ class Selection:
         own = candidate.definition
         if own is None:
             return [outline(definitions, lines)]
+        if candidate.members and (ways := self._skeletons(candidate)):
+            return [way for way in ways if self._fits_share(candidate.path, way, MEMBERS_SHARES)]
         ways = [headers(own, definitions, lines, self._near_names), headers(own, definitions, lines, ())]
         ways.append([signature(own, lines)])
         return [way for way in ways if self._fits_share(candidate.path, way)]
 
-    def _fits_share(self, path: str, spans: Sequence[Span]) -> bool:
-        return self._countable(path, spans, self._share) and (
-            sum(self._cost(path, span) for span in spans) <= self._share
+    def _skeletons(self, candidate: Candidate) -> list[list[Span]]:
+        """Ever fewer members of a class; nothing for what has none."""
+        own, lines = candidate.definition, self._lines_of(candidate.path)
+        members = self._members(own, self._view.definitions_in(candidate.path)) if own is not None else []
+        if own is None or not members:
+            return []
+        return [skeleton(own, members[:count], lines) for count in MEMBERS]
+
+    def _members(self, own: Definition, definitions: Sequence[Definition]) -> list[Definition]:
+        """Of a class, those first that the cursor's surroundings name, then what most files of the root name."""
+        found = [
+            one
+            for one in definitions
+            if own.start_line < one.start_line < own.end_line and one.container == own.name
+        ]
+        return sorted(
+            found,
+            key=lambda one: (
+                one.name not in self._near_names,
+                one.name.startswith("_") and one.name not in CONSTRUCTORS,
+                -len(self._view.referring(one.name)),
+                one.start_line,
+            ),
         )
+
+    def _fits_share(self, path: str, spans: Sequence[Span], shares: int = 1) -> bool:
+        room = shares * self._share
+        return self._countable(path, spans, room) and sum(self._cost(path, span) for span in spans) <= room
 
     def _countable(self, path: str, spans: Sequence[Span], limit: int) -> bool:
         lines = self._lines_of(path)

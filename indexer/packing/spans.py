@@ -71,6 +71,11 @@ def outline(definitions: Sequence[Definition], lines: Sequence[str]) -> list[Spa
     return merged([signature(one, lines) for one in public[:OUTLINE_SPANS]], lines)
 
 
+def skeleton(definition: Definition, members: Sequence[Definition], lines: Sequence[str]) -> list[Span]:
+    """A class's own header, and the signatures of these members."""
+    return merged([signature(definition, lines), *(signature(member, lines) for member in members)], lines)
+
+
 def headers(
     definition: Definition, definitions: Sequence[Definition], lines: Sequence[str], needed: Collection[str]
 ) -> list[Span]:

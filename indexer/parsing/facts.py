@@ -32,6 +32,10 @@ class FileFacts(msgspec.Struct):
     """Why nothing of it may be indexed, else empty."""
     error: str = ""
     """Why its facts are not whole, else empty."""
+    reincluded: bool = False
+    """Whether it was read as a file that `.forewordignore` takes back in."""
+    redacted: int = 0
+    """Lines of which a value was replaced, since it looks like a secret."""
     definitions: list[Tag] = []
     """In the order of `tags.by_place`, to which `Site.within` and `Chunk.definition` refer."""
     references: dict[str, list[Site]] = {}
@@ -69,7 +73,8 @@ def decode(data: bytes) -> str:
 
 def facts_of(data: bytes, language: str | None, reincluded: bool = False) -> FileFacts:
     """Everything that the index keeps about a file on disk."""
-    facts = FileFacts(content_key(data, language, reincluded), language or "", len(data))
+    key = content_key(data, language, reincluded)
+    facts = FileFacts(key, language or "", len(data), reincluded=reincluded)
     excluded = why_content_excluded(data, reincluded=reincluded)
     if excluded:
         facts.skipped = excluded
@@ -85,7 +90,9 @@ def facts_of_text(text: str, language: str | None) -> FileFacts:
 
 def fill(facts: FileFacts, text: str, language: str | None, *, with_chunks: bool = True) -> FileFacts:
     """What is in `text`, without the secrets in it."""
-    text = redact(text, language).text
+    redaction = redact(text, language)
+    text = redaction.text
+    facts.redacted = len({line for line, _ in redaction.found})
     found = tagging.tags(text, language)
     facts.definitions = list(by_place(found.definitions))
     facts.error = found.error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import PurePosixPath
@@ -17,11 +16,12 @@ from typing import Literal
 import msgspec
 import tree_sitter
 
+from indexer.parsing.deadline import Deadline
 from indexer.parsing.macros import without_macros
 
 
 class Grammar(msgspec.Struct, frozen=True):
-    """Where a language's grammar comes from. `queries` are stems of files in `indexer/queries`, joined in
+    """Where a language's grammar comes from. `queries` are stems of files in `parsing/queries`, joined in
     order: of two patterns for one name the first counts."""
 
     package: str
@@ -229,7 +229,7 @@ copy what follows them too."""
 
 
 def parse(source: bytes, language: str, timeout_s: float | None = None) -> tree_sitter.Tree | None:
-    """The tree of `source` (UTF-8), None when parsing takes longer than `timeout_s`.
+    """The tree of `source` (UTF-8), None when parsing takes this thread longer than `timeout_s` of a processor.
 
     The interpreter's lock is held all the while without a time-out, and but for the callbacks with one.
     Raises KeyError for a language that is not in GRAMMARS."""
@@ -237,7 +237,7 @@ def parse(source: bytes, language: str, timeout_s: float | None = None) -> tree_
     source = without_macros(source, language)
     if timeout_s is None:
         return parser.parse(source)
-    deadline = time.monotonic() + timeout_s
+    deadline = Deadline(timeout_s)
     late, size = False, _SLICE_BYTES
 
     def read(offset: int, _point: tree_sitter.Point) -> bytes:
@@ -245,7 +245,7 @@ def parse(source: bytes, language: str, timeout_s: float | None = None) -> tree_
 
     def stop(_offset: int, _has_error: bool) -> bool:
         nonlocal late
-        late = time.monotonic() > deadline
+        late = deadline.passed()
         return late
 
     try:

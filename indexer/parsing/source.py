@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
 
 import tree_sitter
+
+from indexer.parsing.deadline import Deadline
 
 _LONGEST_TYPE = 500
 """Bytes; what is longer names no one class."""
@@ -17,7 +18,7 @@ class Source:
     """UTF-8 bytes with their lines. Everything about a place is a byte; lines and columns are worked out from
     it, which is far cheaper than asking the node."""
 
-    def __init__(self, data: bytes, deadline: float) -> None:
+    def __init__(self, data: bytes, deadline: Deadline) -> None:
         self.data = data
         self.ascii = data.isascii()
         self.line_starts = [0, *accumulate(len(line) + 1 for line in data.split(b"\n"))]
@@ -27,7 +28,7 @@ class Source:
         self._deadline = deadline
 
     def late(self) -> bool:
-        return time.monotonic() > self._deadline
+        return self._deadline.passed()
 
     def starts_with(self, node: tree_sitter.Node | None, beginnings: tuple[bytes, ...]) -> bool:
         return node is not None and self.data.startswith(beginnings, node.start_byte)

@@ -5,14 +5,13 @@ code may be nested deeper than Python's stack; and everything is bounded in time
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 import tree_sitter
 
 from indexer.parsing import definitions as defining
 from indexer.parsing import imports as importing
 from indexer.parsing import localnames, matching
+from indexer.parsing.deadline import Deadline
 from indexer.parsing.definitions import FUNCTION_KINDS as FUNCTION_KINDS
 from indexer.parsing.definitions import TYPE_KINDS as TYPE_KINDS
 from indexer.parsing.definitions import Tag as Tag
@@ -27,8 +26,8 @@ from indexer.parsing.references import sites
 from indexer.parsing.source import Source
 
 TIMEOUT_S = 5.0
-"""A megabyte takes a quarter of a second. Only code that is nested thousands of levels deep takes longer,
-since tree-sitter finds a node's parent from the root downwards."""
+"""Of a processor's time, for parsing and as much for reading. A megabyte takes a quarter of a second. Only code that
+is nested thousands of levels deep takes longer, since tree-sitter finds a node's parent from the root downwards."""
 
 
 class Tags(msgspec.Struct):
@@ -55,7 +54,7 @@ def tags(text: str | bytes, language: str | None) -> Tags:
         data.decode("utf-8")
     except UnicodeDecodeError:
         return Tags(error="not UTF-8")
-    source = Source(data, time.monotonic() + TIMEOUT_S)
+    source = Source(data, Deadline(TIMEOUT_S))
     tree = parse(data, language, TIMEOUT_S)
     if tree is None:
         return Tags(error=f"parsing took longer than {TIMEOUT_S:.0f} s")

@@ -12,6 +12,7 @@ from indexer.children.manners import Manners
 from indexer.embedding.embedding import Embedding, EmbeddingUnavailable
 from indexer.roots.indexing import Report
 from indexer.roots.live import LiveRoot
+from indexer.roots.retry import Retry
 from indexer.store.contents import STORE_ERRORS, explain
 
 if TYPE_CHECKING:
@@ -36,10 +37,14 @@ class VectorFilling:
         written: Callable[[], None],
         settled: Callable[[], None],
         manners: Manners,
+        doubt: Callable[[Exception], None],
     ) -> None:
+        """`doubt` is told of every one of STORE_ERRORS; `settled`, whenever an attempt has come to its end."""
         self.problem = ""
         """Why the last attempt made none."""
         self._fault = ""
+        self.failed = False
+        """Whether it did, for whatever reason; while it is tried again, too."""
         self._logged = ""
         self._manners = manners
         self._name = name
@@ -48,6 +53,9 @@ class VectorFilling:
         self._report = report
         self._written = written
         self._settled = settled
+        self._doubt = doubt
+        self._retry = Retry(self._start)
+        self._store: Store | None = None
         self._task: asyncio.Task[None] | None = None
         self._wanted = False
 
@@ -59,29 +67,42 @@ class VectorFilling:
 
     def start(self, store: Store) -> None:
         """Something may lack its vector; one that fills already looks once more at the end."""
+        self._store = store
+        self._start()
+
+    def _start(self) -> None:
         self._wanted = True
+        self._retry.cancel()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(store), name=f"vectors of {self._name}")
+            self._task = asyncio.create_task(self._run(), name=f"vectors of {self._name}")
 
     def stop(self) -> None:
+        self._retry.cancel()
         if self._task is not None:
             self._task.cancel()
 
-    async def _run(self, store: Store) -> None:
+    async def _run(self) -> None:
         self._fault = self.problem = ""
         try:
-            while self._wanted:
+            while self._wanted and self._store is not None:
                 self._wanted = False
-                await self._fill(store)
+                await self._fill(self._store)
+            self.failed = False
+            self._retry.succeeded()
         except EmbeddingUnavailable as unavailable:
-            self.problem = f"no vectors: {unavailable}"
+            self.failed, self.problem = True, f"no vectors: {unavailable}"
             if self.problem != self._logged:  # once, not after every save
                 self._logged = self.problem
                 _log.warning("%s", self.problem)
+            if self._embedding.may_return:
+                self._retry.later()
         except STORE_ERRORS as failed:
             _log.warning("vectors are not stored", exc_info=failed)
-            self._fault = f"vectors cannot be stored: {explain(failed)}"
-        self._settled()
+            self.failed, self._fault = True, f"vectors cannot be stored: {explain(failed)}"
+            self._doubt(failed)
+            self._retry.later()
+        finally:  # cancelled, too: somebody may wait
+            self._settled()
 
     async def _fill(self, store: Store) -> None:
         before = -1

@@ -4,6 +4,7 @@ step."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 
 from indexer.batches import batched
 from indexer.children.reading import (
+    Fault,
     FileToRead,
     HashedFile,
     ReadFile,
@@ -23,12 +25,15 @@ from indexer.children.reading import (
 )
 from indexer.children.workers import Workers
 from indexer.files.listing import ListedFile
+from indexer.roots.failures import Failures
 from indexer.roots.live import LiveRoot
 from indexer.store.contents import ManifestEntry, StoredContent
 from indexer.store.rows import ContentRows
 
 if TYPE_CHECKING:
     from indexer.store.store import Store
+
+_log = logging.getLogger(__name__)
 
 Stage = Literal["listing", "parsing", "writing", "embedding", "counting"]
 """As in `messages.ProgressNote`; `counting` is of tokens."""
@@ -52,10 +57,6 @@ _STEP_SHARE = 16
 _UNWRITTEN_CONTENTS = 1_500
 """Contents that were read and not written yet: with more of them reading waits, so that memory stays bounded."""
 
-_RACY_NS = 20_000_000
-"""A file that was changed so shortly before it was read may have been changed again within the same tick of the
-file system's clock (4 ms and more), with nothing to tell it by."""
-
 
 class Problem(msgspec.Struct, frozen=True):
     """A listed file that could not be indexed."""
@@ -76,10 +77,14 @@ class Pass:
         report: Report,
         *,
         here: bool = True,
+        failures: Failures | None = None,
     ) -> None:
-        """`here`: whether a few files may be read in this process."""
+        """`here`: whether a few files may be read in this process. `failures`: of earlier passes."""
         self._root = str(root)
         self._here = here
+        self._failures = failures or Failures()
+        self._suspects: dict[str, ListedFile] = {}
+        self._started_ns = time.time_ns()
         self._live = live
         self._store = store
         self._workers = workers
@@ -87,6 +92,8 @@ class Pass:
         self._total = 0
         self._done = 0
         self.problems: list[Problem] = []
+        self.later: list[str] = []
+        """Those of `problems` that may be gone in a moment; what was known of their files stays."""
         self.changed = 0
         """Number of manifest entries that were written or removed."""
         self.taken: list[str] = []
@@ -96,23 +103,31 @@ class Pass:
 
     async def run(self, files: Sequence[ListedFile], gone: Iterable[str]) -> None:
         """Indexes `files` and forgets `gone`. Raises one of STORE_ERRORS."""
-        manifest = self._live.manifest
-        gone = [path for path in gone if path in manifest]
+        gone = [path for path in gone if path in self._live.manifest]
         if gone:
             self._put({}, [], [], gone)
-        suspects = [
-            FileToRead(file.path, file.size, file.reincluded)
-            for file in files
-            if not _unchanged(file, manifest.get(file.path))
-        ]
-        self._total = len(suspects)
-        if not suspects:
-            return
-        self._report("parsing", 0, self._total)
-        await self._read(suspects)
-        lost = [problem.path for problem in self.problems if problem.path in self._live.manifest]
+        self._suspects = {file.path: file for file in files if not self._unchanged(file)}
+        for file in list(self._suspects.values()):
+            if reason := self._failures.reason(self._root, file):
+                self.problems.append(Problem(file.path, reason))
+                del self._suspects[file.path]
+        self._total = len(self._suspects)
+        if self._suspects:
+            self._report("parsing", 0, self._total)
+            await self._read([FileToRead(it.path, it.size, it.reincluded) for it in self._suspects.values()])
+        kept = {*self.later}
+        lost = [it.path for it in self.problems if it.path in self._live.manifest and it.path not in kept]
         if lost:
             self._put({}, [], [], lost)
+
+    def _unchanged(self, file: ListedFile) -> bool:
+        entry = self._live.manifest.get(file.path)
+        return (
+            entry is not None
+            and entry.size == file.size
+            and entry.mtime_ns == file.mtime_ns
+            and self._live.contents[entry.key].reincluded == file.reincluded
+        )
 
     async def _read(self, suspects: Sequence[FileToRead]) -> None:
         unknown = suspects
@@ -144,14 +159,14 @@ class Pass:
             known: list[HashedFile] = []
             for file in hashed:
                 if file.error:
-                    self._fail(file.path, file.error)
+                    self._fail(file.path, file.error, file.fault)
                 elif self._store.holds(file.key):
                     known.append(file)
                 else:
                     yield by_path[file.path]
             wanted = {file.key for file in known} - self._live.contents.keys()
             contents = await asyncio.to_thread(self._store.contents, wanted) if wanted else {}
-            upserts = {it.path: ManifestEntry(it.key, it.size, _trusted(it.mtime_ns)) for it in known}
+            upserts = {it.path: ManifestEntry(it.key, it.size, it.mtime_ns) for it in known}
             for path in self._put(upserts, list(contents.values()), [], []):
                 yield by_path[path]
 
@@ -169,10 +184,10 @@ class Pass:
         rows: list[ContentRows] = []
         for file in read:
             if file.rows is None:
-                self._fail(file.path, file.error)
+                self._fail(file.path, file.error, file.fault)
                 continue
             rows.append(file.rows)
-            upserts[file.path] = ManifestEntry(file.rows.key, file.rows.content.size, _trusted(file.mtime_ns))
+            upserts[file.path] = ManifestEntry(file.rows.key, file.rows.content.size, file.mtime_ns)
         self.read += len(rows)
         self._put(upserts, [row.content for row in rows], rows, [])
 
@@ -201,16 +216,11 @@ class Pass:
         self._report("parsing", self._done, self._total)
         return lacking
 
-    def _fail(self, path: str, reason: str) -> None:
+    def _fail(self, path: str, reason: str, fault: Fault) -> None:
         self._done += 1
         self.problems.append(Problem(path, reason))
-
-
-def _unchanged(file: ListedFile, entry: ManifestEntry | None) -> bool:
-    return entry is not None and entry.size == file.size and entry.mtime_ns == file.mtime_ns
-
-
-def _trusted(mtime_ns: int) -> int:
-    """The time by which a file is known not to have changed; 0, which no file has, when it was changed just
-    now, so that the next comparison hashes it."""
-    return 0 if 0 <= time.time_ns() - mtime_ns < _RACY_NS else mtime_ns
+        if fault == "moment":
+            self.later.append(path)
+        elif fault == "content":
+            _log.error("%s: %s", Path(self._root, path), reason)
+            self._failures.remember(self._root, self._suspects[path], reason, self._started_ns)

@@ -21,6 +21,7 @@ from indexer.files.folders import repository_name
 from indexer.files.listing import ListedFile
 from indexer.graph import Graph
 from indexer.messages import RootStatus, TokenizerRef
+from indexer.roots.failures import Failures
 from indexer.roots.filling import VectorFilling
 from indexer.roots.indexing import Pass
 from indexer.roots.languages_in_use import remember
@@ -38,13 +39,13 @@ _log = logging.getLogger(__name__)
 _SPARE_CONTENTS = 1_000
 """Contents of other branches and earlier saves stay in memory, so that coming back to them costs nothing."""
 
-
 _MOST_BOUND = 5_000
 """Files whose imports are worked out ahead, in about a second. Of all 50,000 of a large repository they would take
 140 MB, for what nobody may ever ask."""
 
 _RETRY_S = 30.0
-"""After a failure of the store: a disk that was full may have room again without anything in the root changing."""
+"""After a failure of the store, or of a read: a disk that was full may have room again, a mount be back, without
+anything in the root changing."""
 
 _MUCH_READ = 5_000
 """Files that were read or loaded, after which memory is given back at once and not only when the store is
@@ -62,6 +63,7 @@ class Facilities:
     embedding: Embedding
     texts: TextCache
     manners: Manners = field(default_factory=Manners)
+    failures: Failures = field(default_factory=Failures)
     doubt: Callable[[Exception], None] = lambda failed: None
     """Told of every one of STORE_ERRORS."""
 
@@ -93,13 +95,22 @@ class Root:
             facilities.written,
             self._vectors_done,
             facilities.manners,
+            facilities.doubt,
         )
         self._tokens = TokenFilling(
-            path, lambda: self.live, self.progress.report, facilities.written, facilities.manners
+            path,
+            lambda: self.live,
+            self.progress.report,
+            facilities.written,
+            facilities.manners,
+            facilities.doubt,
         )
         self.store: Store | None = None
         """Once what it knows of this root is loaded."""
         self._skipped: dict[str, str] = {}
+        self._later: set[str] = set()
+        """Files that are to be read again in a while."""
+        self._asking: asyncio.TimerHandle | None = None
         self._retrying: asyncio.TimerHandle | None = None
         self._disk = Disk(path, self.changed, lambda path: path in self.live.manifest)
 
@@ -118,7 +129,7 @@ class Root:
 
     def retry(self, vectors: bool = False) -> None:
         """Tries again after a failure; with `vectors`, also after one to make them."""
-        if self._state == "failed" or (vectors and self.no_vectors):
+        if self._state == "failed" or (vectors and self._vectors.failed):
             self.changed(Changes(rescan=True))
 
     async def packed_with(self, tokenizer: TokenizerRef) -> None:
@@ -136,6 +147,8 @@ class Root:
     def begin_anew(self) -> None:
         """The store that knew this root is gone."""
         self.store = None
+        self._vectors.stop()
+        self._tokens.stop()
         self.changed(Changes(rescan=True))
 
     @property
@@ -187,11 +200,13 @@ class Root:
             await self._disk.close()
             self._vectors.stop()
             self._tokens.stop()
-            if self._retrying is not None:
-                self._retrying.cancel()
+            self._facilities.written()  # what memory holds of this root goes when the store is tidied
+            for timer in filter(None, (self._asking, self._retrying)):
+                timer.cancel()
 
     async def _next(self) -> None:
-        if await self._disk.wait(self._wake, gone=self._state == "failed" and not self.path.is_dir()):
+        gone = self._state == "failed" and not await asyncio.to_thread(self.path.is_dir)
+        if await self._disk.wait(self._wake, gone=gone):
             self._pending.rescan = True
 
     async def _attempt(self, changes: Changes) -> None:
@@ -203,8 +218,9 @@ class Root:
                 await self._rescan(store)
             elif changes:
                 await self._follow(store, changes)
+            await self._forget_spare()
         except STORE_ERRORS as failed:
-            self._fail(failed)
+            await self._fail(failed)
             return
         self._state, self.error, self.ready = "ready", "", True
         self.progress.rest()
@@ -216,12 +232,15 @@ class Root:
         if self._settled.is_set():
             self._vectors_settled.set()
 
-    def _fail(self, failed: Exception) -> None:
+    async def _fail(self, failed: Exception) -> None:
         _log.warning("indexing failed", exc_info=failed)
         self._facilities.doubt(failed)
+        if self._retrying is not None:
+            self._retrying.cancel()
         self._retrying = asyncio.get_running_loop().call_later(_RETRY_S, self.retry)
+        there = await asyncio.to_thread(self.path.is_dir)
         self._state = "failed"
-        self.error = explain(failed) if self.path.is_dir() else "the folder is gone"
+        self.error = explain(failed) if there else "the folder is gone"
         self._vectors_settled.set()
 
     async def _load(self, store: Store) -> None:
@@ -259,8 +278,6 @@ class Root:
         if done.read:
             await asyncio.to_thread(remember, _languages(self.live))
         self._skipped = dict(listing.skipped) | _reasons(done)
-        if len(self.live.contents) > 2 * len(self.live.paths_by_key) + _SPARE_CONTENTS:
-            self.live = await asyncio.to_thread(self.live.compacted)
         if done.changed > _MUCH_READ or (len(listed) > _MUCH_READ and not self.ready):
             await asyncio.to_thread(memory.give_back)
         self.progress.seconds = time.monotonic() - started
@@ -284,6 +301,10 @@ class Root:
         self._skipped |= followed.skipped | _reasons(done)
         await self._bind(store, done.taken)
 
+    async def _forget_spare(self) -> None:
+        if len(self.live.contents) > 2 * len(self.live.paths_by_key) + _SPARE_CONTENTS:
+            self.live = await asyncio.to_thread(self.live.compacted)
+
     async def _bind(self, store: Store, paths: list[str]) -> None:
         """Has the graph work out what these files import, which somebody is about to ask; of a root that was known,
         it works that out when it is asked."""
@@ -297,14 +318,30 @@ class Root:
         # in children, and what crashed one of them always is
         crashed = {path for path, reason in self._skipped.items() if reason == CRASHED}
         here = self.ready and crashed.isdisjoint(file.path for file in files)
-        work = Pass(self.path, self.live, store, self._facilities.workers, self.progress.report, here=here)
+        work = Pass(
+            self.path,
+            self.live,
+            store,
+            self._facilities.workers,
+            self.progress.report,
+            here=here,
+            failures=self._facilities.failures,
+        )
         try:
             await work.run(files, gone)
         finally:
             self.progress.files_read += work.read
         if work.changed:
             self._facilities.written()
+        if work.later and not self._later:
+            self._asking = asyncio.get_running_loop().call_later(_RETRY_S, self._ask_again)
+        self._later.update(work.later)
         return work
+
+    def _ask_again(self) -> None:
+        """About the files that could not be read for a reason that may have passed."""
+        again, self._later = Changes(self._later), set()
+        self.changed(again)
 
 
 def _languages(live: LiveRoot) -> list[str]:

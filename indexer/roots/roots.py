@@ -37,6 +37,8 @@ class Roots:
         self._open: dict[Path, tuple[Root, asyncio.Task[None]]] = {}
         self._holders: dict[Path, set[Holder]] = {}
         self._timers: dict[Path, asyncio.TimerHandle] = {}
+        self._looking: dict[str, asyncio.Task[Path]] = {}
+        """Roots as they were named, of which the disk has not answered yet."""
 
     def all(self) -> list[Root]:
         return [root for root, _ in self._open.values()]
@@ -44,9 +46,9 @@ class Roots:
     def held_by(self, holder: Holder) -> list[Root]:
         return [self._open[path][0] for path, holders in self._holders.items() if holder in holders]
 
-    def hold(self, root: str, holder: Holder) -> Root:
+    async def hold(self, root: str, holder: Holder) -> Root:
         """Opens `root` if it is not, and keeps it open for `holder`. Raises NoRoot."""
-        path = _folder(root)
+        path = await self._look(root)
         timer = self._timers.pop(path, None)
         if timer is not None:
             timer.cancel()
@@ -58,9 +60,30 @@ class Roots:
         self._holders.setdefault(path, set()).add(holder)
         return self._open[path][0]
 
-    def release(self, root: str | Path, holder: Holder) -> None:
+    async def release(self, root: str, holder: Holder) -> None:
         """Lets go of one root; unknown ones are no error."""
-        path = Path(os.path.realpath(root))
+        try:
+            path = await self._look(root)
+        except NoRoot:  # it may have been one when it was opened
+            path = await asyncio.to_thread(_resolved, root)
+        self._let_go(path, holder)
+
+    async def _look(self, root: str) -> Path:
+        """The folder that is meant, or NoRoot. A thread asks the disk, one for each name: a mount that does not answer
+        holds up its own roots alone; and who asked first goes on first."""
+        looking = self._looking.get(root)
+        if looking is None:
+            looking = asyncio.create_task(asyncio.to_thread(_folder, root), name=f"look at {root}")
+            looking.add_done_callback(lambda ended: self._looked(root, ended))
+            self._looking[root] = looking
+        return await asyncio.shield(looking)
+
+    def _looked(self, root: str, ended: asyncio.Task[Path]) -> None:
+        del self._looking[root]
+        if not ended.cancelled():
+            ended.exception()  # everybody who asked may have gone
+
+    def _let_go(self, path: Path, holder: Holder) -> None:
         holders = self._holders.get(path)
         if holders is None or holder not in holders:
             return
@@ -71,7 +94,7 @@ class Roots:
 
     def release_all(self, holder: Holder) -> None:
         for root in self.held_by(holder):
-            self.release(root.path, holder)
+            self._let_go(root.path, holder)
 
     async def end(self, path: Path | None, holder: Holder) -> None:
         """Closes one root (None: all), and waits until nothing of it runs any longer. Raises NoRoot when somebody

@@ -69,6 +69,7 @@ def root_status(
         files_read=progress.files_read,
         skipped=dict(reasons),
         skipped_examples=[Skipped(*example) for example in examples],
+        redacted=sum(content.redacted for content in contents),
         error=error,
         note="; ".join(filter(None, notes)),
         watching=watching,

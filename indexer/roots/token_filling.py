@@ -17,6 +17,7 @@ from indexer.messages import TokenizerRef
 from indexer.packing.tokens import TokenizerError
 from indexer.roots.indexing import Report
 from indexer.roots.live import LiveRoot
+from indexer.roots.retry import Retry
 from indexer.store.contents import STORE_ERRORS, explain
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class TokenFilling:
         report: Report,
         written: Callable[[], None],
         manners: Manners,
+        doubt: Callable[[Exception], None],
     ) -> None:
+        """`doubt` is told of every one of STORE_ERRORS."""
         self.note = ""
         """Why there are none although somebody asked for them."""
         self._root = root
@@ -50,38 +53,55 @@ class TokenFilling:
         self._report = report
         self._written = written
         self._manners = manners
+        self._doubt = doubt
+        self._retry = Retry(self._start)
+        self._store: Store | None = None
         self._children = Children(1, _IDLE_S)
         self._task: asyncio.Task[None] | None = None
         self._wanted = False
 
     def start(self, store: Store) -> None:
         """Something may lack its ids; nothing happens in a root for which no tokenizer was ever named."""
-        reference = store.openings[str(self._root)].tokenizer
-        if reference is None or reference.file is None:
-            return
+        self._store = store
+        if self._tokenizer(store) is not None:
+            self._start()
+
+    def _start(self) -> None:
         self._wanted = True
+        self._retry.cancel()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(store), name=f"token ids of {self._root.name}")
+            self._task = asyncio.create_task(self._run(), name=f"token ids of {self._root.name}")
 
     def stop(self) -> None:
+        self._retry.cancel()
         if self._task is not None:
             self._task.cancel()
         self._children.stop()
 
-    async def _run(self, store: Store) -> None:
+    def _tokenizer(self, store: Store) -> str | None:
+        reference = store.openings[str(self._root)].tokenizer
+        return reference.file if reference is not None else None
+
+    async def _run(self) -> None:
         self.note = ""
         try:
-            while self._wanted:
+            while self._wanted and self._store is not None:
                 self._wanted = False
-                reference = store.openings[str(self._root)].tokenizer
-                if reference is not None and reference.file is not None:
-                    await self._fill(store, reference.file)
+                tokenizer = self._tokenizer(self._store)
+                if tokenizer is not None:
+                    await self._fill(self._store, tokenizer)
+            self._retry.succeeded()
         except (TokenizerError, ChildCrashed, OSError) as failed:
-            self.note = f"no token ids: {failed}"
+            self._failed(f"no token ids: {failed}", failed)
         except STORE_ERRORS as failed:
-            self.note = f"token ids cannot be stored: {explain(failed)}"
-        if self.note:
-            _log.warning(self.note)
+            self._failed(f"token ids cannot be stored: {explain(failed)}", failed)
+
+    def _failed(self, note: str, failed: Exception) -> None:
+        self.note = note
+        _log.warning(note)
+        if isinstance(failed, STORE_ERRORS):
+            self._doubt(failed)
+        self._retry.later()
 
     async def _fill(self, store: Store, tokenizer: str) -> None:
         table = await asyncio.to_thread(store.token_table, TokenizerRef(tokenizer))

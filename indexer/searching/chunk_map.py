@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from indexer.roots.live import LiveFiles
-from indexer.searching.vector_memory import Floats, Keys, Vectors
-from indexer.store.contents import TEXT_KEY_BYTES, StoredContent
+from indexer.store.contents import StoredContent
+from indexer.store.vector_memory import Floats, packed_keys
+from indexer.store.vector_tables import VectorTable
 
 _KEPT = 4
 """Maps of so many roots, at eight bytes for each chunk; more are rarely searched at the same time."""
@@ -19,11 +20,14 @@ _KEPT = 4
 class ChunkMap:
     """Of one moment of a root and of the vectors."""
 
-    def __init__(self, contents: Sequence[StoredContent], vectors: Vectors) -> None:
-        self.vectors = vectors
+    def __init__(self, contents: Sequence[StoredContent], table: VectorTable) -> None:
+        """Blocks while vectors have to be read."""
         self._contents = contents
         self._ends = np.cumsum([content.chunks for content in contents], dtype=np.int64)
-        rows = vectors.rows_of(_short_keys(b"".join([content.text_keys for content in contents])))
+        keys = packed_keys(b"".join([content.text_keys for content in contents]))
+        self.vectors, rows = table.rows_of(keys)
+        self.chunks = len(rows)
+        """Of the root; `len` counts those that have their vector."""
         self._chunks = np.flatnonzero(rows >= 0)
         self._rows = rows[self._chunks]
 
@@ -47,19 +51,15 @@ class ChunkMaps:
         self._lock = threading.Lock()
         self._maps: OrderedDict[str, tuple[int, ChunkMap]] = OrderedDict()
 
-    def of(self, files: LiveFiles, vectors: Vectors) -> ChunkMap:
-        """Blocks: 10 ms for 100,000 chunks when the root or the vectors have changed since."""
+    def of(self, files: LiveFiles, table: VectorTable) -> ChunkMap:
+        """Blocks: 10 ms for 100,000 chunks when the root or the vectors have changed since; longer while vectors have
+        to be read."""
         with self._lock:
             known = self._maps.pop(files.root, None)
             version = files.version
-            if known is None or known[0] != version or known[1].vectors is not vectors:
-                known = version, ChunkMap(files.stored(), vectors)
+            if known is None or known[0] != version or known[1].vectors is not table.in_memory:
+                known = version, ChunkMap(files.stored(), table)
             self._maps[files.root] = known
             while len(self._maps) > _KEPT:
                 self._maps.popitem(last=False)
             return known[1]
-
-
-def _short_keys(packed: bytes) -> Keys:
-    """See `vector_memory.short_keys`."""
-    return np.frombuffer(packed, ">u8")[:: TEXT_KEY_BYTES // 8].astype(np.uint64)

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from indexer.messages import Definition
 from indexer.parsing.tags import Tag
 from indexer.parsing.words import identifiers
 from indexer.roots.live import LiveFiles
 from indexer.searching import ranking
 from indexer.searching.chunk_map import ChunkMap
 from indexer.searching.ranking import Scale, Signals, Words
-from indexer.searching.vector_memory import Floats, short_keys
 from indexer.store.contents import StoredContent
 from indexer.store.reader import ChunkRow
+from indexer.store.vector_memory import Floats, short_keys
 
 _MOST_NAMED = 20
 """A name that is defined more often than this (`__init__`, `main`) says nothing."""
 
 _LOOKED_INTO = 3
 """Chunks, best by full text, in which the words of a question have to meet for it to have sense."""
+
+_MEMBER = re.compile(r"(?P<owner>[^\W\d]\w*)(?:\.|::|#)(?P<name>[^\W\d]\w*)")
+
+_MADE_UP = re.compile(r"_|[a-z][A-Z]|\d")
+"""In a word that is a name and no word of a sentence."""
 
 _NOTHING = Signals()
 
@@ -90,19 +96,27 @@ def _has_sense(asked: Words, found: Iterable[Candidate]) -> bool:
     return any(asked.coverage(text) >= ranking.SENSIBLE_COVERAGE for text in texts)
 
 
-def _named(files: LiveFiles, query: str) -> Iterable[Candidate]:
-    """Definitions that the question names, letter for letter."""
-    names = identifiers(query)
-    for name in names:
+def named_definitions(files: LiveFiles, query: str) -> Iterator[Definition]:
+    """Those that the question names, letter for letter, if that says something. Of `Owner.name` the members of that
+    owner, where it has such a one."""
+    owners = {match["name"]: match["owner"] for match in _MEMBER.finditer(query)}
+    for name in identifiers(query):
         definitions = files.definitions_named(name)
-        if not 0 < len(definitions) <= _MOST_NAMED:
-            continue
-        deliberate = len(names) == 1 or re.search(r"_|[a-z][A-Z]|\d", name) is not None
-        for one in definitions:
-            start, end = files.chunk_at(one.path, one.start_line) or (one.start_line, one.end_line)
-            yield Candidate(
-                one.path, start, end, one.name, starts_definition=True, exact=deliberate, why=["symbol"]
-            )
+        owned = [one for one in definitions if owners.get(name) == one.container.rpartition(".")[2]]
+        if name in owners and owned:
+            definitions = owned
+        if len(definitions) <= _MOST_NAMED:
+            yield from definitions
+
+
+def _named(files: LiveFiles, query: str) -> Iterable[Candidate]:
+    names = identifiers(query)
+    for one in named_definitions(files, query):
+        deliberate = len(names) == 1 or _MADE_UP.search(one.name) is not None
+        start, end = files.chunk_at(one.path, one.start_line) or (one.start_line, one.end_line)
+        yield Candidate(
+            one.path, start, end, one.name, starts_definition=True, exact=deliberate, why=["symbol"]
+        )
 
 
 def _similar(files: LiveFiles, near: Near) -> Iterable[Candidate]:
@@ -146,6 +160,7 @@ def _merge(known: Candidate, other: Candidate) -> None:
     """The same chunk in another list."""
     known.why += [reason for reason in other.why if reason not in known.why]
     known.text = known.text if known.text is not None else other.text
+    known.text_key = known.text_key or other.text_key
     known.text_score = max(known.text_score, other.text_score)
     known.similarity = max(known.similarity, other.similarity)
     known.exact = known.exact or other.exact

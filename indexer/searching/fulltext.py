@@ -9,16 +9,15 @@ from __future__ import annotations
 import heapq
 import logging
 import math
-import threading
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 from lancedb.index import FTS
 from lancedb.query import MatchQuery
 
+from indexer.searching.text_memory import TextMemory
 from indexer.store import reader
 from indexer.store.contents import STORE_ERRORS
 from indexer.store.reader import ChunkRow, quoted
@@ -29,10 +28,6 @@ _log = logging.getLogger(__name__)
 READ_AT_MOST = timedelta(seconds=30)
 """No query takes this long, so no reader is left on a version that is older."""
 
-MOST_CHUNKS = 20_000
-"""That memory holds, about 50 MB; what a pass over a large repository reads beyond them is searched when the
-pass indexes it at its end."""
-
 _K1, _B = 1.2, 0.75
 _INDEX = "tokens_idx"
 _COLUMN = "tokens"
@@ -40,21 +35,11 @@ _COLUMNS = ["key", "text_key", "start_line", "end_line", "symbol", "text"]
 _SAMPLE = 2_000
 """Rows by which the mean number of words is known within a few percent."""
 _REMEMBERED = 100_000
-"""Words whose stem or frequency is known, at about 150 bytes each; then all are forgotten."""
+"""Words whose frequency is known, at about 150 bytes each; then all are forgotten."""
 
 _SCANNED = 5_000
 """Chunks of a process before this one that are looked at one by one (50 ms) until the index has them; more are
 not found until then."""
-
-
-class _Content(msgspec.Struct):
-    """The chunks of one content as memory searches them."""
-
-    rows: ContentRows
-    words: list[Counter[str]]
-    """Stem → how often, one for each chunk."""
-    total: int
-    """Of all words."""
 
 
 class FullText:
@@ -63,59 +48,44 @@ class FullText:
     def __init__(self, table: Any) -> None:
         """Blocks. Raises one of STORE_ERRORS."""
         self._table = table
-        self._lock = threading.Lock()
-        self._unread: dict[str, ContentRows] = {}
-        """Added, and not yet cut into words: a burst of saves costs nothing until somebody asks."""
-        self._contents: dict[str, _Content] = {}
-        self._chunks = 0
+        self._memory = TextMemory(self._stemmed)
         self._frequencies: dict[str, float] = {}
         """Stem → how many chunks on disk have it."""
-        self._stems: dict[str, str] = {}
         statistics = table.index_stats(_INDEX)
         if statistics is None:
             self._build()
-        self.uncovered = 0 if statistics is None else int(statistics.num_unindexed_rows)
-        """Chunks on disk that are neither indexed nor in memory: of a process before this one, or more than
-        memory takes."""
-        self.indexed = table.count_rows() - self.uncovered
+        self._of_others = 0 if statistics is None else int(statistics.num_unindexed_rows)
+        """Chunks on disk that a process before this one has not indexed."""
+        self.indexed = table.count_rows() - self._of_others
         """Chunks that the index on disk has."""
         self._mean_words = _mean_words(table)
 
     @property
+    def uncovered(self) -> int:
+        """Chunks that are neither indexed nor in memory: of a process before this one, or more than memory takes."""
+        return self._of_others + self._memory.left_out
+
+    @property
     def unindexed(self) -> int:
         """Chunks that the index on disk lacks."""
-        return self._chunks + self.uncovered
+        return self._memory.chunks + self.uncovered
 
     def add(self, contents: Iterable[ContentRows]) -> None:
-        """From now on these are found."""
-        with self._lock:
-            for rows in contents:
-                if rows.key in self._unread or rows.key in self._contents:
-                    continue
-                if self._chunks >= MOST_CHUNKS:
-                    self.uncovered += len(rows.starts)
-                else:
-                    self._unread[rows.key] = rows
-                    self._chunks += len(rows.starts)
+        """From now on these are found. Does not block."""
+        self._memory.add(contents)
 
     def forget(self, keys: Iterable[str]) -> None:
-        """These contents were superseded before they were written."""
-        with self._lock:
-            for key in keys:
-                self._unread.pop(key, None)
-                self._contents.pop(key, None)
-            self._count()
+        """These contents were superseded before they were written, or removed."""
+        self._memory.forget(keys)
 
     def digest(self) -> None:
         """Blocks. Does now what the next search would have to do first."""
-        with self._lock:
-            self._cut_into_words()
+        self._memory.contents()
 
     def index(self, on_disk: Container[str], keep: timedelta = READ_AT_MOST) -> None:
         """Blocks. Takes every chunk that is on disk into the index there, so that memory may let go of them; the
         table's versions older than `keep` go. Raises one of STORE_ERRORS."""
-        with self._lock:
-            covered = [rows.key for rows in self._held() if rows.key in on_disk]
+        covered = self._memory.among(on_disk)  # what is added from here on is not in the index that is built
         rows = self._table.count_rows()
         statistics = self._table.index_stats(_INDEX)
         try:
@@ -129,7 +99,7 @@ class FullText:
         mean = _mean_words(self._table)
         self.forget(covered)
         self._frequencies = {}
-        self.indexed, self._mean_words, self.uncovered = rows, mean, 0
+        self.indexed, self._mean_words, self._of_others = rows, mean, 0
 
     def search(self, asked: str, limit: int, keys: Collection[str] | None = None) -> list[ChunkRow]:
         """Blocks. The best chunks, of contents `keys` only where these are given; `asked` is words joined by
@@ -161,9 +131,7 @@ class FullText:
         self, asked: str, limit: int, keys: Collection[str] | None, *, unknown: bool
     ) -> list[ChunkRow]:
         """`unknown`: no chunk on disk has any of these words."""
-        with self._lock:
-            self._cut_into_words()
-            contents = list(self._contents.values())
+        contents = self._memory.contents()
         if not contents:
             return []
         stems = Counter(self._stemmed(asked))
@@ -214,40 +182,8 @@ class FullText:
             self._frequencies[stem] = known
         return known
 
-    def _cut_into_words(self) -> None:
-        if not self._unread:
-            return
-        cut = {key: [text.split() for text in rows.words] for key, rows in self._unread.items()}
-        self._learn({word for chunks in cut.values() for words in chunks for word in words})
-        stems = self._stems
-        for key, rows in self._unread.items():
-            counted = [Counter([stems[word] for word in words]) for words in cut[key]]
-            self._contents[key] = _Content(rows, counted, sum(words.total() for words in counted))
-        self._unread = {}
-
     def _stemmed(self, words: str) -> list[str]:
         return [token.text for token in self._table.tokenize(words, index_name=_INDEX)]
-
-    def _learn(self, words: set[str]) -> None:
-        if len(self._stems) > _REMEMBERED:
-            self._stems = {}
-        waiting = [sorted(words - self._stems.keys())]
-        while waiting:
-            some = waiting.pop()
-            stems = self._stemmed(" ".join(some))
-            if len(stems) == len(some):
-                self._stems.update(zip(some, stems, strict=True))
-            elif len(some) > 1:  # the index cuts one of them further, or drops it
-                waiting += [some[: len(some) // 2], some[len(some) // 2 :]]
-            else:
-                self._stems[some[0]] = "".join(stems)
-
-    def _count(self) -> None:
-        self._chunks = sum(len(rows.starts) for rows in self._held())
-
-    def _held(self) -> Iterable[ContentRows]:
-        yield from self._unread.values()
-        yield from (content.rows for content in self._contents.values())
 
     def _build(self) -> None:
         # words are cut before (`words.words`); stop words stay in, for `not`, `for` and `is` are names in code

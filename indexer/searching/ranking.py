@@ -57,7 +57,7 @@ SENSIBLE_COVERAGE = 0.5
 
 class Scale(msgspec.Struct, frozen=True):
     """Makes the cosines of another embedder look like those of the default one, to which weights and floors were
-    fitted, by what both say of questions without sense about code (`embedder_choice` measures that)."""
+    fitted, by what both say of questions without sense about code (`embedding.choice` measures that)."""
 
     mean: float = 0.027
     spread: float = 0.062

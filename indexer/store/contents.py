@@ -40,8 +40,10 @@ class StoreError(RuntimeError):
 
 
 def explain(failed: Exception) -> str:
-    """One of STORE_ERRORS in a sentence for a person."""
+    """What the store has raised, in a sentence for a person."""
     said = str(failed)
+    if not isinstance(failed, STORE_ERRORS):  # a fault of ours: most of these say nothing without their name
+        said = f"{type(failed).__name__}: {said}".removesuffix(": ")
     if any(full in said for full in _FULL):
         return (
             f"the disk of {paths.store_folder()} is full: free some space, or set XDG_CACHE_HOME to a folder on "
@@ -90,6 +92,10 @@ class StoredContent(msgspec.Struct, array_like=True, gc=False):
     """`squeezed` msgpack of `_Facts`, empty where there are none."""
     spans: bytes = b""
     """First and end line of its chunks, `SPAN` each."""
+    reincluded: bool = False
+    """Whether it was read as a file that `.forewordignore` takes back in: part of its key."""
+    redacted: int = 0
+    """Lines of which a value was replaced, since it looks like a secret."""
 
     @property
     def definitions(self) -> tuple[Tag, ...]:

@@ -9,9 +9,10 @@ import logging
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from traceback import walk_tb
+from typing import TYPE_CHECKING, Any
 
-from indexer.store.contents import STORE_ERRORS, StoreError
+from indexer.store.contents import STORE_ERRORS, StoreError, explain
 
 if TYPE_CHECKING:
     from indexer.store.store import Store
@@ -38,6 +39,12 @@ mend."""
 _ASIDE = "damaged"
 _ROWS_AT_ONCE = 10_000
 
+_ATTEMPTS = 2
+"""That fail before a table is called damaged: the verdict costs the whole store."""
+
+_STORE = ("lancedb.", "pyarrow.", "indexer.store.")
+"""Modules of which one is among the callers of whatever fails in the store."""
+
 
 def suspicious(failed: Exception) -> bool:
     """Whether damage may be behind one of STORE_ERRORS."""
@@ -46,16 +53,40 @@ def suspicious(failed: Exception) -> bool:
     return not any(said in str(failed) for said in _NOT_DAMAGE)
 
 
+def raised_by_store(failed: Exception) -> bool:
+    """Whether this came out of the store. Its errors have the types of many others: a question that makes no sense
+    is a ValueError, too, and an answer that was late an OSError."""
+    return any(
+        str(frame.f_globals.get("__name__", "")).startswith(_STORE)
+        for frame, _ in walk_tb(failed.__traceback__)
+    )
+
+
 def found_in(store: Store) -> str:
-    """What is damaged in a store that is open, else empty. Reads all of it: blocks for seconds per gigabyte."""
-    for name, table in store.tables.items():
+    """What is damaged in a store that is open, else empty. Reads all of it: blocks for seconds per gigabyte, and
+    every writer for the time that one table takes."""
+    for name in list(store.tables):
+        with store.lock:  # else upkeep might remove what is being read
+            table = store.tables.get(name)
+            harm = _harm(table) if table is not None else ""
+        if harm:
+            return f"table {name}: {harm}"
+    return ""
+
+
+def _harm(table: Any) -> str:
+    """Why a table cannot be read, else empty."""
+    harm = ""
+    for _ in range(_ATTEMPTS):
         try:
             for _ in table.search().limit(None).to_batches(batch_size=_ROWS_AT_ONCE):
                 pass
+            return ""
         except STORE_ERRORS as failed:
-            if suspicious(failed):
-                return f"table {name}: {str(failed).splitlines()[0]}"
-    return ""
+            if not suspicious(failed):
+                return ""
+            harm = explain(failed)
+    return harm
 
 
 def set_aside(generation: Path) -> None:

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.store import reader
+from indexer.store import inheritance, reader
 from indexer.store.claim import try_claim
 from indexer.store.sizes import size_of
 
@@ -26,6 +26,10 @@ _log = logging.getLogger(__name__)
 
 _KEEP_UNUSED_S = 14 * 86_400
 """A branch or a deleted file may come back; after two weeks its facts are cheaper made anew."""
+
+_KEEP_INHERITED_S = _KEEP_UNUSED_S
+"""The same of vectors that hang on texts which a new generation has not read yet: a root that nobody opens for so
+long has its vectors made anew."""
 
 _SPARE_CONTENTS = 2_000
 """Contents without a root are kept up to the number of those that have one, or this."""
@@ -56,7 +60,7 @@ def forget(store: Store, held: Collection[str] = (), most: int | None = None) ->
         if excess > 0:
             unused, dropped = _until_small(store, named, held, excess + int(most * (1 - _SHRINK_TO)))
             _drop_roots(store, dropped)
-        _drop_contents(store, unused)
+        _drop_contents(store, unused, sweep=excess > 0 or (bool(unused) and not _inherits(store)))
         _drop_token_tables(store)
 
 
@@ -70,7 +74,8 @@ def forget_roots(store: Store, roots: Collection[str] | None) -> None:
         stored = set(reader.column(store.manifest_table, "root"))
         _drop_roots(store, [root for root in stored if roots is None or root in roots])
         used = set[str]().union(*store.keys_by_root().values())
-        _drop_contents(store, sorted(store.known - used))
+        unused = sorted(store.known - used)
+        _drop_contents(store, unused, sweep=roots is None or (bool(unused) and not _inherits(store)))
         upkeep.tidy(store, timedelta(0))
 
 
@@ -110,13 +115,26 @@ def _drop_roots(store: Store, roots: list[str]) -> None:
         store.openings.forget(roots)
 
 
-def _drop_contents(store: Store, keys: list[str]) -> None:
-    if not keys:
+def _inherits(store: Store) -> bool:
+    """Whether there may be vectors of roots that this generation has not read yet."""
+    age_s = inheritance.age_s(store.folder)
+    return age_s is not None and age_s < _KEEP_INHERITED_S
+
+
+def _drop_contents(store: Store, keys: list[str], *, sweep: bool) -> None:
+    """And the vectors of texts that no content has any longer: those of these contents, or (`sweep`) all."""
+    rows = reader.rows_of(store.chunks, keys, ["text_key"])
+    texts = {key for some in rows for key in some["text_key"].to_pylist()}
+    if keys:
+        store.remove_contents(keys)
+    if not (texts or sweep):
         return
-    store.remove_contents(keys)
     living = set(reader.column(store.chunks, "text_key"))
+    for waiting in store.pending.contents.values():
+        living.update(waiting.content.hex_text_keys())
     for vectors in store.vector_tables.all:
-        vectors.remove([key for key in reader.column(vectors.table, "text_key") if key not in living])
+        spare = [key for key in reader.column(vectors.table, "text_key") if key not in living]
+        vectors.remove([key for key in spare if sweep or key in texts])
 
 
 def _drop_token_tables(store: Store) -> None:

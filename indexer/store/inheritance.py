@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import time
 from pathlib import Path
 
 from indexer.store import schema
@@ -17,6 +18,9 @@ _log = logging.getLogger(__name__)
 
 _TABLES = "vectors-*.lance"
 _NOTES = ("embedders.json",)
+
+_NOTE = "inherited"
+"""In the folder of a generation that took something over; its time is when."""
 
 _SHARED_BYTES = 64 * 1024
 """Files of at least this are linked; smaller ones, among them what points to a table's last version, are
@@ -45,6 +49,7 @@ def inherit(folder: Path) -> None:
         for note in _NOTES:
             if (before / note).exists():
                 shutil.copy2(before / note, draft / note)
+        (draft / _NOTE).touch()
         draft.rename(folder)
         _log.info("the vectors of %s are taken over", before.name)
     except OSError as failed:
@@ -52,6 +57,14 @@ def inherit(folder: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
     finally:
         os.close(held)
+
+
+def age_s(folder: Path) -> float | None:
+    """How long ago a generation took over the vectors of another, None if it never did. Raises OSError."""
+    try:
+        return time.time() - (folder / _NOTE).stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def _shared(source: str, target: str) -> str:

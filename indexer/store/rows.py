@@ -61,6 +61,8 @@ def pack(facts: FileFacts) -> ContentRows:
         text_keys=bytes.fromhex("".join(facts.text_keys)),
         facts=b"" if nothing else squeezed(_encoder.encode((definitions, facts.imports, facts.types))),
         spans=b"".join([SPAN.pack(chunk.start_line, chunk.end_line) for chunk in facts.chunks]),
+        reincluded=facts.reincluded,
+        redacted=facts.redacted,
     )
     chunks = facts.chunks
     return ContentRows(

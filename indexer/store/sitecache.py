@@ -44,6 +44,8 @@ class PackedSites(Mapping[str, list[Site]]):
 class SiteSource(Protocol):
     """The part of the store that is asked; blocks."""
 
+    def holds(self, key: str) -> bool: ...
+
     def sites_of(self, keys: Iterable[str]) -> dict[str, PackedSites]: ...
 
     def keys_referring(self, name: str) -> list[str]: ...
@@ -80,11 +82,15 @@ class SiteCache:
             if key in self._expected:
                 del self._expected[key]
                 asked += list(self._expected)[: _AT_ONCE - 1]
+        held = [one for one in asked if source.holds(one)]
         found = source.sites_of(asked)
         with self._lock:
             for one in reversed(asked):
                 self._expected.pop(one, None)
-                self._put(one, found.get(one, _NONE))
+            for one in reversed(held):
+                # one that the store lets go of, before or after it is asked, has references again when it comes back
+                if one in found or source.holds(one):
+                    self._put(one, found.get(one, _NONE))
         return found.get(key, _NONE)
 
     def _put(self, key: str, sites: PackedSites) -> None:

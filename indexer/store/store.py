@@ -9,6 +9,7 @@ thread."""
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -26,7 +27,7 @@ from indexer.messages import TokenizerRef
 from indexer.parsing.facts import FileFacts
 from indexer.searching.fulltext import FullText
 from indexer.store import columns, reader, schema
-from indexer.store.announcement import Announcement
+from indexer.store.announcement import Announcement, TornNoteError
 from indexer.store.answers import StoreAnswers
 from indexer.store.claim import claim
 from indexer.store.contents import ManifestEntry, StoredContent, StoreError
@@ -41,6 +42,8 @@ from indexer.store.sizes import size_of
 from indexer.store.token_tables import TokenTable, TokenTables, fingerprint
 from indexer.store.vector_tables import VectorTable, VectorTables
 from indexer.store.writer import Writer
+
+_log = logging.getLogger(__name__)
 
 _INDEX_CACHE_BYTES = 64 * 1024 * 1024
 _METADATA_CACHE_BYTES = 32 * 1024 * 1024
@@ -83,7 +86,8 @@ class Store(StoreAnswers):
             self.vector_tables = VectorTables(database, embedder_fingerprint, dimensions)
             self.token_tables = TokenTables(database)
             self.known = set(reader.column(self.files, "key"))
-            self._serial = max(reader.column(self.manifest_table, "serial"), default=0)
+            # each serial came with a version of its own: none is above this, and no row has to be read
+            self._serial = int(self.manifest_table.version)
             self._repair()
             undo.pop_all()
         self.writer = Writer(self._write_pending, lambda: len(self.pending))
@@ -151,6 +155,7 @@ class Store(StoreAnswers):
         to be unknown: they were left out and have to be read."""
         self._search_in_memory(rows)
         lacking = self.pending.add(root, upserts, gone, rows, lambda: self.known)
+        self._search_in_memory(rows)  # again: what was superseded or removed until now was forgotten there
         self.writer.wake()
         return lacking
 
@@ -225,22 +230,29 @@ class Store(StoreAnswers):
     def remove_contents(self, keys: Sequence[str]) -> None:
         """Blocks. Forgets contents that no manifest on disk names, unless one in memory has come to name them.
         Raises one of STORE_ERRORS."""
-        with self._writing(), self._announcement.of(keys):
-            with self.pending.unnamed(keys) as keys:
-                self.known = self.known.difference(keys)
-            # the row in `files` goes first: a content is whole or not there
-            for table in (self.files, self.references, self.chunks):
-                self.delete(table, "key", keys)
-            for tokens in self.token_tables.all:
-                tokens.remove(keys)
+        with self._writing():
+            self._repair()
+            with self._announcement.of(keys):
+                with self.pending.unnamed(keys) as keys:
+                    self.known = self.known.difference(keys)
+                    self.text.forget(keys)
+                # the row in `files` goes first: a content is whole or not there
+                for table in (self.files, self.references, self.chunks):
+                    self.delete(table, "key", keys)
+                for tokens in self.token_tables.all:
+                    tokens.remove(keys)
 
     def _repair(self) -> None:
         """Removes what a change that was cut short has left behind."""
-        keys = self._announcement.left()
-        if not keys:
+        try:
+            keys = self._announcement.left()
+        except TornNoteError as failed:
+            _log.warning("every content that is not whole is removed: %s", failed)
+            keys = [key for table in (self.references, self.chunks) for key in reader.column(table, "key")]
+        if keys is None:
             return
         self.known |= reader.present(self.files, set(keys))
-        torn = [key for key in keys if key not in self.known]
+        torn = sorted(set(keys) - self.known)
         self.delete(self.references, "key", torn)
         self.delete(self.chunks, "key", torn)
         self._announcement.withdraw()

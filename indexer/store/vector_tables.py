@@ -10,12 +10,25 @@ from typing import Any
 import numpy as np
 
 from indexer.batches import batched
-from indexer.searching.vector_memory import Floats, VectorMemory, Vectors, quantized, short_keys
 from indexer.store import reader, schema
 from indexer.store.contents import TEXT_KEY_BYTES, StoredContent
 from indexer.store.keyset import KeySet
+from indexer.store.vector_memory import (
+    Floats,
+    Keys,
+    Rows,
+    VectorMemory,
+    Vectors,
+    packed_keys,
+    quantized,
+    short_keys,
+)
 
 _PREFIX = "vectors-"
+
+_SPARE = 2
+"""Vectors in memory for each one that an open root has: those of other branches and earlier saves may stay, which
+costs less than to copy the rest after every save."""
 
 
 class VectorTable:
@@ -30,14 +43,44 @@ class VectorTable:
         self._lock = threading.Lock()
         self._memory: VectorMemory | None = None
 
-    def in_memory(self) -> Vectors:
-        """All of them as they are now, read at the first call: blocks then, a second for a million."""
+    @property
+    def in_memory(self) -> Vectors | None:
+        """What of them was read so far."""
+        return self._memory.current if self._memory is not None else None
+
+    def rows_of(self, keys: Keys) -> tuple[Vectors, Rows]:
+        """What is in memory now, among it the vectors of all these texts that have one, and their rows there. Blocks
+        while some have to be read: a second for a table of a million."""
         with self._lock:
             if self._memory is None:
                 self._memory = VectorMemory(self.dimensions)
-                for keys, levels, scales in reader.vectors(self.table, self.dimensions):
-                    self._memory.add_quantized(short_keys(keys), levels, scales)
-            return self._memory.current
+            rows = self._memory.current.rows_of(keys)
+            if (rows < 0).any() and self._read(self._memory, keys[rows < 0]):
+                rows = self._memory.current.rows_of(keys)
+            return self._memory.current, rows
+
+    def _read(self, memory: VectorMemory, lacking: Keys) -> bool:
+        """Into memory what the table has of these; gives whether it has any."""
+        wanted = np.sort(lacking[self.keys.among(lacking.astype(">u8").tobytes(), lacking.itemsize)])
+        if not len(wanted):
+            return False
+        for text_keys, levels, scales in reader.vectors(self.table, self.dimensions):
+            keys = short_keys(text_keys)
+            places = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+            some = np.flatnonzero(wanted[places] == keys)
+            memory.add_quantized(keys[some], levels[some], scales[some])
+        return True
+
+    def let_go(self, contents: Sequence[StoredContent]) -> None:
+        """Blocks. Keeps in memory what these contents have, once that is the smaller part of it."""
+        with self._lock:
+            if self._memory is None:
+                return
+            kept = np.intersect1d(packed_keys(_text_keys(contents)), self._memory.current.keys)
+            if not len(kept):
+                self._memory = None
+            elif len(kept) * _SPARE < len(self._memory.current):
+                self._memory.keep(kept)
 
     def covered(self, contents: Sequence[StoredContent]) -> int:
         """How many chunks of these contents have their vector."""
@@ -118,13 +161,21 @@ class VectorTables:
         tables: list[VectorTable] = [self.wanted, *self.older]
         return max(tables, key=lambda table: table.covered(contents))
 
+    def let_go(self, living: Sequence[StoredContent]) -> None:
+        """Blocks. Memory keeps what `living` has, of the contents of open roots."""
+        for table in self.all:
+            table.let_go(living)
+
     def drop_replaced(self, living: Sequence[StoredContent]) -> bool:
-        """Removes older tables that know nothing about `living` that the wanted one does not."""
-        have = self.wanted.covered(living)
-        replaced = [table for table in self.older if table.covered(living) <= have]
+        """Removes older tables once the wanted one is whole: has a vector of every chunk of `living`, and of at least
+        one. Before, an older table may be the one that is wanted again, with the vectors of roots that are closed
+        now."""
+        chunks = sum(content.chunks for content in living)
+        if not chunks or self.wanted.covered(living) < chunks:
+            return False
+        replaced, self.older = self.older, []
         for table in replaced:
             self._database.drop_table(_PREFIX + table.fingerprint)
-        self.older = [table for table in self.older if table not in replaced]
         return bool(replaced)
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from indexer.store.contents import STORE_ERRORS
+from indexer.store.contents import STORE_ERRORS, explain
 
 _log = logging.getLogger(__name__)
 
@@ -24,8 +24,8 @@ _RETRY_S = 10.0
 
 
 class Writer:
-    """A thread that calls `write` (never twice at once, and raising one of STORE_ERRORS when it fails) for what
-    `waiting` counts, and sleeps while there is nothing."""
+    """A thread that calls `write` (never twice at once) for what `waiting` counts, and sleeps while there is nothing.
+    It outlives whatever that raises: nobody else would write what waits."""
 
     def __init__(self, write: Callable[[], None], waiting: Callable[[], int]) -> None:
         self._write = write
@@ -34,9 +34,9 @@ class Writer:
         self._due_s: float | None = None
         self._closed = False
         self.on_success: Callable[[], None] = lambda: None
-        """Called on the thread after each write of its own; may raise one of STORE_ERRORS."""
+        """Called on the thread after each write of its own."""
         self.on_failure: Callable[[Exception], object] = lambda failed: None
-        """The same with what a write of its own has raised."""
+        """The same with what a write of its own, or `on_success` after it, has raised."""
         self.failure: Exception | None = None
         """Why the last write failed; None once one has succeeded."""
         self._thread = threading.Thread(target=self._run, name="store writer", daemon=True)
@@ -54,7 +54,7 @@ class Writer:
         """Writes what waits, on this thread. Raises what `write` raises."""
         try:
             self._write()
-        except STORE_ERRORS as failed:
+        except Exception as failed:
             self._failed(failed)
             raise
         self._succeeded()
@@ -70,17 +70,23 @@ class Writer:
         while self._sleep():
             try:
                 self._write()
-            except STORE_ERRORS as failed:
-                _log.warning("what was read is not on disk yet: %s", failed)
+            except Exception as failed:  # noqa: BLE001  recorded, said, and tried again
                 self._failed(failed)
-                self.on_failure(failed)
+                self._tell("what was read is not on disk yet", failed)
                 continue
             self._succeeded()
             try:
                 self.on_success()
-            except STORE_ERRORS as failed:
-                _log.warning("the store is not tidied this time: %s", failed)
-                self.on_failure(failed)
+            except Exception as failed:  # noqa: BLE001  said; it comes again after the next write
+                self._tell("the store is not tidied this time", failed)
+
+    def _tell(self, what: str, failed: Exception) -> None:
+        expected = isinstance(failed, STORE_ERRORS)
+        _log.warning("%s: %s", what, explain(failed), exc_info=None if expected else failed)
+        try:
+            self.on_failure(failed)
+        except Exception as unheard:  # noqa: BLE001  it was recorded and said; whoever would hear more has left
+            _log.warning("nobody could be told that the store failed: %s", unheard)
 
     def _sleep(self) -> bool:
         """Until a write is due (True) or this is closed."""

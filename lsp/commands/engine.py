@@ -82,9 +82,10 @@ def run_stop(model: str | None, *, as_json: bool) -> None:
     stopped = run(stop(), EXPECTED)
     if as_json:
         print_json(stopped)
-        return
     if not any(stopped.values()):
         fail("no engine host is running", EXIT_EMPTY)
+    if as_json:
+        return
     for name, done in stopped.items():
         out.print(f"{escape(name)}: {'stopped' if done else 'was not running'}")
 

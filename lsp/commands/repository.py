@@ -127,11 +127,12 @@ def run_search(query: str, root: Path, *, limit: int, as_json: bool) -> None:
     found = run(search(), (IndexServiceError,))
     if as_json:
         print_json(found)
-        return
-    if found.note:
+    elif found.note:
         err.print(f"[dim]{escape(found.note)}[/]")
     if not found.hits:
         fail(f"nothing in {root} matches {query!r}", EXIT_EMPTY)
+    if as_json:
+        return
     telling = _telling(query)
     for number, hit in enumerate(found.hits):
         if number:

@@ -15,16 +15,12 @@ from engine.cpu.compiled import attention_tiles as tiles
 from engine.cpu.compiled import memory
 from engine.cpu.compiled.atomics import WORD, add_atomically
 from engine.cpu.compiled.compiling import TASK_SIGNATURE, c_function, checksum, compiled
+from engine.cpu.compiled.memory import field
 
 HALF = 2
 """Bytes of a bf16."""
 _NARROW = tiles.TILE_ROWS[1]
 _WIDE = tiles.TILE_ROWS[3]
-
-
-@compiled
-def _field(address: int, name: int) -> int:
-    return memory.load_word(address + name * WORD)
 
 
 @compiled
@@ -36,15 +32,15 @@ def _vectors(rows: int) -> int:
 @compiled
 def _row_offset(job: int, task: int, stride: int, row: int) -> int:
     """Bytes from the start of the query, or the output, to a task's row."""
-    group, dim = _field(job, layout.GROUP), _field(job, layout.DIM)
-    token = _field(task, layout.FIRST_TOKEN) + row // group
-    return token * stride + (_field(task, layout.HEAD) * group + row % group) * dim * HALF
+    group, dim = field(job, layout.GROUP), field(job, layout.DIM)
+    token = field(task, layout.FIRST_TOKEN) + row // group
+    return token * stride + (field(task, layout.HEAD) * group + row % group) * dim * HALF
 
 
 @compiled
 def _load_panel(job: int, task: int, row: int, rows: int, queries: int, state: int) -> None:
     """Query rows into lanes, [head size / 2, lanes] pairs of bf16; an empty state."""
-    dim, stride, query = _field(job, layout.DIM), _field(job, layout.QUERY_STRIDE), _field(job, layout.QUERY)
+    dim, stride, query = field(job, layout.DIM), field(job, layout.QUERY_STRIDE), field(job, layout.QUERY)
     for lane in range(_vectors(rows) * layout.LANES):
         at = queries + lane * layout.FLOAT
         if lane < rows:
@@ -64,10 +60,10 @@ def _load_panel(job: int, task: int, row: int, rows: int, queries: int, state: i
 @compiled
 def _gather(job: int, task: int, scratch: int, start: int, count: int) -> None:
     """A block of the head's keys as rows and of its values by pairs of rows, through the request's slots."""
-    dim, stride = _field(job, layout.DIM), _field(job, layout.SLOT_STRIDE)
-    head = _field(task, layout.HEAD) * dim * HALF
-    keys, values = _field(job, layout.KEYS) + head, _field(job, layout.VALUES) + head
-    slots = _field(task, layout.SLOTS) + start * layout.FLOAT
+    dim, stride = field(job, layout.DIM), field(job, layout.SLOT_STRIDE)
+    head = field(task, layout.HEAD) * dim * HALF
+    keys, values = field(job, layout.KEYS) + head, field(job, layout.VALUES) + head
+    slots = field(task, layout.SLOTS) + start * layout.FLOAT
     steps = dim // layout.DIM_STEP
     for at in range(count):
         slot = memory.load_int(slots + at * layout.FLOAT)
@@ -83,10 +79,10 @@ def _gather(job: int, task: int, scratch: int, start: int, count: int) -> None:
 @compiled
 def _prefetch(job: int, task: int, start: int, end: int) -> None:
     """Bring the block after this one nearer while this one is computed: its slots are seldom in order."""
-    dim, stride = _field(job, layout.DIM), _field(job, layout.SLOT_STRIDE)
-    head = _field(task, layout.HEAD) * dim * HALF
-    keys, values = _field(job, layout.KEYS) + head, _field(job, layout.VALUES) + head
-    slots = _field(task, layout.SLOTS)
+    dim, stride = field(job, layout.DIM), field(job, layout.SLOT_STRIDE)
+    head = field(task, layout.HEAD) * dim * HALF
+    keys, values = field(job, layout.KEYS) + head, field(job, layout.VALUES) + head
+    slots = field(task, layout.SLOTS)
     lines = (dim * HALF + layout.LINE - 1) // layout.LINE
     for at in range(start, end):
         offset = memory.load_int(slots + at * layout.FLOAT) * stride
@@ -98,9 +94,9 @@ def _prefetch(job: int, task: int, start: int, end: int) -> None:
 def _mask(job: int, task: int, scratch: int, row: int, rows: int, start: int, count: int) -> None:
     """Hide keys after each row's own position, and those that its window has left behind."""
     group, window, position = (
-        _field(job, layout.GROUP),
-        _field(job, layout.WINDOW),
-        _field(task, layout.POSITION),
+        field(job, layout.GROUP),
+        field(job, layout.WINDOW),
+        field(task, layout.POSITION),
     )
     for lane in range(rows):
         own = position + (row + lane) // group - start
@@ -146,7 +142,7 @@ def _accumulate(scratch: int, state: int, rows: int, count: int, dim: int, scale
 @compiled
 def _write(job: int, task: int, row: int, rows: int, states: int, parts: int) -> None:
     """A panel's output, from one state or merged from those of all parts of its keys."""
-    dim, stride, out = _field(job, layout.DIM), _field(job, layout.OUT_STRIDE), _field(job, layout.OUT)
+    dim, stride, out = field(job, layout.DIM), field(job, layout.OUT_STRIDE), field(job, layout.OUT)
     for lane in range(rows):
         target = out + _row_offset(job, task, stride, row + lane)
         column = states + lane * layout.FLOAT
@@ -178,18 +174,18 @@ def _write(job: int, task: int, row: int, rows: int, states: int, parts: int) ->
 
 @compiled
 def _attend(job: int, task: int, scratch: int) -> None:
-    dim, group, window = _field(job, layout.DIM), _field(job, layout.GROUP), _field(job, layout.WINDOW)
+    dim, group, window = field(job, layout.DIM), field(job, layout.GROUP), field(job, layout.WINDOW)
     scale = memory.load_float64(job + layout.SCALE * WORD)
-    position = _field(task, layout.POSITION)
-    row_start, row_end = _field(task, layout.ROW_START), _field(task, layout.ROW_END)
+    position = field(task, layout.POSITION)
+    row_start, row_end = field(task, layout.ROW_START), field(task, layout.ROW_END)
     parts, part, first_part = (
-        _field(task, layout.PARTS),
-        _field(task, layout.PART),
-        _field(task, layout.FIRST_PART),
+        field(task, layout.PARTS),
+        field(task, layout.PART),
+        field(task, layout.FIRST_PART),
     )
     queries, states = scratch + layout.QUERIES_AT, scratch + layout.STATES_AT
     if parts > 1:  # of one panel only
-        states = _field(job, layout.PARTIAL) + (first_part + part) * layout.STATE_PANEL
+        states = field(job, layout.PARTIAL) + (first_part + part) * layout.STATE_PANEL
     panels = (row_end - row_start + layout.PANEL - 1) // layout.PANEL
     for panel in range(panels):
         row = row_start + panel * layout.PANEL
@@ -197,8 +193,8 @@ def _attend(job: int, task: int, scratch: int) -> None:
         _load_panel(
             job, task, row, rows, queries + panel * layout.QUERY_PANEL, states + panel * layout.STATE_PANEL
         )
-    key_end = _field(task, layout.KEY_END)
-    for start in range(_field(task, layout.KEY_START), key_end, layout.BLOCK):
+    key_end = field(task, layout.KEY_END)
+    for start in range(field(task, layout.KEY_START), key_end, layout.BLOCK):
         count = min(layout.BLOCK, key_end - start)
         _gather(job, task, scratch, start, count)
         _prefetch(job, task, start + count, min(key_end, start + count + layout.BLOCK))
@@ -213,11 +209,11 @@ def _attend(job: int, task: int, scratch: int) -> None:
                 _mask(job, task, scratch, row, rows, start, count)
             _accumulate(scratch, states + panel * layout.STATE_PANEL, rows, count, dim, scale)
     if parts > 1:
-        parts_done = _field(job, layout.PARTS_DONE) + first_part * WORD
+        parts_done = field(job, layout.PARTS_DONE) + first_part * WORD
         if add_atomically(parts_done, 1) + 1 < parts:
             return
         memory.store_word(parts_done, 0)  # for the next layer
-        states = _field(job, layout.PARTIAL) + first_part * layout.STATE_PANEL
+        states = field(job, layout.PARTIAL) + first_part * layout.STATE_PANEL
     for panel in range(panels):
         row = row_start + panel * layout.PANEL
         _write(job, task, row, min(layout.PANEL, row_end - row), states + panel * layout.STATE_PANEL, parts)
@@ -227,8 +223,8 @@ def _made(sources: int) -> int:
     def attention(job: int, thread: int, row: int, end_row: int, first: int, end: int) -> None:
         if sources < 0:  # never; the constant has to be used
             return
-        scratch = _field(job, layout.SCRATCH) + thread * layout.SCRATCH_BYTES
-        tasks = _field(job, layout.TASKS)
+        scratch = field(job, layout.SCRATCH) + thread * layout.SCRATCH_BYTES
+        tasks = field(job, layout.TASKS)
         for task in range(first, end):
             _attend(job, tasks + task * layout.TASK_FIELDS * WORD, scratch)
 

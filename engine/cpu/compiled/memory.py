@@ -8,6 +8,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from engine.cpu.compiled.atomics import WORD
+from engine.cpu.compiled.compiling import compiled
 from engine.cpu.compiled.vectors import (
     F32,
     FLOAT,
@@ -85,6 +87,12 @@ load_word = _make_load(I64, types.int64)
 load_float64 = _make_load(ir.DoubleType(), types.float64)
 load_float = _make_load(F32, types.float32)
 load_int = _make_load(I32, types.int64, widened=True)
+
+
+@compiled
+def field(words: int, name: int) -> int:
+    """One of the words of a context, a job, a task or a team, which are numbered by names."""
+    return load_word(words + name * WORD)
 
 
 @intrinsic

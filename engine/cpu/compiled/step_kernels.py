@@ -11,13 +11,13 @@ import numpy as np
 
 from engine.cpu.compiled import kernels
 from engine.cpu.compiled.atomics import WORD
-from engine.cpu.compiled.compiling import TASK_SIGNATURE, c_function, checksum, compiled
+from engine.cpu.compiled.compiling import TASK_SIGNATURE, c_function, checksum
 from engine.cpu.compiled.memory import (
     bytes_at,
     copy_row,
+    field,
     floats_at,
     load_float64,
-    load_word,
     shorts_at,
     words_at,
 )
@@ -50,39 +50,34 @@ of cosines and sines and its length; each row's position and slot; this layer's 
 CONTEXT_WORDS = 21
 
 
-@compiled
-def _field(context: int, name: int) -> int:
-    return load_word(context + name * WORD)
-
-
 def _made(sources: int) -> tuple[int, ...]:
     def norm(context: int, thread: int, row: int, end_row: int, unit: int, end_unit: int) -> None:
         if sources < 0:  # never; the constant has to be used
             return
-        width = _field(context, WIDTH)
+        width = field(context, WIDTH)
         epsilon = np.float32(load_float64(context + EPSILON * WORD))
-        residual = numba.carray(floats_at(_field(context, RESIDUAL)), (end_row, width))
-        weight = numba.carray(floats_at(_field(context, WEIGHT)), (width,))
-        values = numba.carray(bytes_at(_field(context, VALUES)), (end_row, width))
-        scales = numba.carray(floats_at(_field(context, SCALES)), (end_row,))
-        if _field(context, DELTA) == 0:
+        residual = numba.carray(floats_at(field(context, RESIDUAL)), (end_row, width))
+        weight = numba.carray(floats_at(field(context, WEIGHT)), (width,))
+        values = numba.carray(bytes_at(field(context, VALUES)), (end_row, width))
+        scales = numba.carray(floats_at(field(context, SCALES)), (end_row,))
+        if field(context, DELTA) == 0:
             kernels.norm_quantize(residual, weight, epsilon, values, scales, row, end_row)
             return
-        delta = numba.carray(floats_at(_field(context, DELTA)), (end_row, width))
-        factors = numba.carray(floats_at(_field(context, FACTORS)), (end_row,))
+        delta = numba.carray(floats_at(field(context, DELTA)), (end_row, width))
+        factors = numba.carray(floats_at(field(context, FACTORS)), (end_row,))
         kernels.add_norm_quantize(residual, delta, factors, weight, epsilon, values, scales, row, end_row)
 
     def last_norm(context: int, thread: int, row: int, end_row: int, unit: int, end_unit: int) -> None:
         if sources < 0:
             return
-        width = _field(context, WIDTH)
+        width = field(context, WIDTH)
         kernels.add_norm(
-            numba.carray(floats_at(_field(context, RESIDUAL)), (end_row, width)),
-            numba.carray(floats_at(_field(context, DELTA)), (end_row, width)),
-            numba.carray(floats_at(_field(context, FACTORS)), (end_row,)),
-            numba.carray(floats_at(_field(context, WEIGHT)), (width,)),
+            numba.carray(floats_at(field(context, RESIDUAL)), (end_row, width)),
+            numba.carray(floats_at(field(context, DELTA)), (end_row, width)),
+            numba.carray(floats_at(field(context, FACTORS)), (end_row,)),
+            numba.carray(floats_at(field(context, WEIGHT)), (width,)),
             np.float32(load_float64(context + EPSILON * WORD)),
-            numba.carray(shorts_at(_field(context, OUT)), (end_row, width)),
+            numba.carray(shorts_at(field(context, OUT)), (end_row, width)),
             row,
             end_row,
         )
@@ -90,11 +85,11 @@ def _made(sources: int) -> tuple[int, ...]:
     def quantize(context: int, thread: int, row: int, end_row: int, unit: int, end_unit: int) -> None:
         if sources < 0:
             return
-        width = _field(context, WIDTH)
+        width = field(context, WIDTH)
         kernels.quantize(
-            numba.carray(shorts_at(_field(context, DELTA)), (end_row, width)),
-            numba.carray(bytes_at(_field(context, VALUES)), (end_row, width)),
-            numba.carray(floats_at(_field(context, SCALES)), (end_row,)),
+            numba.carray(shorts_at(field(context, DELTA)), (end_row, width)),
+            numba.carray(bytes_at(field(context, VALUES)), (end_row, width)),
+            numba.carray(floats_at(field(context, SCALES)), (end_row,)),
             row,
             end_row,
         )
@@ -102,12 +97,12 @@ def _made(sources: int) -> tuple[int, ...]:
     def gate(context: int, thread: int, row: int, end_row: int, unit: int, end_unit: int) -> None:
         if sources < 0:
             return
-        width = _field(context, WIDTH)
+        width = field(context, WIDTH)
         kernels.gate_quantize(
-            numba.carray(floats_at(_field(context, DELTA)), (end_row, 2 * width)),
-            numba.carray(floats_at(_field(context, FACTORS)), (end_row,)),
-            numba.carray(bytes_at(_field(context, VALUES)), (end_row, width)),
-            numba.carray(floats_at(_field(context, SCALES)), (end_row,)),
+            numba.carray(floats_at(field(context, DELTA)), (end_row, 2 * width)),
+            numba.carray(floats_at(field(context, FACTORS)), (end_row,)),
+            numba.carray(bytes_at(field(context, VALUES)), (end_row, width)),
+            numba.carray(floats_at(field(context, SCALES)), (end_row,)),
             row,
             end_row,
         )
@@ -115,29 +110,29 @@ def _made(sources: int) -> tuple[int, ...]:
     def rotate(context: int, thread: int, row: int, end_row: int, unit: int, end_unit: int) -> None:
         if sources < 0:
             return
-        width, dim = _field(context, WIDTH), _field(context, DIM)
-        query_heads, kv_heads = _field(context, QUERY_HEADS), _field(context, KV_HEADS)
-        bias, norms, out = _field(context, BIAS), _field(context, NORMS), _field(context, OUT)
+        width, dim = field(context, WIDTH), field(context, DIM)
+        query_heads, kv_heads = field(context, QUERY_HEADS), field(context, KV_HEADS)
+        bias, norms, out = field(context, BIAS), field(context, NORMS), field(context, OUT)
         kernels.rotate(
-            numba.carray(floats_at(_field(context, DELTA)), (end_row, width)),
-            numba.carray(floats_at(_field(context, FACTORS)), (end_row,)),
+            numba.carray(floats_at(field(context, DELTA)), (end_row, width)),
+            numba.carray(floats_at(field(context, FACTORS)), (end_row,)),
             numba.carray(floats_at(bias), (width if bias != 0 else 0,)),
             numba.carray(floats_at(norms), (2 if norms != 0 else 0, dim)),
             np.float32(load_float64(context + EPSILON * WORD)),
-            numba.carray(floats_at(_field(context, TURNS)), (_field(context, TURN_ROWS), dim)),
-            numba.carray(words_at(_field(context, POSITIONS)), (end_row,)),
+            numba.carray(floats_at(field(context, TURNS)), (field(context, TURN_ROWS), dim)),
+            numba.carray(words_at(field(context, POSITIONS)), (end_row,)),
             numba.carray(shorts_at(out), (end_row, width)),
             (query_heads, kv_heads),
             row,
             end_row,
         )
-        slots = numba.carray(words_at(_field(context, SLOTS)), (end_row,))
+        slots = numba.carray(words_at(field(context, SLOTS)), (end_row,))
         kv_width = kv_heads * dim
         for one in range(row, end_row):
-            place = slots[one] * _field(context, SLOT_STRIDE)
+            place = slots[one] * field(context, SLOT_STRIDE)
             key = out + (one * width + query_heads * dim) * HALF
-            copy_row(key, _field(context, POOL_KEYS) + place, kv_width // LANES)
-            copy_row(key + kv_width * HALF, _field(context, POOL_VALUES) + place, kv_width // LANES)
+            copy_row(key, field(context, POOL_KEYS) + place, kv_width // LANES)
+            copy_row(key + kv_width * HALF, field(context, POOL_VALUES) + place, kv_width // LANES)
 
     return tuple(
         c_function(TASK_SIGNATURE, function) for function in (norm, last_norm, quantize, gate, rotate)

@@ -25,7 +25,7 @@ from engine.cpu.compiled.atomics import (
     yield_core,
 )
 from engine.cpu.compiled.compiling import c_function, checksum, compiled
-from engine.cpu.compiled.memory import load_word, store_word
+from engine.cpu.compiled.memory import field, load_word, store_word
 
 # A team's memory in words. What some threads write while others look at it has a pair of cache lines of its own.
 APART = 16
@@ -57,11 +57,6 @@ LINGER = 4000
 
 
 @compiled
-def _field(team: int, name: int) -> int:
-    return load_word(team + name * WORD)
-
-
-@compiled
 def _set(team: int, name: int, value: int) -> None:
     store_word(team + name * WORD, value)
 
@@ -86,16 +81,16 @@ def _work(team: int, thread: int) -> int:
     done = 0
     from_last = _take(team)
     while from_last > 0:
-        task, columns = _field(team, TASKS) - from_last, _field(team, COLUMNS)
-        row, unit = task // columns * _field(team, ROW_STEP), task % columns * _field(team, UNIT_STEP)
+        task, columns = field(team, TASKS) - from_last, field(team, COLUMNS)
+        row, unit = task // columns * field(team, ROW_STEP), task % columns * field(team, UNIT_STEP)
         call_task(
-            _field(team, FUNCTION),
-            _field(team, CONTEXT),
+            field(team, FUNCTION),
+            field(team, CONTEXT),
             thread,
             row,
-            min(_field(team, ROWS), row + _field(team, ROW_STEP)),
+            min(field(team, ROWS), row + field(team, ROW_STEP)),
             unit,
-            min(_field(team, UNITS), unit + _field(team, UNIT_STEP)),
+            min(field(team, UNITS), unit + field(team, UNIT_STEP)),
         )
         done += 1
         from_last = _take(team)
@@ -104,7 +99,7 @@ def _work(team: int, thread: int) -> int:
 
 @compiled
 def _wake(team: int) -> None:
-    for helper in range(1, _field(team, HELPERS) + 1):
+    for helper in range(1, field(team, HELPERS) + 1):
         asleep = team + _own(helper, ASLEEP)
         if look(asleep) != 0 and swap_atomically(asleep, 0) != 0:
             post_semaphore(load_word(team + _own(helper, SEMAPHORE)))
@@ -124,22 +119,22 @@ def _await(team: int, tasks: int) -> None:
             began = thread_ns()
         yield_core()
     if began != 0:
-        _set(team, WAITED_NS, _field(team, WAITED_NS) + thread_ns() - began)
+        _set(team, WAITED_NS, field(team, WAITED_NS) + thread_ns() - began)
 
 
 @compiled
 def _share(team: int, operation: int, rows: int, wanted: int) -> None:
     """Give an operation out in about so many tasks, and see it done."""
-    units = _field(operation, OPERATION_UNITS)
-    least = _field(operation, LEAST_UNITS)
+    units = field(operation, OPERATION_UNITS)
+    least = field(operation, LEAST_UNITS)
     unit_step = (units + wanted - 1) // wanted
     unit_step = (unit_step + least - 1) // least * least
     columns = (units + unit_step - 1) // unit_step
     parts = max(1, wanted // columns)
-    row_step = max(_field(operation, LEAST_ROWS), (rows + parts - 1) // parts)
+    row_step = max(field(operation, LEAST_ROWS), (rows + parts - 1) // parts)
     tasks = (rows + row_step - 1) // row_step * columns
-    _set(team, FUNCTION, _field(operation, OPERATION))
-    _set(team, CONTEXT, _field(operation, OF))
+    _set(team, FUNCTION, field(operation, OPERATION))
+    _set(team, CONTEXT, field(operation, OF))
     _set(team, ROWS, rows)
     _set(team, ROW_STEP, row_step)
     _set(team, UNITS, units)
@@ -150,21 +145,21 @@ def _share(team: int, operation: int, rows: int, wanted: int) -> None:
     swap_atomically(team + UNBEGUN * WORD, tasks)
     _wake(team)
     helped = tasks - _work(team, 0)
-    _set(team, ALL_TASKS, _field(team, ALL_TASKS) + tasks)
-    _set(team, HELPED_TASKS, _field(team, HELPED_TASKS) + helped)
+    _set(team, ALL_TASKS, field(team, ALL_TASKS) + tasks)
+    _set(team, HELPED_TASKS, field(team, HELPED_TASKS) + helped)
     _await(team, helped)
 
 
 @compiled
 def _perform(team: int, operation: int, rows: int) -> None:
-    units, helpers = _field(operation, OPERATION_UNITS), _field(team, HELPERS)
+    units, helpers = field(operation, OPERATION_UNITS), field(team, HELPERS)
     if helpers > 0:
-        cost = units * max(rows, _field(operation, FREE_ROWS)) * _field(operation, COST)
+        cost = units * max(rows, field(operation, FREE_ROWS)) * field(operation, COST)
         wanted = min(cost // LEAST_TASK_PS, (helpers + 1) * MOST_TASKS)
         if wanted > 1:
             _share(team, operation, rows, wanted)
             return
-    call_task(_field(operation, OPERATION), _field(operation, OF), 0, 0, rows, 0, units)
+    call_task(field(operation, OPERATION), field(operation, OF), 0, 0, rows, 0, units)
 
 
 def _made(sources: int) -> tuple[int, int]:
@@ -178,7 +173,7 @@ def _made(sources: int) -> tuple[int, int]:
         if sources < 0:
             return
         asleep, looks = team + _own(helper, ASLEEP), 0
-        while _field(team, STOP) == 0:
+        while field(team, STOP) == 0:
             done = _work(team, helper)
             if done > 0:
                 add_atomically(team + HELPED * WORD, done)
@@ -202,6 +197,6 @@ def _made(sources: int) -> tuple[int, int]:
     )
 
 
-RUN, HELP_OUT = _made(checksum("atomics", "memory", "vectors"))
+RUN, HELP_OUT = _made(checksum("atomics", "compiling", "memory", "vectors"))
 """Addresses of `void run(team, operations, count, rows)`, which does one operation after the other, and of
 `void help_out(team, helper)`, which helps with all that this team is given until it is stopped."""

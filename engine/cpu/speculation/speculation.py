@@ -3,7 +3,8 @@
 The door is SGLang's own: an algorithm registered under `ALGORITHM`, whose worker stands between the scheduler and the
 model. The scheduler then takes several tokens per step and request, ends them at stops, and frees or caches what was
 accepted. Two things are ours beside the worker: SGLang's algorithm class for plug-ins lacks methods that its
-scheduler calls, and its preparation of a step launches a Triton kernel, so `speculation_worker` replaces that.
+scheduler calls, and its preparation of a step launches a Triton kernel, so `engine.cpu.speculation.worker` replaces
+that.
 
 A token is accepted only where the model's own greedy choice is the same, so the text is that of ordinary decoding (up
 to ties within the rounding of bfloat16: a product of several rows may add in another order). Requests for which that

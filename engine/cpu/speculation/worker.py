@@ -41,7 +41,7 @@ def take_over_preparation() -> None:
         )
 
 
-class Step(SpecInput):
+class NextStep(SpecInput):
     """What a batch carries from the result of one step to the next: nothing but the way back to the worker.
 
     All that a step needs is read from its requests, so batches may be filtered and merged at will.
@@ -58,7 +58,7 @@ class Step(SpecInput):
     def filter_batch(self, new_indices: torch.Tensor, new_indices_cpu: list[int] | None = None) -> None:
         del new_indices, new_indices_cpu
 
-    def merge_batch(self, spec_info: Step) -> None:
+    def merge_batch(self, spec_info: NextStep) -> None:
         del spec_info
 
 
@@ -112,7 +112,7 @@ class LookupWorker(BaseSpecWorker):
         """
         if batch.sampling_info.penalizer_orchestrator.is_required:
             batch.cumulate_penalty_output_tokens()
-        step = batch.spec_info = Step(self)
+        step = batch.spec_info = NextStep(self)
         step.greedy = is_plainly_greedy(batch)
         proposed = step.proposed = (
             self._proposals.choose(batch.reqs) if step.greedy else [[] for _ in batch.reqs]
@@ -132,7 +132,7 @@ class LookupWorker(BaseSpecWorker):
     ) -> GenerationBatchResult:
         """Run a prefill, an ordinary step, or a step that verifies. The scheduler restores `batch` afterwards."""
         del on_publish, pp_proxy_tensors
-        step: Step | None = batch.spec_info
+        step: NextStep | None = batch.spec_info
         batch.spec_info = None  # the forward pass has nothing to ask of it
         if not batch.forward_mode.is_decode():
             result: GenerationBatchResult = self._target_worker.forward_batch_generation(batch)
@@ -143,23 +143,22 @@ class LookupWorker(BaseSpecWorker):
             # of this thread: while other programs hold the core, the wall clock tells of them
             started_s = time.thread_time()
             greedy = step is not None and step.greedy
-            if greedy and (direct := self._direct) is not None:
+            rows = len(proposed) + sum(len(tokens) for tokens in proposed)
+            if greedy and (direct := self._direct(rows)) is not None:
                 result = self._choose_directly(batch, proposed, *direct)
             elif any(proposed):
                 result = self._verify(batch, proposed)
             else:
                 result = self._decode(batch, greedy=greedy)
-            rows = len(proposed) + sum(len(tokens) for tokens in proposed)
             self._proposals.costs.observe(rows, time.thread_time() - started_s)
-        result.next_draft_input = Step(self)
+        result.next_draft_input = NextStep(self)
         return result
 
-    @property
-    def _direct(self) -> tuple[Lean, ForewordAttentionBackend] | None:
-        """The model and its attention, where they choose without SGLang's layers around them."""
+    def _direct(self, rows: int) -> tuple[Lean, ForewordAttentionBackend] | None:
+        """The model and its attention, where they choose for so many rows without SGLang's layers around them."""
         runner: Any = self._target_worker.model_runner
         lean = lean_of(runner.model)
-        if lean is None or not lean.chooses(runner.attn_backend):
+        if lean is None or not lean.chooses(runner.attn_backend, rows):
             return None
         return lean, runner.attn_backend
 

@@ -14,6 +14,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.store.contents import TEXT_KEY_BYTES
+
 Keys = NDArray[np.uint64]
 """The first eight bytes of text keys. Two of a million texts share them, and a vector, once in 30 million stores."""
 Rows = NDArray[np.int32]
@@ -38,6 +40,11 @@ _NO_KEYS: Keys = np.empty(0, np.uint64)
 def short_keys(text_keys: Iterable[str]) -> Keys:
     """Of text keys as the store writes them, in hexadecimal."""
     return np.fromiter((int(key[:16], 16) for key in text_keys), np.uint64)
+
+
+def packed_keys(packed: bytes) -> Keys:
+    """Of text keys as contents hold them, as bytes side by side."""
+    return np.frombuffer(packed, ">u8")[:: TEXT_KEY_BYTES // 8].astype(np.uint64)
 
 
 def quantized(vectors: Floats) -> tuple[Levels, Floats]:
@@ -120,12 +127,19 @@ class VectorMemory:
 
     def remove(self, keys: Keys) -> None:
         with self._lock:
-            before = self.current
-            kept = ~np.isin(before.keys, keys)
-            rows = before.order[kept]
-            self.current, self._centred_at = self._empty(0), 0
-            if len(rows):
-                self._append(before.keys[kept], before.levels[rows], before.scales[rows])
+            self._keep(~np.isin(self.current.keys, keys))
+
+    def keep(self, keys: Keys) -> None:
+        """Removes all others."""
+        with self._lock:
+            self._keep(np.isin(self.current.keys, keys))
+
+    def _keep(self, kept: NDArray[np.bool_]) -> None:
+        before = self.current
+        rows = before.order[kept]
+        self.current, self._centred_at = self._empty(0), 0
+        if len(rows):
+            self._append(before.keys[kept], before.levels[rows], before.scales[rows])
 
     def _append(self, keys: Keys, levels: Levels, scales: Floats) -> None:
         """Readers of the object before see none of it: it lies behind their last row, or elsewhere."""
