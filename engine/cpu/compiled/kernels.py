@@ -26,8 +26,12 @@ LEVELS = np.float32(127.0)
 SMALLEST = np.float32(1e-12)
 """Keeps a row of zeros from dividing by zero."""
 
-# Without infinities' rules exp() would not saturate; sums may be reordered, which is what makes them vector code.
-FAST = {"nsz", "arcp", "contract", "reassoc", "nnan"}
+# Only what changes no number that counts: with leave to add in another order, or to multiply by a reciprocal, the
+# same source gave other sums when it came out of the cache than when it had just been compiled.
+FAST = {"nsz", "nnan"}
+
+LANES = 16
+"""Partial sums: as many as a vector has, so that adding in this order is vector code."""
 
 kernel = numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 """Division must not look for zeros, as Python's does: a loop that may raise is no vector code."""
@@ -98,6 +102,23 @@ def exp(x):
 
 
 @numba.njit(inline="always")
+def mean_of_squares(row, begin, width, lanes):
+    """Of `width` numbers from `begin` on; `lanes` is scratch for LANES partial sums, always added in the same order."""
+    for lane in range(LANES):
+        lanes[lane] = np.float32(0.0)
+    whole = width - width % LANES
+    for first in range(begin, begin + whole, LANES):
+        for lane in range(LANES):
+            lanes[lane] += row[first + lane] * row[first + lane]
+    squares = np.float32(0.0)
+    for lane in range(LANES):
+        squares += lanes[lane]
+    for i in range(begin + whole, begin + width):
+        squares += row[i] * row[i]
+    return squares / np.float32(width)
+
+
+@numba.njit(inline="always")
 def to_bfloat16(x):
     """The bits of x rounded to the nearest bfloat16, ties to even."""
     bits = np.uint32(bits_of_float(x))
@@ -121,13 +142,10 @@ def _quantize(row, largest, out, scales, m):
 def norm_quantize(residual, weight, epsilon, out, scales, begin, end):
     """RMS norm of `residual` rows times `weight`, quantized into `out` and `scales`."""
     width = residual.shape[1]
-    normed = np.empty(width, np.float32)
+    normed, lanes = np.empty(width, np.float32), np.empty(LANES, np.float32)
     for m in range(begin, end):
         row = residual[m]
-        squares = np.float32(0.0)
-        for i in range(width):
-            squares += row[i] * row[i]
-        inverse = np.float32(1.0) / np.sqrt(squares / np.float32(width) + epsilon)
+        inverse = np.float32(1.0) / np.sqrt(mean_of_squares(row, 0, width, lanes) + epsilon)
         largest = np.float32(0.0)
         for i in range(width):
             value = row[i] * inverse * weight[i]
@@ -151,13 +169,12 @@ def add_norm_quantize(residual, delta, factors, weight, epsilon, out, scales, be
 def add_norm(residual, delta, factors, weight, epsilon, out, begin, end):
     """The last norm: as `add_norm_quantize`, with bfloat16 into `out`."""
     width = residual.shape[1]
+    lanes = np.empty(LANES, np.float32)
     for m in range(begin, end):
         row, change, factor = residual[m], delta[m], factors[m]
-        squares = np.float32(0.0)
         for i in range(width):
             row[i] += change[i] * factor
-            squares += row[i] * row[i]
-        inverse = np.float32(1.0) / np.sqrt(squares / np.float32(width) + epsilon)
+        inverse = np.float32(1.0) / np.sqrt(mean_of_squares(row, 0, width, lanes) + epsilon)
         for i in range(width):
             out[m, i] = to_bfloat16(row[i] * inverse * weight[i])
 
@@ -216,7 +233,7 @@ def rotate(
     dim = cos_sin.shape[1]
     half = dim // 2
     width = qkv.shape[1]
-    wide = np.empty(width, np.float32)
+    wide, lanes = np.empty(width, np.float32), np.empty(LANES, np.float32)
     for m in range(begin, end):
         row, factor = qkv[m], factors[m]
         if bias.shape[0] > 0:
@@ -231,10 +248,7 @@ def rotate(
             at = head * dim
             if head_norms.shape[0] > 0:
                 weight = head_norms[0 if head < query_heads else 1]
-                squares = np.float32(0.0)
-                for i in range(dim):
-                    squares += wide[at + i] * wide[at + i]
-                inverse = np.float32(1.0) / np.sqrt(squares / np.float32(dim) + epsilon)
+                inverse = np.float32(1.0) / np.sqrt(mean_of_squares(wide, at, dim, lanes) + epsilon)
                 for i in range(dim):
                     wide[at + i] *= inverse * weight[i]
             for i in range(half):
