@@ -11,7 +11,7 @@ import numpy as np
 from indexer.embedding.embedding import EmbeddingUnavailable
 from indexer.messages import Hit, Hits
 from indexer.parsing.lines import segment_text
-from indexer.parsing.words import words
+from indexer.parsing.words import identifiers, words
 from indexer.roots.live import LiveFiles
 from indexer.searching import ranking
 from indexer.searching.chunk_map import ChunkMaps
@@ -32,6 +32,9 @@ _DEPTH = 40
 """Places that each list has at least: they have to be there for lists to agree on them."""
 
 _DEPTH_PER_HIT = 4
+
+_MOST_NAMES = 4
+"""A question with more names is a piece of code, of which no single definition is the answer."""
 
 _MOST_ROWS_OF_NAMED = 200
 """Chunks of the files that define what a question names."""
@@ -103,6 +106,8 @@ class Searcher:
     ) -> list[ChunkRow]:
         """Rows of definitions that the question names and that the list is too short for: how well their text answers
         counts for them too, however few hits are wanted."""
+        if len(identifiers(query)) > _MOST_NAMES:
+            return []
         listed = {(row.key, row.start_line) for row in found}
         wanted: set[tuple[str, int]] = set()
         for one in named_definitions(files, query):

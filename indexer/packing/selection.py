@@ -84,6 +84,8 @@ class Selection:
             self._kept_spans.setdefault(segment.path, []).append((segment.start_line, segment.end_line))
         self._chosen: dict[str, Chosen] = {}
         self._lines: dict[str, list[str]] = {}
+        self._headers: dict[str, int] = {}
+        self._costs: dict[tuple[str, Span], int] = {}
         self.tokens = sum(segment.tokens for segment in kept)
         self.shortened: list[Candidate] = []
         """What is here by its headers only."""
@@ -220,8 +222,14 @@ class Selection:
         return True
 
     def _cost(self, path: str, span: Span) -> int:
-        header = self._tokenizer.count(path + "\n") + self._header_tokens
-        return header + self._tokenizer.count(self._text(path, span))
+        """Asked again and again for the same few spans."""
+        known = self._costs.get((path, span))
+        if known is None:
+            header = self._headers.get(path)
+            if header is None:
+                header = self._headers[path] = self._tokenizer.count(path + "\n") + self._header_tokens
+            known = self._costs[path, span] = header + self._tokenizer.count(self._text(path, span))
+        return known
 
     def _segment(self, path: str, span: Span, reason: str) -> Segment:
         text = self._text(path, span)
