@@ -141,6 +141,14 @@ def test_a_runtime_folder_that_is_open_to_others(home: dict[str, str], command: 
     assert [each["level"] for each in findings if each["check"] == "runtime folder"] == ["error"]
 
 
+def test_doctor_says_where_no_index_can_be(tmp_path: Path, home: dict[str, str]) -> None:
+    (tmp_path / "file").write_text("")
+    ended = foreword({**home, "XDG_CACHE_HOME": str(tmp_path / "file")}, "doctor", "--json")
+    found = [each for each in json.loads(ended.stdout) if each["check"] == "index"]
+    assert [each["level"] for each in found] == ["error"] and str(tmp_path / "file") in found[0]["found"]
+    assert "XDG_CACHE_HOME" in found[0]["remedy"] and ended.returncode == 1
+
+
 async def test_an_interrupt_ends_the_generation(tmp_path: Path, home: dict[str, str]) -> None:
     """Ctrl-C at `foreword complete`: the server sees its connection closed, and the status is a shell's."""
     hung_up = asyncio.Event()

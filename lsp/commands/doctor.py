@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.table import Table
 from engine.hosting.launcher import list_engines
 from engine.paths import EnginePathError, models_folder, runtime_folder
 from engine.profiles import ProfileError
+from indexer.paths import store_folder
 from lsp.engines import choose_profile
 from lsp.terminal import EXIT_FAILED, out, print_json, run
 
@@ -70,6 +72,19 @@ def disk() -> Finding:
         remedy = f"free {DISK_NEEDED_BYTES / 1024**3:.0f} GiB, or point FOREWORD_MODELS at a larger disk"
         return Finding("disk", "error", found, remedy)
     return Finding("disk", "ok", found)
+
+
+def index() -> Finding:
+    """Whether the store can be where it has to be."""
+    folder = store_folder()
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        found = f"{folder} cannot be made or written: {error.strerror}: {existing}"
+        return Finding("index", "error", found, "set XDG_CACHE_HOME to a folder that may be written")
+    return Finding("index", "ok", f"the store is in {folder}")
 
 
 def runtime() -> Finding:
@@ -153,6 +168,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     python,
     git,
     disk,
+    index,
     runtime,
     loopback,
     watches,

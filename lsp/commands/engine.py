@@ -158,6 +158,8 @@ def _shown(name: str, value: object) -> str:
         if name == "pid":
             return str(value)
         return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}"
+    if name == "processes" and isinstance(value, dict):
+        return ", ".join(f"{kind} {size(told['rss_bytes'])}" for kind, told in value.items())
     if isinstance(value, list | dict):
         return msgspec.json.encode(value).decode()
     return str(value)
