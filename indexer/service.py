@@ -20,8 +20,8 @@ from indexer.children.workers import Workers
 from indexer.connection import Connection
 from indexer.embedding.embedding import Embedding
 from indexer.keeper import StoreKeeper, index_text
+from indexer.roots.facilities import Facilities
 from indexer.roots.live import TextCache
-from indexer.roots.root import Facilities
 from indexer.roots.roots import Roots
 
 _log = logging.getLogger("indexer.service")

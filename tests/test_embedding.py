@@ -19,8 +19,9 @@ from indexer.embedding.embedding import Embedding, EmbeddingUnavailable
 from indexer.embedding.weights import DIMENSIONS
 from indexer.files.watch import Changes
 from indexer.roots import retry
+from indexer.roots.facilities import Facilities
 from indexer.roots.live import TextCache
-from indexer.roots.root import Facilities, Root
+from indexer.roots.root import Root
 from indexer.store.store import Store
 from indexer.store.upkeep import index_text
 

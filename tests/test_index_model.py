@@ -24,9 +24,10 @@ from indexer.embedding.embedding import Embedding
 from indexer.files.listing import list_files
 from indexer.parsing.facts import content_key
 from indexer.parsing.languages import language_of
+from indexer.roots.facilities import Facilities
 from indexer.roots.indexing import Pass
 from indexer.roots.live import LiveRoot, TextCache
-from indexer.roots.root import Facilities, Root
+from indexer.roots.root import Root
 from indexer.store.dump import dump, strays
 from indexer.store.store import Store
 from indexer.store.upkeep import index_text, tidy

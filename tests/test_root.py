@@ -21,8 +21,9 @@ from indexer.files.batcher import Changes
 from indexer.files.listing import list_files
 from indexer.roots import root as rooting
 from indexer.roots import roots as roots_module
+from indexer.roots.facilities import Facilities
 from indexer.roots.live import TextCache
-from indexer.roots.root import Facilities, Root
+from indexer.roots.root import Root
 from indexer.roots.roots import Roots
 from indexer.store.store import Store
 from indexer.store.upkeep import index_text

@@ -6,26 +6,23 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.children import memory
-from indexer.children.manners import Manners
-from indexer.children.workers import CRASHED, Workers
-from indexer.embedding.embedding import Embedding
+from indexer.children.workers import CRASHED
 from indexer.files.batcher import Changes
 from indexer.files.disk import Disk
 from indexer.files.folders import repository_name
 from indexer.files.listing import ListedFile
 from indexer.graph import Graph
 from indexer.messages import RootStatus, TokenizerRef
-from indexer.roots.failures import Failures
+from indexer.roots.facilities import Facilities
 from indexer.roots.filling import VectorFilling
 from indexer.roots.indexing import Pass
 from indexer.roots.languages_in_use import remember
-from indexer.roots.live import LiveFiles, LiveRoot, TextCache
+from indexer.roots.live import LiveFiles, LiveRoot
 from indexer.roots.progress import Progress
 from indexer.roots.status import State, root_status
 from indexer.roots.token_filling import TokenFilling
@@ -50,22 +47,6 @@ anything in the root changing."""
 _MUCH_READ = 5_000
 """Files that were read or loaded, after which memory is given back at once and not only when the store is
 tidied."""
-
-
-@dataclass(frozen=True)
-class Facilities:
-    """What all roots share."""
-
-    store: Callable[[], Awaitable[Store]]
-    index_text: Callable[[Store], None]
-    written: Callable[[], None]
-    workers: Workers
-    embedding: Embedding
-    texts: TextCache
-    manners: Manners = field(default_factory=Manners)
-    failures: Failures = field(default_factory=Failures)
-    doubt: Callable[[Exception], None] = lambda failed: None
-    """Told of every one of STORE_ERRORS."""
 
 
 class Root:

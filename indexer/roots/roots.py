@@ -8,7 +8,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from indexer.roots.root import Facilities, Root
+from indexer.roots.facilities import Facilities
+from indexer.roots.root import Root
 
 _log = logging.getLogger(__name__)
 
