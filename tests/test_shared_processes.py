@@ -29,7 +29,7 @@ async def house(tmp_path, monkeypatch, engine_home):
     monkeypatch.setenv("FOREWORD_SERVICE_IDLE_S", "5")
     (tmp_path / "run").mkdir(mode=0o700)
     root = tmp_path / "workspace"
-    for package in ("lsp", "indexer", "engine"):
+    for package in ("lsp", "indexer", "engine", "engine/hosting"):
         (root / package).mkdir(parents=True)
         (root / package / "__init__.py").write_text(
             "raise SystemExit('code of the workspace was imported')\n"
