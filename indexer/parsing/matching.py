@@ -117,8 +117,8 @@ long as there are matches under way."""
 _NEVER_LONG_BYTES = 16_000
 """Even if all of it is nesting, going through so little takes less than a second."""
 
-_MOST_WORK = 2_000_000_000
-"""Nodes times how deep they lie on average; a second or two. A megabyte that people wrote has 4,000,000."""
+_MOST_WORK = 3_000_000_000
+"""Nodes times how deep they lie on average; two or three seconds at worst. A megabyte that people wrote has 4,000,000."""
 
 _SHALLOW_DEPTH = 500
 """How far into a text of more work than that its queries look."""
@@ -126,9 +126,9 @@ _SHALLOW_DEPTH = 500
 _SAMPLED_NODES = 16
 
 
-_BARE_RUN_BYTES = 50_000
+_BARE_RUN_BYTES = 80_000
 """Brackets alone that are never closed are all siblings, through which tree-sitter goes again for each: so many take
-a second, and four for twice as many."""
+two seconds, and eight for twice as many."""
 
 _BARE = bytes(not (chr(code).isalnum() or code >= 0x80) for code in range(0x100))
 
