@@ -117,8 +117,8 @@ long as there are matches under way."""
 _NEVER_LONG_BYTES = 16_000
 """Even if all of it is nesting, going through so little takes less than a second."""
 
-_MOST_WORK = 3_000_000_000
-"""Nodes times how deep they lie on average; two or three seconds at worst. A megabyte that people wrote has 4,000,000."""
+_MOST_WORK = 4_000_000_000
+"""Nodes times how deep they lie on average; some seconds at worst. A megabyte that people wrote has 4,000,000."""
 
 _SHALLOW_DEPTH = 500
 """How far into a text of more work than that its queries look."""
