@@ -11,7 +11,7 @@ from indexer.parsing.facts import facts_of
 from indexer.parsing.words import words
 from indexer.searching import text_memory
 from indexer.searching.fulltext import FullText
-from indexer.store import upkeep
+from indexer.store import reader, upkeep
 from indexer.store.contents import ManifestEntry
 from indexer.store.rows import pack
 from indexer.store.store import Store
@@ -224,4 +224,25 @@ def test_whoever_adds_or_forgets_does_not_wait_for_a_search(tmp_path, rows, monk
     assert others[1] is False, "it waits"
     found = {row.key for row in store.text.search("def", 1_000)}
     assert found == {row.key for row in rows[5:30]}
+    store.close()
+
+
+def test_how_frequent_words_are_is_known_before_somebody_asks_again(tmp_path, rows, monkeypatch):
+    store = _store(tmp_path, rows[:250], 0)
+    store.text.search("find graph", 5)
+    for some in (rows[250:260], rows[260:270]):
+        store.text.add(some)
+        store.text.digest()
+    asked = []
+    run = reader.run
+    monkeypatch.setattr(reader, "run", lambda query: asked.append(query) or run(query))
+    assert store.text.search("find graph", 5)
+    assert len(asked) == 1, "the search itself"
+    store.pending.add(None, {}, (), rows[250:270], lambda: store.known)
+    store.flush()
+    store.text.index(store.known)
+    store.text.add(rows[270:280])
+    asked.clear()
+    assert store.text.search("find graph", 5)
+    assert len(asked) == 1, "a slightly larger index has the same frequencies"
     store.close()

@@ -37,6 +37,12 @@ _SAMPLE = 2_000
 _REMEMBERED = 100_000
 """Words whose frequency is known, at about 150 bytes each; then all are forgotten."""
 
+_MUCH_CHANGED = 1.5
+"""Words are as frequent as they were until the index has so many times more chunks, or fewer."""
+
+_ASKED_WORDS = 200
+"""Of the last questions: their frequencies, some 4 ms each, are worked out before somebody asks again."""
+
 _SCANNED = 5_000
 """Chunks of a process before this one that are looked at one by one (50 ms) until the index has them; more are
 not found until then."""
@@ -50,7 +56,9 @@ class FullText:
         self._table = table
         self._memory = TextMemory(self._stemmed)
         self._frequencies: dict[str, float] = {}
-        """Stem → how many chunks on disk have it."""
+        """Stem → share of the indexed chunks that have it."""
+        self._asked: dict[str, None] = {}
+        """Words of the last questions, the last one last."""
         statistics = table.index_stats(_INDEX)
         if statistics is None:
             self._build()
@@ -58,6 +66,8 @@ class FullText:
         """Chunks on disk that a process before this one has not indexed."""
         self.indexed = table.count_rows() - self._of_others
         """Chunks that the index on disk has."""
+        self._counted = self.indexed
+        """Chunks among which frequencies were counted first."""
         self._mean_words = _mean_words(table)
 
     @property
@@ -80,7 +90,9 @@ class FullText:
 
     def digest(self) -> None:
         """Blocks. Does now what the next search would have to do first."""
-        self._memory.contents()
+        if self._memory.contents():
+            for stem in self._stemmed(" ".join(self._asked)):
+                self._share_on_disk(stem)
 
     def index(self, on_disk: Container[str], keep: timedelta = READ_AT_MOST) -> None:
         """Blocks. Takes every chunk that is on disk into the index there, so that memory may let go of them; the
@@ -98,12 +110,14 @@ class FullText:
             self._build()
         mean = _mean_words(self._table)
         self.forget(covered)
-        self._frequencies = {}
         self.indexed, self._mean_words, self._of_others = rows, mean, 0
+        if not self._counted / _MUCH_CHANGED <= rows <= self._counted * _MUCH_CHANGED:
+            self._frequencies, self._counted = {}, rows
 
     def search(self, asked: str, limit: int, keys: Collection[str] | None = None) -> list[ChunkRow]:
         """Blocks. The best chunks, of contents `keys` only where these are given; `asked` is words joined by
         blanks as `indexer.parsing.words` cuts them."""
+        self._remember(asked)
         found = self._on_disk(asked, limit, keys)
         recent = self._in_memory(asked, limit, keys, unknown=not found and keys is None)
         if not recent:
@@ -146,7 +160,8 @@ class FullText:
         total = self.indexed * self._mean_words + sum(content.total for content in contents)
         mean = total / (self.indexed + chunks)
         weights = {
-            stem: times * self._weight(having[stem], chunks, 0.0 if unknown else self._having_on_disk(stem))
+            stem: times
+            * self._weight(having[stem], chunks, 0.0 if unknown else self.indexed * self._share_on_disk(stem))
             for stem, times in stems.items()
         }
         scored = (
@@ -165,8 +180,14 @@ class FullText:
         lacking = max(self.indexed + chunks - on_disk - having, 0.0)
         return math.log(1 + (lacking + 0.5) / (on_disk + having + 0.5))
 
-    def _having_on_disk(self, stem: str) -> float:
-        """Chunks with this word, worked out from the score of the row that the index finds best."""
+    def _remember(self, asked: str) -> None:
+        now = dict.fromkeys(asked.split())
+        before = [word for word in self._asked if word not in now]
+        self._asked = dict.fromkeys([*before, *now][-_ASKED_WORDS:])
+
+    def _share_on_disk(self, stem: str) -> float:
+        """Of the indexed chunks, those with this word: worked out from the score of the row that the index finds
+        best."""
         known = self._frequencies.get(stem)
         if known is None:
             known = 0.0
@@ -176,7 +197,7 @@ class FullText:
                 length = _K1 * (1 - _B + _B * words.total() / self._mean_words)
                 count = max(1, words[stem])
                 weight = best["_score"][0].as_py() * (count + length) / (count * (_K1 + 1))
-                known = max((self.indexed + 1) / math.exp(weight) - 0.5, 0.0)
+                known = max((self.indexed + 1) / math.exp(weight) - 0.5, 0.0) / max(self.indexed, 1)
             if len(self._frequencies) > _REMEMBERED:
                 self._frequencies = {}
             self._frequencies[stem] = known
