@@ -10,7 +10,7 @@ import heapq
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -149,30 +149,26 @@ class FullText:
         if not contents:
             return []
         stems = Counter(self._stemmed(asked))
-        matching = [
-            (content, chunk, words)
-            for content in contents
-            for chunk, words in enumerate(content.words)
-            if not stems.keys().isdisjoint(words)
-        ]
-        having = Counter(stem for _, _, words in matching for stem in stems if stem in words)
-        chunks = sum(len(content.words) for content in contents)
-        total = self.indexed * self._mean_words + sum(content.total for content in contents)
+        chunks = sum(len(content.lengths) for content in contents)
+        total = self.indexed * self._mean_words + sum(sum(content.lengths) for content in contents)
         mean = total / (self.indexed + chunks)
-        weights = {
-            stem: times
-            * self._weight(having[stem], chunks, 0.0 if unknown else self.indexed * self._share_on_disk(stem))
-            for stem, times in stems.items()
-        }
-        scored = (
-            (_score(weights, words, mean), -place, content, chunk)
-            for place, (content, chunk, words) in enumerate(matching)
-            if keys is None or content.rows.key in keys
-        )
-        return [
-            _chunk_row(content.rows, chunk, score)
-            for score, _, content, chunk in heapq.nlargest(limit, scored, key=lambda found: found[:2])
+        scores: dict[tuple[int, int], float] = {}
+        for stem, times in stems.items():
+            having = sum(len(content.having.get(stem, ())) for content in contents)
+            on_disk = 0.0 if unknown else self.indexed * self._share_on_disk(stem)
+            weight = times * self._weight(having, chunks, on_disk) * (_K1 + 1)
+            for number, content in enumerate(contents):
+                for chunk, count in content.having.get(stem, ()):
+                    length = _K1 * (1 - _B + _B * content.lengths[chunk] / mean)
+                    place = number, chunk
+                    scores[place] = scores.get(place, 0.0) + weight * count / (count + length)
+        asked_for = [
+            (score, place)
+            for place, score in scores.items()
+            if keys is None or contents[place[0]].rows.key in keys
         ]
+        best = heapq.nsmallest(limit, asked_for, key=lambda found: (-found[0], found[1]))
+        return [_chunk_row(contents[number].rows, chunk, score) for score, (number, chunk) in best]
 
     def _weight(self, having: int, chunks: int, on_disk: float) -> float:
         """Inverse document frequency, when `having` of `chunks` in memory have the word, and `on_disk` of the
@@ -210,15 +206,6 @@ class FullText:
         # words are cut before (`words.words`); stop words stay in, for `not`, `for` and `is` are names in code
         configuration = FTS(with_position=False, stem=True, remove_stop_words=False)
         self._table.create_index(_COLUMN, config=configuration, replace=True)
-
-
-def _score(weights: Mapping[str, float], words: Counter[str], mean_words: float) -> float:
-    length = _K1 * (1 - _B + _B * words.total() / mean_words)
-    score = 0.0
-    for stem, weight in weights.items():
-        if count := words[stem]:
-            score += weight * count * (_K1 + 1) / (count + length)
-    return score
 
 
 def _chunk_row(rows: ContentRows, chunk: int, score: float) -> ChunkRow:

@@ -22,10 +22,10 @@ class Content(msgspec.Struct):
     """The chunks of one content as memory searches them."""
 
     rows: ContentRows
-    words: list[Counter[str]]
-    """Stem → how often, one for each chunk."""
-    total: int
-    """Of all words."""
+    having: dict[str, list[tuple[int, int]]]
+    """Stem → which chunks have it, and how often."""
+    lengths: list[int]
+    """Words of each chunk."""
 
 
 class TextMemory:
@@ -103,8 +103,11 @@ class TextMemory:
         self._learn({word for chunks in cut.values() for words in chunks for word in words})
         stems = self._stems
         for key, rows in unread.items():
-            counted = [Counter([stems[word] for word in words]) for words in cut[key]]
-            yield Content(rows, counted, sum(words.total() for words in counted))
+            having: dict[str, list[tuple[int, int]]] = {}
+            for chunk, words in enumerate(cut[key]):
+                for stem, count in Counter([stems[word] for word in words]).items():
+                    having.setdefault(stem, []).append((chunk, count))
+            yield Content(rows, having, [len(words) for words in cut[key]])
 
     def _learn(self, words: set[str]) -> None:
         if len(self._stems) > _REMEMBERED:
