@@ -40,6 +40,9 @@ _REMEMBERED = 100_000
 _MUCH_CHANGED = 1.5
 """Words are as frequent as they were until the index has so many times more chunks, or fewer."""
 
+_NO_LIKENESS = 4
+"""Of an index that has grown so many times they say nothing; till then they serve until they are counted anew."""
+
 _ASKED_WORDS = 200
 """Of the last questions: their frequencies, some 4 ms each, are worked out before somebody asks again."""
 
@@ -67,7 +70,9 @@ class FullText:
         self.indexed = table.count_rows() - self._of_others
         """Chunks that the index on disk has."""
         self._counted = self.indexed
-        """Chunks among which frequencies were counted first."""
+        """Chunks among which frequencies were counted."""
+        self._recount = False
+        """Whether the index has changed so much since that they are to be counted anew."""
         self._mean_words = _mean_words(table)
 
     @property
@@ -90,9 +95,14 @@ class FullText:
 
     def digest(self) -> None:
         """Blocks. Does now what the next search would have to do first."""
-        if self._memory.contents():
-            for stem in self._stemmed(" ".join(self._asked)):
-                self._share_on_disk(stem)
+        if not self._memory.contents():
+            return
+        stems = self._stemmed(" ".join(self._asked))
+        if self._recount:
+            self._recount = False
+            self._frequencies = {stem: self._count(stem) for stem in stems}
+        for stem in stems:
+            self._share_on_disk(stem)
 
     def index(self, on_disk: Container[str], keep: timedelta = READ_AT_MOST) -> None:
         """Blocks. Takes every chunk that is on disk into the index there, so that memory may let go of them; the
@@ -112,7 +122,9 @@ class FullText:
         self.forget(covered)
         self.indexed, self._mean_words, self._of_others = rows, mean, 0
         if not self._counted / _MUCH_CHANGED <= rows <= self._counted * _MUCH_CHANGED:
-            self._frequencies, self._counted = {}, rows
+            if rows > _NO_LIKENESS * self._counted:
+                self._frequencies = {}
+            self._counted, self._recount = rows, True
 
     def search(self, asked: str, limit: int, keys: Collection[str] | None = None) -> list[ChunkRow]:
         """Blocks. The best chunks, of contents `keys` only where these are given; `asked` is words joined by
@@ -186,18 +198,21 @@ class FullText:
         best."""
         known = self._frequencies.get(stem)
         if known is None:
-            known = 0.0
-            best = reader.run(self._query(stem).select([_COLUMN, "_score"]).limit(1))
-            if best.num_rows:
-                words = Counter(self._stemmed(best[_COLUMN][0].as_py()))
-                length = _K1 * (1 - _B + _B * words.total() / self._mean_words)
-                count = max(1, words[stem])
-                weight = best["_score"][0].as_py() * (count + length) / (count * (_K1 + 1))
-                known = max((self.indexed + 1) / math.exp(weight) - 0.5, 0.0) / max(self.indexed, 1)
+            known = self._count(stem)
             if len(self._frequencies) > _REMEMBERED:
                 self._frequencies = {}
             self._frequencies[stem] = known
         return known
+
+    def _count(self, stem: str) -> float:
+        best = reader.run(self._query(stem).select([_COLUMN, "_score"]).limit(1))
+        if not best.num_rows:
+            return 0.0
+        words = Counter(self._stemmed(best[_COLUMN][0].as_py()))
+        length = _K1 * (1 - _B + _B * words.total() / self._mean_words)
+        count = max(1, words[stem])
+        weight = best["_score"][0].as_py() * (count + length) / (count * (_K1 + 1))
+        return max((self.indexed + 1) / math.exp(weight) - 0.5, 0.0) / max(self.indexed, 1)
 
     def _stemmed(self, words: str) -> list[str]:
         return [token.text for token in self._table.tokenize(words, index_name=_INDEX)]
