@@ -12,11 +12,12 @@ from indexer.messages import Definition
 from indexer.modules import go
 from indexer.modules.resolution import indexed
 from indexer.names.values import Module, Names, Value
-from indexer.packing.view import GraphView, IndexView, definition_of
+from indexer.packing.view import GraphView, definition_of
 from indexer.parsing.imports import Import
 from indexer.parsing.tags import Tags, by_place
 
 if TYPE_CHECKING:
+    from indexer.graph import Graph
     from indexer.parsing.tags import Site, Tag
 
 MAX_FILES = 40
@@ -76,7 +77,7 @@ class Written:
 
 def _identity(tags: Sequence[Tag], facts: Tags) -> str:
     """Equal for texts that say the same, wherever in the text they say it."""
-    told = [(tag.name, tag.kind, tag.container, tag.bases, tag.result) for tag in tags]
+    told = [(tag.name, tag.kind, tag.container, tag.bases, tag.result, tag.signature) for tag in tags]
     digest = hashlib.blake2b(
         repr((told, facts.imports, facts.types)).encode("utf-8", "replace"), digest_size=16
     )
@@ -86,18 +87,16 @@ def _identity(tags: Sequence[Tag], facts: Tags) -> str:
 class Bindings:
     """Resolves the imports of one file. `own_path` is never an answer."""
 
-    def __init__(self, view: IndexView, own_path: str) -> None:
+    def __init__(self, graph: Graph, view: Written, own_path: str) -> None:
+        """`view`: with the text of `own_path` as it is written now."""
         self._own_path = own_path
-        self._graph = view.graph
-        self._stored = view
-        self._view = Written(view, own_path, Tags())
+        self._graph = graph
+        self._view = view
         self.files = indexed(view.files())
 
-    def of(self, facts: Tags) -> list[Binding]:
+    def of(self, imports: Sequence[Import]) -> list[Binding]:
         """The bindings of those imports of the document that lead to a file of the root, in their order."""
-        self._view = Written(self._stored, self._own_path, facts)
         found: list[Binding] = []
-        imports = facts.imports
         for import_, values in zip(imports, self._graph.imports_of(self._view, self._own_path), strict=True):
             if import_.name == "*":
                 found += (one for value in values for one in self._everything(value, import_.line))

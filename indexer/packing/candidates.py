@@ -13,7 +13,7 @@ from enum import IntEnum
 import msgspec
 
 from indexer.messages import Definition, Hit
-from indexer.modules.bindings import Binding, Bindings
+from indexer.modules.bindings import Binding, Bindings, Written
 from indexer.packing.probes import Probed, Typed
 from indexer.packing.surroundings import Surroundings, Use, statement_lines
 from indexer.packing.view import IndexView
@@ -61,10 +61,11 @@ def ranked(
     view: IndexView, own_path: str, written: Probed, around: Surroundings, line: int
 ) -> list[Candidate]:
     """Everything but search, best first; the same inputs give the same order. Never the cursor's file."""
-    bindings = Bindings(view, own_path)
-    bound = bindings.of(written.tags)
+    as_written = Written(view, own_path, written.tags)
+    bindings = Bindings(view.graph, as_written, own_path)
+    bound = bindings.of(written.tags.imports)
     found = [*_imported(bindings, bound, around, line)]
-    found.extend(_typed(written.types(view, own_path), own_path))
+    found.extend(_typed(written.types(view.graph, as_written, own_path), own_path))
     found.extend(_named(view, own_path, bound, around))
     found.extend(_overlays(view, bindings.files, own_path))
     found.sort(key=lambda one: (one.tier, one.distance, one.path, one.start_line, one.end_line))

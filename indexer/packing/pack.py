@@ -53,7 +53,8 @@ async def pack(
         return _answer(request, view, relative_path, [], [*view.notes, why_nothing])
     lines = split_lines(request.text)
     around = look_around(lines, request.line, request.character)
-    candidates = _candidates(request, view, relative_path, around)
+    written = probed(lines, request.line, request.character, around, language_of(relative_path))
+    candidates = ranked(view, relative_path, written, around, request.line)
     kept = memory.still_true(request, view, relative_path) if memory is not None else []
     selection = _select(request, view, tokenizer, around, candidates, kept)
     if kept and any(one.tier <= Tier.NEAR_NAME for one in selection.left_out):
@@ -88,14 +89,6 @@ def _why_nothing(request: PackRequest, view: IndexView, relative_path: str) -> s
             f"{relative_path} has more than {MAX_TEXT_CHARACTERS} characters, so its names are not looked at"
         )
     return ""
-
-
-def _candidates(
-    request: PackRequest, view: IndexView, own_path: str, around: Surroundings
-) -> list[Candidate]:
-    lines = split_lines(request.text)
-    written = probed(lines, request.line, request.character, around, language_of(own_path))
-    return ranked(view, own_path, written, around, request.line)
 
 
 def _select(

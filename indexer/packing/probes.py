@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from indexer.graph import Graph
 from indexer.messages import Definition
 from indexer.modules.bindings import Written
 from indexer.packing.surroundings import Surroundings, Use
-from indexer.packing.view import IndexView
 from indexer.parsing.tags import Tags, tags
 
 PROBE = "foreword_probe"
@@ -22,83 +22,15 @@ _MOST_PROBES = 24
 
 _ITSELF = frozenset({"self", "cls", "this"})
 
-_NO_NAMES = frozenset(
-    {
-        "and",
-        "as",
-        "assert",
-        "async",
-        "await",
-        "break",
-        "case",
-        "catch",
-        "class",
-        "const",
-        "continue",
-        "def",
-        "del",
-    }
-    | {
-        "do",
-        "elif",
-        "else",
-        "except",
-        "export",
-        "extends",
-        "false",
-        "False",
-        "final",
-        "finally",
-        "fn",
-        "for",
-        "from",
-    }
-    | {
-        "func",
-        "function",
-        "if",
-        "impl",
-        "implements",
-        "import",
-        "in",
-        "interface",
-        "is",
-        "lambda",
-        "let",
-        "match",
-    }
-    | {
-        "mut",
-        "new",
-        "nil",
-        "None",
-        "not",
-        "null",
-        "or",
-        "package",
-        "pass",
-        "private",
-        "protected",
-        "pub",
-        "public",
-    }
-    | {
-        "raise",
-        "return",
-        "static",
-        "struct",
-        "switch",
-        "throw",
-        "throws",
-        "trait",
-        "true",
-        "True",
-        "try",
-        "type",
-    }
-    | {"undefined", "use", "var", "void", "while", "with", "yield"}
+_KEYWORDS = (
+    "and as assert async await break case catch class const continue def del do elif else except export extends false "
+    "False final finally fn for from func function if impl implements import in interface is lambda let match mut new "
+    "nil None not null or package pass private protected pub public raise return static struct switch throw throws "
+    "trait true True try type undefined use var void while with yield"
 )
 """Words that stand where names do, in one language or another."""
+
+_NO_NAMES = frozenset(_KEYWORDS.split())
 
 _INDENTATION = re.compile(r"[ \t]*")
 
@@ -119,8 +51,7 @@ def probed(
     """The facts of the text with probes at the cursor."""
     uses = _asked(around)
     cursor = lines[line] if line < len(lines) else ""
-    indentation = _indentation(lines, line, character)
-    written = indentation
+    written = _indentation(lines, line, character)
     columns: dict[int, Use] = {}
     for use in uses:
         columns[len(written) + len(_written(use)) + 1] = use
@@ -139,14 +70,15 @@ class Probed:
         self._line = line
         self._columns = columns
 
-    def types(self, view: IndexView, own_path: str) -> list[Typed]:
-        """Of what stands at the cursor, nearest first; what is of no class of this repository is left out."""
+    def types(self, graph: Graph, view: Written, own_path: str) -> list[Typed]:
+        """Of what stands at the cursor, nearest first; what is of no class of this repository is left out. `view` has
+        these facts for `own_path`."""
         sites = [
             site
             for site in self.tags.references.get(PROBE, ())
             if site.line == self._line and site.column in self._columns
         ]
-        asked = view.graph.classes_before(Written(view, own_path, self.tags), own_path, sites)
+        asked = graph.classes_before(view, own_path, sites)
         found = zip((self._columns[site.column] for site in sites), asked, strict=True)
         return [Typed(_written(use), use.distance, classes) for use, classes in found if classes]
 

@@ -38,7 +38,6 @@ MAX_CHARACTERS_PER_TOKEN = 8
 """Text with more characters than this for each token of its share is too large; it is not counted to find
 out."""
 
-
 MEMBERS = (60, 30, 15, 8, 4)
 """So many members of a class are shown, as many as fit."""
 
@@ -124,11 +123,9 @@ class Selection:
         """Where room is left, shows definitions whole that were shortened for their size, and more members of
         classes."""
         for candidate in [one for one in self.shortened if one.members]:
-            ways = self._skeletons(candidate)
-            any(
-                self._countable(candidate.path, way, limit) and self._add(candidate, way, limit)
-                for way in ways
-            )
+            for way in self._skeletons(candidate):
+                if self._countable(candidate.path, way, limit) and self._add(candidate, way, limit):
+                    break
         for candidate in [one for one in self.shortened if not (one.outline or one.members)]:
             if self._countable(candidate.path, self._whole(candidate), limit) and self._add(
                 candidate, self._whole(candidate), limit
