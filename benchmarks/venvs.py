@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.targets import Say, TargetError, end
-from engine.hosting.tied import tied
 from engine.paths import cache_folder
+from engine.tied import tied
 
 BUILT = "built"
 """A file that appears in the venv when it is whole; an interrupted one is made anew."""

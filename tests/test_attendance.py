@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.endpoints import token_body
 from engine.hosting import attendance as rules
-from engine.hosting import token_body
 from engine.hosting.attendance import Attendance
 from engine.hosting.host import Record
 from engine.hosting.hostfile import EngineInfo, json_path, lock_path, still_in_place, take_lock, version_key

@@ -15,9 +15,9 @@ import msgspec
 import pytest
 from misbehaving import EVENTS, Exchange, served
 
+from engine.endpoints import token_body
 from engine.endpoints.client import EngineRequestError, Priority, Sampling, SGLangEndpoint, Timeouts, collect
 from engine.endpoints.openai import OpenAIEndpoint
-from engine.hosting import token_body
 from engine.models.model import SamplingAdvice
 from engine.prompts import Prompt
 

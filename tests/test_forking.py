@@ -15,7 +15,7 @@ from host_client import connect, generate
 
 from engine.hosting import forking
 from engine.hosting.forking import Child, Forking, other_threads
-from engine.hosting.tied import PARENT_PID
+from engine.tied import PARENT_PID
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells its threads so")
 

@@ -12,8 +12,8 @@ import pytest
 from host_client import connect, idle, steps
 
 from benchmarks.engine.tiny_moe import CHUNK_TOKENS, LAST_ID, LONG_PROMPT_TOKENS, SPECIAL, build
+from engine.endpoints.token_body import PATH, TokenRequest, encode
 from engine.hosting.launcher import ensure_engine, stop_engine
-from engine.hosting.token_body import PATH, TokenRequest, encode
 from engine.paths import models_folder
 from engine.profiles import find
 

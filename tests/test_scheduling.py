@@ -9,8 +9,8 @@ import uuid
 import pytest
 from host_client import connect, flush, generate, idle, steps, steps_when, until
 
-from engine.hosting import internals
 from engine.hosting.launch import CHUNK_TOKENS_CPU
+from engine.scheduler import internals
 from engine.scheduler.turns import AGEING_S
 
 pytestmark = pytest.mark.engine

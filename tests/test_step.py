@@ -25,9 +25,9 @@ from engine.cpu import forward, products, step  # noqa: E402
 from engine.cpu.attention import Heads  # noqa: E402
 from engine.cpu.attention_way import Way  # noqa: E402
 from engine.cpu.backend import ForewordAttentionBackend  # noqa: E402
+from engine.cpu.facts import Facts  # noqa: E402
 from engine.cpu.loading import lean  # noqa: E402
 from engine.cpu.threads import WINDOW_S, Governor  # noqa: E402
-from engine.hosting.facts import Facts  # noqa: E402
 
 LAYERS, WIDTH, INNER, VOCABULARY = 3, 96, 208, 500
 QUERY_HEADS, KV_HEADS, DIM = 4, 2, 32

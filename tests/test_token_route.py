@@ -10,7 +10,7 @@ from host_client import connect, flush, generate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.hosting.token_body import PATH, BodyError, TokenRequest, decode, encode
+from engine.endpoints.token_body import PATH, BodyError, TokenRequest, decode, encode
 
 REQUEST = TokenRequest("rid", {"temperature": 0, "max_new_tokens": 4, "ignore_eos": True}, stream=False)
 IDS = [*range(3000, 3300)]

@@ -8,8 +8,8 @@ import psutil
 import pytest
 from host_client import connect, generate
 
+from engine.cpu.facts import FACTS_FILE, FACTS_PATH, Facts, read_facts, tell
 from engine.hosting.attendance import Attendance, workspace_of
-from engine.hosting.facts import FACTS_FILE, FACTS_PATH, Facts, read_facts, tell
 from engine.hosting.vitals import memory_by_kind
 from engine.scheduler.workspaces import LIVE_S, REMEMBERED, Workspaces, kv_share_tokens
 

@@ -22,10 +22,10 @@ from engine.endpoints.client import EngineRequestError, Sampling, SGLangEndpoint
 from engine.endpoints.sse import events, http_client
 from engine.hosting.hostfile import EngineInfo, foreword_version, read_file, stem
 from engine.hosting.steps import Steps
-from engine.hosting.tied import tied
 from engine.paths import PRIVATE, models_folder
 from engine.profiles import Profile
 from engine.prompts import Prompt
+from engine.tied import tied
 
 START_TIMEOUT_S = 900.0
 """A host that shares two cores with another one, and with a linear kernel that packs its weights, takes its time."""

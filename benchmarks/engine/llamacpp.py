@@ -21,8 +21,8 @@ import msgspec
 from benchmarks.engine.rows import Row
 from benchmarks.engine.targets import Reading, megabytes
 from benchmarks.targets import Say, TargetError, end
-from engine.hosting.tied import tied
 from engine.paths import cache_folder
+from engine.tied import tied
 
 CHILD = Path(__file__).with_name("llamacpp_child.py")
 HEAD = struct.Struct(">I")

@@ -15,8 +15,8 @@ from benchmarks.engine.hosted import Hosted
 from benchmarks.engine.tiny_moe import CHUNK_TOKENS, LAST_ID, LONG_PROMPT_TOKENS, SPECIAL
 from benchmarks.figures import Figure, summary
 from benchmarks.targets import Say, TargetError, end
-from engine.hosting.tied import tied
 from engine.profiles import find
+from engine.tied import tied
 
 SERVED_AS = "smollm2-135m"
 """The profile under whose name the tiny model is served; its sizes come from the model's own folder."""

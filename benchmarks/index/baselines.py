@@ -17,7 +17,7 @@ import msgspec
 
 from benchmarks.targets import Say, TargetError, end
 from benchmarks.venvs import PinnedVenv, ensure_venv
-from engine.hosting.tied import tied
+from engine.tied import tied
 
 AIDER, CTAGS, STOCK = "aider", "ctags", "stock"
 AIDER_VERSION = "0.86.2"

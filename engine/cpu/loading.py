@@ -13,9 +13,9 @@ import torch
 from torch.nn.functional import linear, silu
 
 from engine.cpu import EIGHT_BITS
+from engine.cpu.facts import Facts, tell
 from engine.cpu.speculation.speculation import in_use
 from engine.cpu.threads import Governor, candidates, measure, most_threads
-from engine.hosting.facts import Facts, tell
 
 LINEARS = "FOREWORD_LINEARS"
 """`int8`, `bf16` or `auto`: 8 bits where the model is known to bear them and the processor multiplies exactly."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import httpx
 import msgspec
 
+from engine.endpoints import token_body
 from engine.endpoints.endpoint import (
     Chunk,
     Endpoint,
@@ -37,7 +38,6 @@ from engine.endpoints.sse import (
     http_client,
     shown,
 )
-from engine.hosting import token_body
 
 if TYPE_CHECKING:
     from engine.prompts import Prompt
@@ -88,7 +88,7 @@ class SGLangEndpoint:
         packs_ids: bool = False,
     ) -> None:
         """`workspace` as of `introduce`; `limits` are those that the caller knows of; `packs_ids`: it is a host of
-        ours, which takes token ids as bytes (`engine.hosting.token_body`) and is told for whom is asked."""
+        ours, which takes token ids as bytes (`engine.endpoints.token_body`) and is told for whom is asked."""
         self.name = f"the SGLang server with {model} at {shown(url)}"
         self.model = model
         self.context_tokens = self._configured_tokens = context_tokens

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.hosting.tied import PARENT_PID, die_with_parent
+from engine.tied import PARENT_PID, die_with_parent
 
 TASKS = Path("/proc/self/task")
 """One entry for each thread of this process, those of libraries among them."""

@@ -34,8 +34,8 @@ from engine.hosting.hostfile import (
     take_lock,
     write_info,
 )
-from engine.hosting.tied import PARENT_PID, die_with_parent
 from engine.paths import cache_folder, logs_folder, runtime_folder
+from engine.tied import PARENT_PID, die_with_parent
 
 EXIT_FAILED = 1
 EXIT_LOCK_HELD = 11
@@ -165,7 +165,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def run(record: Record, options: argparse.Namespace) -> None:
     """Fetch weights, load the model, serve until unneeded."""
     from engine.cpu import EIGHT_BITS
-    from engine.hosting.facts import FACTS_FILE, FACTS_PATH
+    from engine.cpu.facts import FACTS_FILE, FACTS_PATH
     from engine.hosting.launch import cpu_environment, sglang_arguments
     from engine.hosting.serving import Serving, bind_local_port, serve
     from engine.hosting.steps import StepPage

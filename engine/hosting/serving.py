@@ -24,8 +24,8 @@ from typing import Any
 import msgspec
 import psutil
 
+from engine.cpu.facts import read_facts
 from engine.hosting.attendance import Attendance
-from engine.hosting.facts import read_facts
 from engine.hosting.forking import Child, fork_children_of
 from engine.hosting.guard import AsgiApp, Guard
 from engine.hosting.steps import StepPage

@@ -13,7 +13,7 @@ import numpy
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from engine.hosting.token_body import PATH, BodyError, decode
+from engine.endpoints.token_body import PATH, BodyError, decode
 
 WIDE_CODE = "q"
 """64-bit integers: what SGLang's scheduler takes."""

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 import psutil
 
-from engine.hosting.facts import Facts
+from engine.cpu.facts import Facts
 from engine.hosting.steps import StepPage
 from engine.scheduler.workspaces import kv_share_tokens
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from engine.hosting.internals import check_hooked, check_internals
+from engine.scheduler.internals import check_hooked, check_internals
 from engine.scheduler.superseded import Superseded
 
 MANAGER = "sglang.srt.managers.tokenizer_manager.TokenizerManager"

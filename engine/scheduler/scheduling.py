@@ -1,7 +1,7 @@
 """Scheduling for people, hooked into SGLang's scheduler: who is read first, what is never read.
 
 Everything here runs in the scheduler's process, between two steps, and touches internals of the pinned
-SGLang (`managers/scheduler.py`, `managers/schedule_batch.py`, `mem_cache/common.py`). `engine.hosting.internals`
+SGLang (`managers/scheduler.py`, `managers/schedule_batch.py`, `mem_cache/common.py`). `engine.scheduler.internals`
 refuses to start on any other form of them.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from engine.hosting.internals import check_hooked, check_internals
+from engine.scheduler.internals import check_hooked, check_internals
 from engine.scheduler.superseded import Superseded
 from engine.scheduler.turns import EDIT, Turns, rank
 

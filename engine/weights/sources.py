@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from engine.hosting.tied import tied
 from engine.profiles import GgufWeights, Wheel
+from engine.tied import tied
 from engine.weights import hub
 
 OnBytes = Callable[[int], None]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from engine.hosting.tied import tied
 from engine.paths import models_folder
 from engine.profiles import Profile
+from engine.tied import tied
 from engine.tokens import EstimateTokenizer, ModelTokenizer, TokenizerError
 from engine.weights.model_folder import (
     OnProgress,

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from engine.hosting.tied import tied
 from engine.paths import models_folder
 from engine.profiles import GgufWeights, Profile, ProfileError, find
+from engine.tied import tied
 from engine.weights.model_folder import (
     MARKER,
     OnProgress,

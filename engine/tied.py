@@ -1,4 +1,4 @@
-"""Ties a child's life to its parent's: `python -I -m engine.hosting.tied PARENT_PID PROGRAM ARGUMENT…`.
+"""Ties a child's life to its parent's: `python -I -m engine.tied PARENT_PID PROGRAM ARGUMENT…`.
 
 A download or a conversion that outlived its starter would go on writing into a folder which the next attempt
 clears. So the kernel ends it (on Linux), however the starter ended; `exec` keeps the process number, the exit
@@ -32,7 +32,7 @@ def tied(argv: Sequence[str]) -> list[str]:
 
     The thread that starts it has to wait for it: what the kernel watches is that thread.
     """
-    return [sys.executable, "-I", "-m", "engine.hosting.tied", str(os.getpid()), *argv]
+    return [sys.executable, "-I", "-m", "engine.tied", str(os.getpid()), *argv]
 
 
 def main(argv: list[str]) -> None:
