@@ -21,6 +21,10 @@ TOP = -1
 """The depth around a file's outermost lines: no line is outside of it."""
 
 _OPENS = re.compile(r"(?:[:{(\[]|=>|->|=|\b(?:do|then|begin|else))\s*(?:\s(?://|#).*)?$")
+_BLOCK_OPENER = re.compile(
+    r"^\s*(?:(?:async\s+)?(?:def|for|with)|class|if|elif|else|while|try|except|finally|match|case)\b[^#]*:$"
+    r"|\{$|\b(?:do|then)$"
+)
 _COMMENT = re.compile(r"(?:#(?!\[)|//|--|\*|/\*)")
 _CLOSER = re.compile(r"[)\]}]|end\b|fi\b|done\b|esac\b")
 _CLOSER_WORDS = ("end", "fi", "done", "esac")
@@ -59,6 +63,16 @@ def begins_definition(line: str) -> bool:
     return bool(_DEFINITION.match(stripped) or _METHOD.match(stripped))
 
 
+def opens_block(line: str) -> bool:
+    """Whether `line` ends in what opens a block."""
+    return bool(_BLOCK_OPENER.search(line.rstrip())) and not _COMMENT.match(line.strip())
+
+
+def goes_on(line: str) -> bool:
+    """Whether `line` closes a block, or goes on with the statement that the block belongs to."""
+    return bool(_GOES_ON.match(line.strip()))
+
+
 class Body(msgspec.Struct, frozen=True):
     """A block that is being written: lines deeper than `outer` belong to it, `inner` is its first line's
     depth."""
@@ -87,7 +101,7 @@ class Body(msgspec.Struct, frozen=True):
 
     def another_begins(self, kept: list[str], line: str) -> bool:
         """Whether `line` begins something of its own beside the definition that `kept` holds whole."""
-        if not kept or indent_width(line) > self.inner or _GOES_ON.match(line.strip()):
+        if not kept or indent_width(line) > self.inner or goes_on(line):
             return False
         deeper = any(not is_blank(each) and indent_width(each) > self.inner for each in kept[1:])
         if self.one_definition:

@@ -9,13 +9,17 @@ import msgspec
 FENCE = "```"
 
 _CONTROL = re.compile(
-    r"<\|(?:fim_\w+|endoftext|file_sep|repo_name|im_start|im_end|cursor|end_of_text|eot_id)\|>"
-    r"|<(?:file_sep|repo_name|filename|EOT|PRE|SUF|MID)>|</s>"
+    r"<\|(?:fim_\w+|endoftext|file_sep|repo_name|im_start|im_end|cursor|end_of_text|eot_id|user|assistant)\|>"
+    r"|<(?:fim_\w+|file_sep|repo_name|filename|reponame|EOT|PRE|SUF|MID|EOM|think)>|</s>"
+    r"|<｜(?:fim▁\w+|end▁of▁sentence)｜>|\[(?:PREFIX|SUFFIX|MIDDLE)\]"
 )
 _PROSE = re.compile(
     r"(?:Here(?:'s| is| are)|Sure|Certainly|Of course|Below is"
     r"|The (?:completed|following|complete|missing|code)|To complete|I'(?:ll|ve)|You can)\b",
 )
+MAX_TALK_CHARS = 600
+"""A model that has talked for so long without a fence writes no code any more."""
+
 _FENCED_LANGUAGES = frozenset({"markdown", "mdx", "rst", "asciidoc"})
 """Where a fence is text like any other."""
 
@@ -46,7 +50,7 @@ def _unfenced(text: str, ended: bool) -> Cleaned:
     start = text.lstrip()
     if _PROSE.match(start):
         talk, fence, code = start.partition(FENCE)
-        if not fence:
+        if not fence or len(talk) > MAX_TALK_CHARS:
             return _only_talk(talk, text, ended)
         start = fence + code
     if not start.startswith(FENCE):
@@ -63,11 +67,13 @@ def _only_talk(talk: str, text: str, ended: bool) -> Cleaned:
     """A sentence so far. One that ends its line with a colon announces code; any other could be a comment's
     text."""
     first, newline, _ = talk.partition("\n")
+    if not newline and not ended:
+        return Cleaned("", waiting=True)
     if not first.rstrip().endswith(":") or first.count(" ") < 2:
         return Cleaned(text, ended)
-    if ended:
+    if ended or len(talk) > MAX_TALK_CHARS:
         return Cleaned("", ended=True, why="the model wrote no code")
-    return Cleaned("", waiting=True) if newline else Cleaned(text, ended)
+    return Cleaned("", waiting=True)
 
 
 def _until_fence(code: str, ended: bool) -> Cleaned:

@@ -3,6 +3,7 @@ large file than in a small one."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -24,6 +25,11 @@ class Near(msgspec.Struct, frozen=True):
     above: tuple[str, ...]
     """The lines above the cursor's, the nearest first."""
     below: tuple[str, ...]
+
+    def has_word(self, word: str) -> bool:
+        """Whether a line other than the cursor's has this word."""
+        pattern = re.compile(rf"\b{re.escape(word)}\b")
+        return any(word in line and pattern.search(line) for line in (*self.above, *self.below))
 
     @property
     def next_line(self) -> str:

@@ -1,10 +1,15 @@
-"""Whether a block belongs at a cursor, told from the lines around it: it works on broken code, for it does not
-parse. Offsets are 0-based and count characters (code points)."""
+"""What a completion asks about syntax: whether a block belongs at a cursor, what is open there (`lexical`), and
+whether a text adds an error (`soundness`). The first two work on broken code, for they do not parse. Offsets are
+0-based and count characters (code points)."""
 
 from __future__ import annotations
 
 import re
 
+from indexer.packing.lexical import UNKNOWN_BRACKETS as UNKNOWN_BRACKETS
+from indexer.packing.lexical import Around as Around
+from indexer.packing.lexical import around as around
+from indexer.packing.soundness import Soundness as Soundness
 from indexer.parsing.languages import has_grammar
 from indexer.parsing.languages import language_of as language_of
 
@@ -12,13 +17,14 @@ MAX_CHARACTERS = 1_000_000
 """As with indexed files: beyond this a text is generated or data."""
 
 _STRINGS = re.compile(r'"(?:[^"\\\n]|\\.)*"' r"|'(?:[^'\\\n]|\\.)*'" r"|`(?:[^`\\\n]|\\.)*`")
+_HASH_COMMENTS = frozenset({"python", "ruby", "shellscript"})
 _RUST_STRINGS = re.compile(r'"(?:[^"\\\n]|\\.)*"' r"|'(?:[^'\\\n]|\\.)'")  # 'a is a lifetime there
 
 
 def _code_of(line: str, language: str | None) -> str:
     """The line without strings, also one that is not closed, and without its comment."""
     line = (_RUST_STRINGS if language == "rust" else _STRINGS).sub(" ", line)
-    if language == "python":
+    if language in _HASH_COMMENTS:
         line = line.partition("#")[0]
     else:
         if line.lstrip().startswith(("*", "/*")):  # within or at the head of a block comment
@@ -31,13 +37,25 @@ _PYTHON_OPENERS = re.compile(
     r"\s*(?:(?:async\s+)?(?:def|for|with)|class|if|elif|else|while|try|except|finally|match|case)\b.*:\s*$"
     r"|\s*[)\]].*:\s*$"  # the last line of a head of several lines
 )
+_WORD_OPENERS = {
+    "ruby": re.compile(
+        r".*(?:\bdo|\{)(?:\s*\|[^|]*\|)?$|.*\bthen$|\s*(?:begin|else|ensure)$|\s*def\b.*\)$|.*\{$"
+    ),
+    "shellscript": re.compile(r".*(?:\bthen|\bdo|\belse|\{|\bin)$"),
+    "lua": re.compile(r".*(?:\bthen|\bdo|\belse|\brepeat|\{)$|.*\bfunction\b[^()]*\([^()]*\)$"),
+}
+"""What a line ends in that opens a block of these languages and asks for nothing more on its own line."""
+
+_VALUE = re.compile(r"(?:(?<![=!<>])=|[\](,]|\breturn)\s*\{$")
+"""A brace that begins a value; where it is closed already, on one line most likely."""
+
 _CLOSERS_ONLY = re.compile(r"[\s)\]};,]*$")
 
 
 def at_block_start(text: str, offset: int, language: str | None) -> bool:
-    """Whether a block of several lines belongs at the cursor: after a line that opens one (`:` in Python, `{`
-    elsewhere), or on an empty line inside a body. False where code follows on the cursor's line, in languages
-    without a grammar, and for texts over MAX_CHARACTERS."""
+    """Whether a block of several lines belongs at the cursor: after a line that opens one (`:` in Python, `do` and the
+    like where words do, `{` elsewhere), or on an empty line inside a body. False where code follows on the cursor's
+    line, in comments and strings, in languages without a grammar, and for texts over MAX_CHARACTERS."""
     if len(text) > MAX_CHARACTERS or not has_grammar(language):
         return False
     offset = max(0, min(offset, len(text)))
@@ -47,7 +65,12 @@ def at_block_start(text: str, offset: int, language: str | None) -> bool:
     if not _CLOSERS_ONLY.match(after):
         return False
     if before.strip():
+        shut = bool(after.strip())
+        if shut and (before[-1].isspace() or _VALUE.search(before)):
+            return False
         return _opens(before, language)
+    if around(text[:start], text[end:] if end >= 0 else "", language).inside:
+        return False
     above = _last_line_of_code(text, start)
     if above is None:
         return False
@@ -60,6 +83,8 @@ def _opens(line: str, language: str | None) -> bool:
     code = _code_of(line, language).rstrip()
     if language == "python":
         return _PYTHON_OPENERS.match(code) is not None
+    if language in _WORD_OPENERS:
+        return _WORD_OPENERS[language].match(code) is not None
     return code.endswith("{")
 
 
