@@ -120,6 +120,26 @@ def output(folder: Path, *arguments: str) -> bytes:
     return _checked(folder, *arguments).stdout
 
 
+def told_within(folder: Path, timeout_s: float, *arguments: str) -> bytes:
+    """The same for what may take long: all that the command has printed when it ends or its time is over, nothing
+    where git cannot tell."""
+    try:
+        done = subprocess.run(
+            ["git", *_SETTINGS, *arguments],
+            cwd=folder,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        return late.stdout or b""
+    except OSError:
+        return b""
+    return done.stdout
+
+
 def _environment() -> dict[str, str]:
     """Ours without what a hook or another git may have set, and with no way to ask, to lock or to fetch."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
