@@ -102,6 +102,7 @@ async def test_every_route_is_closed(engine_host):
     wanted = [(method.upper(), path) for path, methods in routes.items() for method in methods]
     hidden = ("/metrics", "/health", "/docs", "/redoc", "/openapi.json", "/foreword/steps", "/", "/nothing")
     wanted += [("GET", path) for path in hidden] + [("POST", "/foreword/drain"), ("OPTIONS", "/generate")]
+    wanted.append(("POST", "/foreword/cached"))
     good = {"Authorization": f"Bearer {engine_host.key}"}
     attempts = [
         ({}, 401),

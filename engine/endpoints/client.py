@@ -159,6 +159,20 @@ class SGLangEndpoint:
                 raise
         return await get_json(self._http, "/get_model_info", self.name)  # routers and older servers
 
+    async def cached(self, ids: Sequence[int]) -> int | None:
+        """See `TellsCached.cached`."""
+        if not self._packs_ids or not ids:
+            return None
+        question = token_body.encode(token_body.TokenRequest("", {}), ids)
+        try:
+            told = await get_json(self._http, token_body.CACHED_PATH, self.name, question)
+        except EngineRequestError as error:
+            if error.status in NO_SUCH_PATH:
+                return None  # a host of another version
+            raise
+        found = told.get("cached_tokens")
+        return found if isinstance(found, int) else None
+
     async def probe(self) -> None:
         """See `Probed.probe`."""
         facts = await probe_sglang(self._http, self.name)

@@ -4,10 +4,10 @@ one."""
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from enum import IntEnum
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -118,6 +118,16 @@ class Endpoint(Protocol):
     async def status(self) -> JsonObject: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class TellsCached(Protocol):
+    """An endpoint that knows what its engine has read already."""
+
+    async def cached(self, ids: Sequence[int]) -> int | None:
+        """How many of the first of `ids` are in the engine's prefix cache now. Asking computes nothing, starts nothing
+        and makes nothing in the cache younger. None where the engine does not tell. Raises EngineRequestError."""
+        ...
 
 
 class Probed(Endpoint, Protocol):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from engine.endpoints.endpoint import Chunk, Priority, Probed, Sampling
+from engine.endpoints.endpoint import Chunk, Priority, Probed, Sampling, TellsCached
 from engine.endpoints.health import Health, State, verdict
 from engine.endpoints.lazy import LazyEndpoint
 from engine.endpoints.patience import (
@@ -153,6 +153,13 @@ class FailoverEndpoint:
         first = self._members[0].member.endpoint
         if isinstance(first, LazyEndpoint):
             first.wake()
+
+    async def cached(self, ids: Sequence[int]) -> int | None:
+        """See `TellsCached.cached`; of the one that answered last, unless prompts are laid out anew for it."""
+        member = self._now.member
+        if member.layout != self._members[0].member.layout or not isinstance(member.endpoint, TellsCached):
+            return None
+        return await member.endpoint.cached(ids)
 
     async def status(self) -> JsonObject:
         return await self._now.member.endpoint.status()

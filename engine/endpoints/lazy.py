@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Literal
 
@@ -84,6 +84,10 @@ class LazyEndpoint:
             if self._endpoint is not endpoint and not self._users[endpoint]:
                 del self._users[endpoint]
                 self._close_one(endpoint)
+
+    async def cached(self, ids: Sequence[int]) -> int | None:
+        """See `TellsCached.cached`."""
+        return None if self._endpoint is None else await self._endpoint.cached(ids)
 
     async def status(self) -> JsonObject:
         return {} if self._endpoint is None else await self._endpoint.status()

@@ -130,11 +130,18 @@ def _address(url: str) -> httpx.URL:
     )
 
 
-async def get_json(http: httpx.AsyncClient, path: str, name: str) -> JsonObject:
-    """The JSON object that a server answers to a question about itself. Raises EngineRequestError."""
+async def get_json(
+    http: httpx.AsyncClient, path: str, name: str, question: bytes | None = None
+) -> JsonObject:
+    """The JSON object that a server answers to a question about itself, which is sent to it where it takes more than
+    a path to ask it. Raises EngineRequestError."""
     refuse_closed(http, name)
+    method = "GET" if question is None else "POST"
     try:
-        async with asyncio.timeout(STATUS_TIMEOUT_S), http.stream("GET", path) as response:
+        async with (
+            asyncio.timeout(STATUS_TIMEOUT_S),
+            http.stream(method, path, content=question) as response,
+        ):
             body = await _some(response, MAX_BODY_BYTES)
     except TimeoutError as error:
         raise EngineRequestError(

@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 
 PATH = "/foreword/generate"
+CACHED_PATH = "/foreword/cached"
+"""Takes the same body, and tells how much of the prompt is cached instead of going on with it."""
 MEDIA_TYPE = "application/vnd.foreword.tokens"
 LENGTH_BYTES = 4
 ID_BYTES = 4

@@ -16,7 +16,7 @@ WORKSPACE_HEADER = b"x-foreword-workspace"
 LONGEST_NAME = 128
 """Bytes; whatever is longer is no hash."""
 
-_LOOKS = ("/foreword/host", "/foreword/steps")
+_LOOKS = ("/foreword/host", "/foreword/steps", "/foreword/cached")
 """Whoever only looks does not keep the host: a status that is polled would keep it for ever."""
 
 _NOT_WORK = (*_LOOKS, "/foreword/drain", "/abort_request")

@@ -88,6 +88,7 @@ def serve(serving: Serving) -> None:
     from sglang.srt.server_args import prepare_server_args
     from sglang.srt.utils.auth import add_api_key_middleware
 
+    from engine.hosting.cached_route import add_cached_route
     from engine.hosting.token_route import add_token_route
     from engine.hosting.worker import run_scheduler
     from engine.scheduler import early_aborts
@@ -138,6 +139,7 @@ def serve(serving: Serving) -> None:
         manager.signal_handler_class = functools.partial(Signals, attendance)
         add_own_routes(app, attendance, serving, server_args.served_model_name)
         add_token_route(app, manager.model_config.vocab_size)
+        add_cached_route(app, manager)
         server = make_server(Guard(attendance, key=serving.key, port=port))
         app.router.lifespan_context = accompanied(app.router.lifespan_context, attendance, server)
         app.warmup_thread_kwargs = {

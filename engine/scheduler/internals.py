@@ -29,6 +29,12 @@ PARAMETERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("sglang.srt.entrypoints.http_server", "serve_generate_request", ("obj", "request")),
     ("sglang.srt.mem_cache.common", "release_kv_cache", ("req", "tree_cache", "checkpoint")),
+    ("sglang.srt.managers.scheduler", "Scheduler.get_internal_state", ("self", "recv_req")),
+    (
+        "sglang.srt.mem_cache.unified_cache.unified_tree_core_interface",
+        "UnifiedTreeCoreInterface.match_full_device_prefix",
+        ("self", "key"),
+    ),
 )
 """Functions of SGLang that are called or wrapped, with the names of their parameters."""
 
@@ -59,6 +65,16 @@ MENTIONED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     ("sglang.srt.managers.schedule_batch", "NextBatchPlan", ("batch_to_run", "running_batch")),
+    (
+        "sglang.srt.mem_cache.unified_radix_cache",
+        "UnifiedRadixCache.__init__",
+        ("self.tree_core", "self.tree_components", "self.disable"),
+    ),
+    (
+        "sglang.srt.managers.tokenizer_control_mixin",
+        "TokenizerControlMixin",
+        ("self.get_internal_state_communicator(req)", "self.auto_create_handle_loop()"),
+    ),
 )
 """Source that must hold these words, for that is what the hooks take part in."""
 

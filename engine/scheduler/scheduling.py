@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from engine.scheduler import cached_prefix
 from engine.scheduler.internals import check_hooked, check_internals
 from engine.scheduler.superseded import Superseded
 from engine.scheduler.turns import EDIT, Turns, rank
@@ -192,10 +193,11 @@ def schedule_for_people(schedule: PrioritySchedule) -> None:
     HookRegistry.register(f"{SCHEDULER}.get_new_batch_prefill", schedule.choose_prefill, HookType.AROUND)
     HookRegistry.register(f"{SCHEDULER}.process_input_requests", schedule.drop_superseded, HookType.BEFORE)
     HookRegistry.register(f"{SCHEDULER}.abort_request", schedule.abort_exactly, HookType.AROUND)
+    cached_prefix.answer_questions(SCHEDULER)
 
 
 def check_applied() -> None:
     """Raises InternalsChangedError where SGLang did not take a hook."""
     from sglang.srt.managers.scheduler import Scheduler
 
-    check_hooked(Scheduler, HOOKED)
+    check_hooked(Scheduler, (*HOOKED, *cached_prefix.HOOKED))
