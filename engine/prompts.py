@@ -139,6 +139,14 @@ def completion_prompt(
     return _prompt(profile, tokenizer, Sources(repo_name, path, segments), window, suffix)
 
 
+def front_ids(
+    profile: Profile, tokenizer: Tokenizer, repo_name: str, segments: Sequence[ContextSegment]
+) -> list[int]:
+    """The ids with which every prompt begins that has these segments first: what an engine may read ahead. Only for
+    a tokenizer that gives ids."""
+    return _ids_of(list(_context(profile, repo_name, segments)), tokenizer)
+
+
 def relaid(prompt: Prompt, profile: Profile, tokenizer: Tokenizer, room: int) -> Prompt:
     """The same request laid out for another model: its control tokens, its ids, and of the context the first
     segments that fit into `room` tokens. A prompt that is no completion of ours comes back without ids."""
@@ -204,10 +212,13 @@ def _context(profile: Profile, repo_name: str, segments: Sequence[ContextSegment
     if profile.repo_name_id is not None:
         yield Part(markers.repo_name, profile.repo_name_id)
         yield Part(path_line(repo_name))
+    last = None
     for segment in segments:
-        if profile.file_sep_id is not None:
-            yield Part(markers.file_sep, profile.file_sep_id)
-        yield Part(path_line(segment.path))
+        if segment.path != last:  # runs of lines of one file, one after the other, are named once
+            if profile.file_sep_id is not None:
+                yield Part(markers.file_sep, profile.file_sep_id)
+            yield Part(path_line(segment.path))
+        last = segment.path
         yield Part(segment.text, ids=segment.ids or None)
 
 

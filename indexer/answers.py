@@ -20,6 +20,8 @@ from indexer.files.batcher import Changes
 from indexer.messages import (
     PROTOCOL_VERSION,
     Answer,
+    BaseAnswer,
+    BaseRequest,
     CloseRoot,
     Done,
     Forget,
@@ -41,6 +43,8 @@ from indexer.messages import (
 )
 from indexer.names.referring import find_references
 from indexer.names.symbols import QuestionError, find_symbols
+from indexer.packing.base import NO_BASE, Base
+from indexer.packing.base_shelf import BaseKey, in_hand, repack_is_due
 from indexer.packing.pack import pack
 from indexer.packing.tokens import TokenizerError, tokenizer_for
 from indexer.paths import UnsafeFolderError
@@ -48,6 +52,7 @@ from indexer.roots.indexing import Report
 from indexer.roots.live import TextCache
 from indexer.roots.liveview import LiveView
 from indexer.roots.root import Root
+from indexer.roots.root_facts import RootFacts
 from indexer.roots.roots import NoRoot, Roots
 from indexer.store.contents import STORE_ERRORS, explain
 
@@ -129,6 +134,8 @@ class Answers:
                 return await self._references(request, connection)
             case PackRequest():
                 return await self._pack(request, connection)
+            case BaseRequest():
+                return await self._base(request, connection)
             case StatusRequest():
                 return await self._status(request)
             case Forget():
@@ -226,14 +233,66 @@ class Answers:
         path = await _resolved(request.path)
         root = await self._root_of(request, path, connection)
         await root.packed_with(request.tokenizer)
+        if request.base_budget > 0 and root.bases.find(_key_of(request)) is None:
+            await root.history.settled()
         view = await self._view(root, connection)
         relative = path.relative_to(root.path).as_posix() if path.is_relative_to(root.path) else ""
+        root.history.log.looked(relative, request.line)
 
         async def work() -> Pack:
             tokenizer = tokenizer_for(request.tokenizer)
-            return await pack(request, view, relative, tokenizer, connection.pack_memory)
+            base = self._base_for(request, root, view)
+            return await pack(request, view, relative, tokenizer, connection.pack_memory, base)
 
-        return await self._in_own_loop(work)
+        made = await self._in_own_loop(work)
+        if made.base and _overlay_has_grown(request, root, made):
+            self._packers.submit(
+                self._remake_base, _key_of(request), root, view
+            )  # for the packs after this one
+        return made
+
+    def _base_for(self, request: PackRequest, root: Root, view: LiveView) -> Base:
+        """Blocks, for as long as one is made where there is none."""
+        if request.base_budget <= 0:
+            return NO_BASE
+        key = _key_of(request)
+        base = root.bases.find(key, request.base) or self._make_base(key, root, view)
+        # of another base than the one that was named the engine has read nothing yet
+        return base if request.base in ("", base.id) or request.base_limit < 0 else NO_BASE
+
+    def _make_base(self, key: BaseKey, root: Root, view: LiveView, *, again: bool = False) -> Base:
+        facts = RootFacts(view, root.store, key.tokenizer)
+        return root.bases.make(key, view, tokenizer_for(key.tokenizer), facts, again=again)
+
+    def _remake_base(self, key: BaseKey, root: Root, view: LiveView) -> None:
+        try:
+            self._make_base(key, root, view, again=True)
+        except (TokenizerError, *STORE_ERRORS) as failed:
+            _log.warning("the base of %s is not made anew: %s", root.path, failed)
+
+    async def _base(self, request: BaseRequest, connection: Connection) -> BaseAnswer:
+        root = await self._roots.hold(request.root, connection)
+        await root.packed_with(request.tokenizer)
+        await root.history.settled()
+        view = await self._view(root, connection)
+        key = BaseKey(request.tokenizer, request.budget, request.header_tokens)
+
+        async def work() -> Base:
+            base = root.bases.find(key, request.id)
+            if base is None:
+                return self._make_base(key, root, view)
+            usable = base.usable(view, in_hand(view))
+            if request.repack and repack_is_due(base, usable, 0, request.budget, idle=True):
+                return self._make_base(key, root, view, again=True)
+            return base
+
+        base = await self._in_own_loop(work)
+        whole = BaseAnswer(base.id, base.tokens, list(base.segments), view.repo_name, view.notes)
+        known = root.bases.by_id(request.known)
+        if known is None:
+            return whole
+        fresh, places = base.beside(known)
+        return msgspec.structs.replace(whole, segments=fresh, known=known.id, places=places)
 
     async def _in_own_loop(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Runs `work` on a packing thread: it tokenizes and reads files, which must not hold up other
@@ -284,6 +343,21 @@ class Answers:
             embedder=self._embedding.state,
             roots=[await self._root_status(root) for root in roots],
         )
+
+
+def _key_of(request: PackRequest) -> BaseKey:
+    return BaseKey(request.tokenizer, request.base_budget, request.header_tokens)
+
+
+def _overlay_has_grown(request: PackRequest, root: Root, made: Pack) -> bool:
+    """Whether the latest base, which this pack follows, should be made anew at once."""
+    base = root.bases.find(_key_of(request))
+    overlay = sum(segment.tokens for segment in made.segments if segment.layer == "overlay")
+    return (
+        base is not None
+        and base.id == made.base
+        and repack_is_due(base, made.base_segments, overlay, request.budget, idle=False)
+    )
 
 
 async def _resolved(path: str) -> Path:

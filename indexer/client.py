@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeVar
@@ -16,6 +17,8 @@ from indexer.messages import (
     MAX_FRAME_BYTES,
     PROTOCOL_VERSION,
     Answer,
+    BaseAnswer,
+    BaseRequest,
     Call,
     Cancel,
     CloseRoot,
@@ -58,6 +61,12 @@ PASS_TIMEOUT_S = 3600.0
 FORGET_TIMEOUT_S = 300.0
 """Rows of a large root are deleted and what is left is compacted."""
 
+BASE_TIMEOUT_S = 60.0
+"""A second for a repository of 600 files; some more where nothing is counted yet and all has to be encoded."""
+
+KEPT_BASES = 4
+"""Of the roots and models that one client has in use, and of the last one while a new one is read."""
+
 _RETRY_S = 0.05
 _MAKE_ROOM_TIMEOUT_S = 10.0
 """What an older service may take to finish what it is writing."""
@@ -82,6 +91,8 @@ class IndexClient:
         self._ids = itertools.count(1)
         self._pending: dict[int, asyncio.Future[Answer]] = {}
         self._progress: dict[int, OnProgress] = {}
+        self._bases: OrderedDict[str, BaseAnswer] = OrderedDict()
+        """By id, the last used at the end."""
         self._lost = ""
         self._receiver = asyncio.create_task(self._receive(), name="index answers")
 
@@ -315,7 +326,42 @@ class IndexClient:
         return await self._typed(request, ReferenceList, ANSWER_TIMEOUT_S)
 
     async def pack(self, request: PackRequest, timeout_s: float = ANSWER_TIMEOUT_S) -> Pack:
-        return await self._typed(request, Pack, timeout_s)
+        """With the segments of the base in front that are true for this cursor, where one was asked for."""
+        answer = await self._typed(request, Pack, timeout_s)
+        if not answer.base_segments:
+            return answer
+        base = self._bases.get(answer.base)
+        if base is None:
+            asked = BaseRequest(
+                answer.root, request.tokenizer, request.base_budget, request.header_tokens, id=answer.base
+            )
+            base = await self.base(asked)
+        if base.id != answer.base:  # made anew in between: what follows was chosen for another one
+            return msgspec.structs.replace(answer, base="", base_segments=0)
+        front = base.segments[: answer.base_segments]
+        return msgspec.structs.replace(
+            answer,
+            segments=[*front, *answer.segments],
+            tokens=answer.tokens + sum(segment.tokens for segment in front),
+            budget=answer.budget + request.base_budget,
+        )
+
+    async def base(self, request: BaseRequest, timeout_s: float = BASE_TIMEOUT_S) -> BaseAnswer:
+        """Kept here, since it goes before every pack and is large: of one that is made anew only the new segments are
+        sent."""
+        known = next(reversed(self._bases.values()), None)
+        asked = msgspec.structs.replace(request, known=known.id if known is not None else "")
+        answer = await self._typed(asked, BaseAnswer, timeout_s)
+        if known is not None and answer.known:
+            fresh = iter(answer.segments)
+            segments = [known.segments[place] if place >= 0 else next(fresh) for place in answer.places]
+            answer = msgspec.structs.replace(answer, segments=segments, known="", places=[])
+        if answer.id:
+            self._bases[answer.id] = answer
+            self._bases.move_to_end(answer.id)
+            while len(self._bases) > KEPT_BASES:
+                self._bases.popitem(last=False)
+        return answer
 
     async def status(self, root: str | None = None) -> ServiceStatus:
         return await self._typed(StatusRequest(root), ServiceStatus, ANSWER_TIMEOUT_S)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Raised with every change below; a client that meets another version asks that service to make room."""
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -107,6 +107,27 @@ class PackRequest(msgspec.Struct, tag="pack", frozen=True):
     tokenizer: TokenizerRef
     root: str | None = None
     header_tokens: int = 1
+    base_budget: int = 0
+    """Tokens of the base before all else, beside `budget`; 0: none. Its segments are not in the answer: `Pack.base`."""
+    base: str = ""
+    """The base that whoever asks has, by its id; without one, or of a base that is not known any longer, the latest."""
+    base_limit: int = -1
+    """So many tokens of that base may be used, as long as the engine has not read more; -1: all."""
+
+
+class BaseRequest(msgspec.Struct, tag="base", frozen=True):
+    """The base of a root: files that hardly change, in the order in which prompts begin with them. The latest with this
+    tokenizer and budget, made when there is none; with `repack`, made anew if that is due. Answer: `BaseAnswer`."""
+
+    root: str
+    tokenizer: TokenizerRef
+    budget: int
+    header_tokens: int = 1
+    repack: bool = False
+    id: str = ""
+    """Of one that a pack named; the latest where it is not known any longer."""
+    known: str = ""
+    """A base that whoever asks has, by its id: of its segments only the places are told."""
 
 
 class StatusRequest(msgspec.Struct, tag="status", frozen=True):
@@ -133,6 +154,7 @@ Request = (
     | Symbols
     | References
     | PackRequest
+    | BaseRequest
     | StatusRequest
     | Forget
     | Shutdown
@@ -220,7 +242,8 @@ class Segment(msgspec.Struct, frozen=True):
     start_line: int
     end_line: int
     tokens: int
-    """Of the text, its path line and `header_tokens`: what it takes of the budget."""
+    """Of the text, and of its path line and `header_tokens` unless the segment before it is of the same path: what it
+    takes of the budget."""
     layer: Layer
     reason: str
     text: str
@@ -238,6 +261,23 @@ class Pack(msgspec.Struct, tag="pack_answer", frozen=True):
     """The cursor's file below `root`."""
     notes: list[str] = []
     """Why something that one would expect is not here: index not ready, excluded file, no budget …"""
+    base: str = ""
+    """The base before `segments`, by its id; empty where there is none. `IndexClient.pack` puts it there."""
+    base_segments: int = 0
+    """So many of its segments, from its beginning, are still true for this cursor."""
+
+
+class BaseAnswer(msgspec.Struct, tag="base_answer", frozen=True):
+    id: str
+    """Of its content: equal bases have equal ids. Empty where there is nothing to show."""
+    tokens: int
+    segments: list[Segment]
+    repo_name: str = ""
+    notes: list[str] = []
+    known: str = ""
+    """The base to which `places` refers; empty where all segments are here. `IndexClient.base` puts them together."""
+    places: list[int] = []
+    """For each segment its number in the known base, or -1 for the next of `segments`."""
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -296,7 +336,7 @@ class ServiceStatus(msgspec.Struct, tag="service_status", frozen=True):
     """What a person should know of it: that it was damaged and is made anew."""
 
 
-Answer = Welcome | Done | SymbolList | ReferenceList | Hits | Pack | RootStatus | ServiceStatus
+Answer = Welcome | Done | SymbolList | ReferenceList | Hits | Pack | BaseAnswer | RootStatus | ServiceStatus
 
 # ---------------------------------------------------------------- envelopes
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 
 from indexer.graph import Graph
+from indexer.history.history import NO_HISTORY
 from indexer.messages import Definition, Hit
+from indexer.names.lexicon import Lexicon
+from indexer.names.siblings import Siblings
 from indexer.packing.view import definition_of
 from indexer.parsing.facts import facts_of_text
 from indexer.parsing.imports import Import
@@ -24,6 +27,7 @@ class MemoryView:
         self.ready = ready
         self.notes: list[str] = []
         self.graph = Graph()
+        self.history = NO_HISTORY
         self._unsaved = unsaved or {}
         self._texts = {**stored, **self._unsaved}
         self._facts = {path: facts_of_text(text, language_of(path)) for path, text in self._texts.items()}
@@ -79,6 +83,19 @@ class MemoryView:
 
     def referring(self, name: str) -> Sequence[str]:
         return [path for path, facts in sorted(self._facts.items()) if name in facts.references]
+
+    def used_beside(self, path: str) -> Mapping[str, float]:
+        return Siblings().used(self, path)
+
+    def popular(self, most: int) -> Sequence[str]:
+        return sorted(self.names(), key=lambda name: (-self.popularity(name), name))[:most]
+
+    @property
+    def lexicon(self) -> Lexicon:
+        return Lexicon(self.names())
+
+    def popularity(self, name: str) -> int:
+        return len(self.referring(name))
 
     async def search(self, query: str, limit: int) -> Sequence[Hit]:
         """Definitions by how many words they share with the query."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,7 @@ def check(made: Pack, view: MemoryView, path: str, request: PackRequest) -> None
     tokenizer = tokenizer_for(request.tokenizer)
     assert made.tokens == sum(segment.tokens for segment in made.segments) <= made.budget == request.budget
     taken: set[tuple[str, int]] = set()
+    before = ""
     for segment in made.segments:
         assert segment.path != path, "never the cursor's own file"
         living = (view.text(segment.path) or "").split("\n")
@@ -74,7 +76,9 @@ def check(made: Pack, view: MemoryView, path: str, request: PackRequest) -> None
         span = {(segment.path, line) for line in range(segment.start_line, segment.end_line)}
         assert not span & taken, "no line twice"
         taken |= span
-        assert segment.tokens == tokenizer.count(segment.path + "\n") + 1 + tokenizer.count(segment.text)
+        header = tokenizer.count(segment.path + "\n") + 1 if segment.path != before else 0
+        assert segment.tokens == header + tokenizer.count(segment.text), "a path is named, and paid for, once"
+        before = segment.path
         assert segment.ids == tokenizer.encode(segment.text)
         assert segment.layer == ("overlay" if view.is_overlay(segment.path) else "retrieved")
         assert segment.reason
@@ -182,7 +186,9 @@ def test_nearer_imports_go_first_when_room_is_short():
     imports = "".join(f"from lib.{name} import {name}\n" for name in names)
     made = packed(f"{imports}\ndef work():\n{uses}    ▮\n", files=files, budget=200)
     assert {one.path for one in made.segments} >= {"lib/thing_29.py", "lib/thing_28.py"}
-    assert not any(one.path == "lib/thing_0.py" for one in made.segments)
+    assert not {one.path for one in made.segments} & {"lib/thing_7.py", "lib/thing_9.py"}, (
+        "no search finds these"
+    )
     assert any("had no room for" in note for note in made.notes)
 
 
@@ -196,15 +202,15 @@ def big_class(members: int) -> str:
     )
 
 
-def test_a_large_class_is_shown_by_its_head_and_the_members_that_are_used():
+def test_a_large_class_is_shown_by_its_head_and_lines_of_its_members():
     made = packed(
         "from big import Big\n\nbig = Big(1)\nbig.member_50(2)\nbig.▮",
         files={"big.py": big_class(80)},
         budget=700,
     )
     shown = "".join(one.text for one in made.segments)
-    assert "class Big:" in shown and "A large thing" in shown and "def __init__" in shown
-    assert "first = value + 50" in shown and "member_20" not in shown
+    assert "class Big:" in shown and "def __init__" in shown and "def member_50" in shown
+    assert shown.count("def member_") > 30 and shown.count("return first") < 5, "many lines, few bodies"
 
 
 def test_a_large_class_is_whole_where_there_is_room():
@@ -229,10 +235,14 @@ def test_unsaved_documents_stand_instead_of_stored_ones():
     assert layers == sorted(layers, key=["base", "overlay", "retrieved"].index)
 
 
-def test_files_stand_together_in_line_order():
+def test_what_the_cursor_brings_stands_behind_what_the_file_brings():
     marked = "from shop.money import taxed, rounded\nfrom shop.config import Config\n\nConfig(taxed(rounded(▮"
-    order = [(one.path, one.start_line) for one in packed(marked).segments]
-    assert order == sorted(order)
+    segments = packed(marked).segments
+    places = [(one.path, one.start_line) for one in segments]
+    by_file = [list(group) for _, group in itertools.groupby(places, key=lambda place: place[0])]
+    assert {group[0][0] for group in by_file[:2]} == {"shop/money.py", "shop/config.py"}
+    assert len(by_file) == len({path for path, _ in places}), "a file's lines stand together"
+    assert all(group == sorted(group) for group in by_file), "in their order"
 
 
 NOTHING = [

@@ -1,183 +1,298 @@
-"""Ranks what a model should read before it writes at a cursor, each with the reason why.
+"""Gathers what a model may need to read before it writes at a cursor, each with what speaks for it.
 
-What the file imports and uses near the cursor comes first, nearest first; then what it imports and does not
-use yet (a fresh import is about to be used); names near the cursor that are defined elsewhere; the file's
-other imports; unsaved documents; and last what search finds for the text around the cursor.
-"""
+What the file imports and uses, what is named near the cursor and nowhere explained, members of what stands there, what
+the files beside it use, what is called by words that stand near the cursor, what search finds, and what has just been
+worked on."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from enum import IntEnum
-
-import msgspec
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from indexer.messages import Definition, Hit
 from indexer.modules.bindings import Binding, Bindings, Written
+from indexer.packing.evidence import Candidate, Evidence
+from indexer.packing.pool import Pool, closeness, first
 from indexer.packing.probes import Probed, Typed
+from indexer.packing.spans import CONSTRUCTORS
 from indexer.packing.surroundings import Surroundings, Use, statement_lines
 from indexer.packing.view import IndexView
 
-MAX_SAME_NAME = 4
+MAX_SAME_NAME = 8
 """A name that more places define says nothing about which one is meant (`get`, `run`, `__init__`)."""
 
-MAX_NAMED = 40
-"""Near names that are looked up, nearest first: some 20 lines of code have no more that matter."""
+MAX_NAMED = 60
+"""Names that are looked up, nearest first: some 20 lines of code have no more that matter."""
+
+MAX_LIKE = 120
+"""Names that are looked up because of their words."""
+
+MAX_SIBLING = 120
+"""Names that are looked up because the files beside this one use them."""
+
+MAX_POPULAR = 100
+"""Names that are looked up because many files use them."""
+
+MAX_OF_MODULE = 150
+"""Definitions of an imported module."""
+
+MAX_MEMBERS = 120
+"""Of one class."""
 
 MAX_OVERLAYS = 8
 """Unsaved documents that are shown for themselves; what others define still counts through names."""
 
-
-class Tier(IntEnum):
-    """Order of choice when the budget is short."""
-
-    NEAR_IMPORT = 0
-    NEW_IMPORT = 1
-    TYPE = 2
-    NEAR_NAME = 3
-    OTHER_IMPORT = 4
-    MODULE = 5
-    OVERLAY = 6
-    SEARCH = 7
+_FUNCTIONS = frozenset({"function", "method", "constructor"})
+_TYPES = frozenset({"class", "struct", "interface", "enum", "trait", "type"})
 
 
-class Candidate(msgspec.Struct, frozen=True):
-    """Lines of a file that may be worth their tokens. With `outline`, only headers of the file's
-    definitions."""
-
-    path: str
-    start_line: int
-    end_line: int
-    tier: Tier
-    distance: int
-    reason: str
-    definition: Definition | None = None
-    outline: bool = False
-    members: bool = False
-    """It is a class of whose objects a member is about to be named: its members count, not their bodies."""
-
-
-def ranked(
-    view: IndexView, own_path: str, written: Probed, around: Surroundings, line: int
+def gathered(
+    view: IndexView,
+    own_path: str,
+    written: Probed,
+    around: Surroundings,
+    hits: Sequence[Hit],
 ) -> list[Candidate]:
-    """Everything but search, best first; the same inputs give the same order. Never the cursor's file."""
+    """All of them, by place; the same inputs give the same. Never of the cursor's file."""
     as_written = Written(view, own_path, written.tags)
     bindings = Bindings(view.graph, as_written, own_path)
     bound = bindings.of(written.tags.imports)
-    found = [*_imported(bindings, bound, around, line)]
-    found.extend(_typed(written.types(view.graph, as_written, own_path), own_path))
-    found.extend(_named(view, own_path, bound, around))
-    found.extend(_overlays(view, bindings.files, own_path))
-    found.sort(key=lambda one: (one.tier, one.distance, one.path, one.start_line, one.end_line))
+    pool = Pool(own_path)
+    _imported(pool, view, bindings, bound, around)
+    _typed(pool, view, written.types(view.graph, as_written, own_path))
+    _named(pool, view, own_path, written, bound, around)
+    said = around.words
+    likeness = dict(view.lexicon.like(said, MAX_LIKE))
+    several = dict.fromkeys(
+        _by_name(pool, view, likeness, "lexical", "called like what stands near the cursor: `{name}`")
+    )
+    used = view.used_beside(own_path)
+    wanted = _most(used, MAX_SIBLING)
+    several |= dict.fromkeys(
+        _by_name(pool, view, wanted, "sibling", "used by the files beside this one: `{name}`")
+    )
+    liked = view.popular(MAX_POPULAR)
+    several |= dict.fromkeys(
+        _by_name(pool, view, dict.fromkeys(liked, 1.0), "popular", "used all over: `{name}`")
+    )
+    _of_modules(pool, bindings, bound, several)
+    _found(pool, view, hits)
+    _worked_on(pool, view, own_path)
+    found = pool.candidates()
+    together = dict(view.history.together(own_path))
+    for candidate in found:
+        _place(candidate, view, own_path, together)
+        if candidate.definition is not None:
+            _name(candidate.evidence, candidate.definition, view, said, used)
     return found
 
 
-def from_search(hits: Sequence[Hit], own_path: str) -> list[Candidate]:
-    """Hits in their order."""
-    return [
-        Candidate(hit.path, hit.start_line, hit.end_line, Tier.SEARCH, rank, f"search: {hit.why}")
-        for rank, hit in enumerate(hits)
-        if hit.path != own_path
-    ]
+# ------------------------------------------------------------ what the file itself says
 
 
 def _imported(
-    bindings: Bindings, bound: Sequence[Binding], around: Surroundings, line: int
-) -> Iterator[Candidate]:
+    pool: Pool, view: IndexView, bindings: Bindings, bound: Sequence[Binding], around: Surroundings
+) -> None:
     near = {use.name: use.distance for use in reversed(around.near) if not use.owner}
     lines = around.text.split("\n")
     starts = {binding.import_line for binding in bound}
     import_lines = frozenset(number for start in starts for number in statement_lines(lines, start))
     for binding in bound:
         if not binding.definitions:
-            yield from _of_module(bindings, binding, around, import_lines)
+            _of_module(pool, view, bindings, binding, around)
             continue
-        distances = (abs(used - line) for used in around.used(binding.local, import_lines))
-        distance = min(distances, default=None)
-        if distance is not None and binding.local in near:
-            tier, distance = Tier.NEAR_IMPORT, near[binding.local]
-        elif distance is not None:
-            tier = Tier.OTHER_IMPORT
+        used = around.used(binding.local, import_lines)
+        if used and binding.local in near:
+            feature, strength = "imported_near", closeness(near[binding.local])
+        elif used:
+            feature, strength = "imported_used", 1.0
         elif binding.star:
-            continue
+            feature, strength = "module", 1.0
         else:
-            tier, distance = Tier.NEW_IMPORT, abs(line - binding.import_line)
+            feature, strength = "imported_new", 1.0
+        reason = _imported_reason(binding, new=feature == "imported_new")
         for definition in binding.definitions:
-            yield _of_definition(definition, tier, distance, _imported_reason(binding, tier))
+            pool.add(definition, feature, strength, reason, steady=True)
+            if used:
+                pool.add(definition, "imported_used", 1.0, "")
+            if definition.kind in _TYPES and feature in ("imported_near", "imported_new"):
+                _members(pool, view, definition, "part", strength, f"member of imported `{definition.name}`")
 
 
 def _of_module(
-    bindings: Bindings, binding: Binding, around: Surroundings, import_lines: frozenset[int]
-) -> Iterator[Candidate]:
-    """What is used of an imported module, nearest first, and its outline."""
+    pool: Pool, view: IndexView, bindings: Bindings, binding: Binding, around: Surroundings
+) -> None:
+    """What is used of an imported module, nearest first, and what it has at its top."""
     for use in around.near:
         found = bindings.attribute(binding, use.name) if use.owner == binding.local else None
         for definition in () if found is None else found[1]:
             reason = f"imported: `{binding.local}.{use.name}` from {definition.path}"
-            yield _of_definition(definition, Tier.NEAR_IMPORT, use.distance, reason)
-    unused = not around.used(binding.local, import_lines)
+            pool.add(definition, "attribute", closeness(use.distance), reason, steady=True)
     reason = f"imported module: `{binding.local}`"
-    yield Candidate(binding.paths[0], 0, 0, Tier.MODULE, int(unused), reason, outline=True)
+    for path in binding.paths:
+        top = [one for one in view.definitions_in(path) if not one.container and not one.name.startswith("_")]
+        for definition in first(top, MAX_OF_MODULE):
+            pool.add(definition, "module", 1.0, reason, steady=True)
 
 
-def _typed(names: Sequence[Typed], own_path: str) -> Iterator[Candidate]:
-    """Classes of objects at the cursor, and what they have their members from."""
-    seen: set[tuple[str, int]] = set()
+def _typed(pool: Pool, view: IndexView, names: Sequence[Typed]) -> None:
+    """Classes of objects at the cursor, what they have their members from, and those."""
     for name in names:
         for nth, definition in enumerate(name.classes):
-            place = definition.path, definition.start_line
-            if definition.path != own_path and place not in seen:
-                seen.add(place)
-                what = f"`{name.written}` is of `{name.classes[0].name}`"
-                reason = what if not nth else f"{what}, a kind of `{definition.name}`"
-                found = _of_definition(definition, Tier.TYPE, name.distance + nth, reason)
-                yield msgspec.structs.replace(found, members=True)
+            what = f"`{name.written}` is of `{name.classes[0].name}`"
+            reason = what if not nth else f"{what}, a kind of `{definition.name}`"
+            strength = closeness(name.distance + nth)
+            pool.add(definition, "typed", strength, reason)
+            _members(pool, view, definition, "member", strength, reason)
+
+
+def _members(
+    pool: Pool, view: IndexView, owner: Definition, feature: str, strength: float, reason: str
+) -> None:
+    within = [
+        one
+        for one in view.definitions_in(owner.path)
+        if owner.start_line <= one.start_line < owner.end_line and one.container == owner.name != one.name
+    ]
+    for definition in first(within, MAX_MEMBERS):
+        pool.add(definition, feature, strength, reason)
+        if definition.name in CONSTRUCTORS:
+            pool.add(definition, "maker", strength, f"makes a `{owner.name}`")
 
 
 def _named(
-    view: IndexView, own_path: str, bound: Sequence[Binding], around: Surroundings
-) -> Iterator[Candidate]:
-    """Names near the cursor that the file does not import but the root defines."""
-    imported = {binding.local for binding in bound}
-    imported_paths = {path for binding in bound for path in binding.paths}
-    own = {definition.name for definition in view.definitions_in(own_path) if not definition.container}
-    package = own_path.rpartition("/")[0]
+    pool: Pool,
+    view: IndexView,
+    own_path: str,
+    written: Probed,
+    bound: Sequence[Binding],
+    around: Surroundings,
+) -> None:
+    """Names that the file uses and does not explain, but the root defines."""
+    explained = {binding.local for binding in bound}
+    explained |= {tag.name for tag in written.tags.definitions if not tag.container}
     looked_up: set[str] = set()
     for use in around.near:
-        if use.name in looked_up or use.name in imported or (use.name in own and not use.owner):
+        if use.name in looked_up or (use.name in explained and not use.owner):
             continue
+        if len(looked_up) == MAX_NAMED:
+            break
         looked_up.add(use.name)
-        if len(looked_up) > MAX_NAMED:
-            return
-        definitions = [one for one in view.definitions_named(use.name) if one.path != own_path]
-        here = [one for one in definitions if one.path in imported_paths]
-        chosen = here or [one for one in definitions if one.path.rpartition("/")[0] == package] or definitions
-        if len(chosen) > MAX_SAME_NAME or not _tells(use):
-            continue
-        for definition in chosen:
-            yield _of_definition(definition, Tier.NEAR_NAME, use.distance, _near_reason(use))
+        _same_name(pool, view, use.name, "named", closeness(use.distance), _near_reason(use))
+    for name, sites in written.tags.references.items():
+        if name not in looked_up and name not in explained and any(not site.receiver for site in sites):
+            _same_name(pool, view, name, "in_file", 1.0, f"used in this file: `{name}`")
 
 
-def _tells(use: Use) -> bool:
-    """Special methods are everywhere and mean nothing by name."""
-    return not (use.name.startswith("__") and use.name.endswith("__"))
+def _same_name(pool: Pool, view: IndexView, name: str, feature: str, strength: float, reason: str) -> bool:
+    """Whether several definitions have this name."""
+    if name.startswith("__") and name.endswith("__"):
+        return False  # special methods are everywhere and mean nothing by name
+    definitions = view.definitions_named(name)
+    if len(definitions) <= MAX_SAME_NAME:
+        for definition in definitions:
+            pool.add(definition, feature, strength / len(definitions), reason)
+    return len(definitions) > 1
 
 
-def _overlays(view: IndexView, files: Collection[str], own_path: str) -> Iterator[Candidate]:
-    unsaved = sorted(path for path in files if path != own_path and view.is_overlay(path))
+# ------------------------------------------------------------ what the root says
+
+
+def _by_name(
+    pool: Pool, view: IndexView, names: Mapping[str, float], feature: str, reason: str
+) -> Iterator[str]:
+    """Those that several definitions have."""
+    for name, strength in names.items():
+        if _same_name(pool, view, name, feature, strength, reason.format(name=name)):
+            yield name
+
+
+def _of_modules(pool: Pool, bindings: Bindings, bound: Sequence[Binding], names: Collection[str]) -> None:
+    """Which of these names are to be had behind an imported module or package: of all that are called so, those."""
+    for binding in bound:
+        for name in names if not binding.definitions else ():
+            found = bindings.attribute(binding, name)
+            for definition in () if found is None else found[1]:
+                reason = f"imported module: `{binding.local}.{name}` from {definition.path}"
+                pool.add(definition, "module", 1.0, reason, steady=True)
+
+
+def _found(pool: Pool, view: IndexView, hits: Sequence[Hit]) -> None:
+    """What search has found: the definition that a hit is, or stands in, or its lines."""
+    for rank, hit in enumerate(hits):
+        strength, reason = 1.0 / (1.0 + rank / 4), f"search: {hit.why}"
+        around = [
+            one
+            for one in view.definitions_in(hit.path)
+            if one.start_line <= hit.start_line and hit.end_line <= one.end_line
+        ]
+        inner = min(around, key=lambda one: one.end_line - one.start_line, default=None)
+        if inner is not None:
+            pool.add(inner, "search", strength, reason)
+        else:
+            pool.add_lines(hit.path, hit.start_line, hit.end_line, strength, reason)
+
+
+def _worked_on(pool: Pool, view: IndexView, own_path: str) -> None:
+    """What has just been edited or looked at, and what is not saved."""
+    for rank, edit in enumerate(view.history.edited):
+        for definition in view.definitions_in(edit.path) if edit.path != own_path else ():
+            if definition.start_line < edit.end_line and edit.start_line < definition.end_line:
+                pool.add(definition, "edited", 1.0 / (1.0 + rank / 2), "worked on a moment ago")
+    unsaved = sorted(path for path in view.files() if path != own_path and view.is_overlay(path))
     for path in unsaved[:MAX_OVERLAYS]:
-        yield Candidate(path, 0, 0, Tier.OVERLAY, 0, "unsaved document", outline=True)
+        for definition in view.definitions_in(path):
+            if not definition.container:
+                pool.add(definition, "unsaved", 1.0, "unsaved document")
 
 
-def _of_definition(definition: Definition, tier: Tier, distance: int, reason: str) -> Candidate:
-    start, end = definition.start_line, definition.end_line
-    return Candidate(definition.path, start, end, tier, distance, reason, definition)
+def _place(candidate: Candidate, view: IndexView, own_path: str, together: Mapping[str, float]) -> None:
+    """What can be said of every candidate for the file that it stands in."""
+    evidence = candidate.evidence
+    evidence.near_by = float(candidate.path.rpartition("/")[0] == own_path.rpartition("/")[0])
+    evidence.together = min(1.0, together.get(candidate.path, 0.0))
+    evidence.changed = float(candidate.path in view.history.changed)
+    evidence.test = float(_is_test(candidate.path) and not _is_test(own_path))
 
 
-def _imported_reason(binding: Binding, tier: Tier) -> str:
+def _name(
+    evidence: Evidence,
+    definition: Definition,
+    view: IndexView,
+    said: Mapping[str, float],
+    used: Mapping[str, float],
+) -> None:
+    """What can be said of every definition for what it is called, whoever has found it."""
+    name = definition.name
+    evidence.lexical = max(evidence.lexical, view.lexicon.likeness(name, said))
+    evidence.sibling = max(evidence.sibling, used.get(name, 0.0))
+    evidence.popular = min(1.0, math.log1p(view.popularity(name)) / _POPULAR)
+    evidence.private = float(name.startswith("_") and not name.endswith("__"))
+    evidence.type = float(definition.kind in _TYPES)
+    evidence.method = float(definition.kind in _FUNCTIONS and bool(definition.container))
+    evidence.constant = float(definition.kind not in _TYPES | _FUNCTIONS)
+
+
+_POPULAR = math.log1p(100)
+"""What a hundred files refer to is as popular as can be."""
+
+
+def _is_test(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    marked = name.startswith(("test_", "conftest")) or any(
+        mark in name for mark in ("_test.", ".test.", ".spec.")
+    )
+    return marked or any(f"/{folder}/" in f"/{path}" for folder in ("test", "tests", "__tests__"))
+
+
+def _most(names: Mapping[str, float], most: int) -> dict[str, float]:
+    return dict(sorted(names.items(), key=lambda pair: (-pair[1], pair[0]))[:most])
+
+
+def _imported_reason(binding: Binding, *, new: bool) -> str:
     original = binding.definitions[0].name
     known_as = f" as `{binding.local}`" if binding.local != original else ""
-    not_yet = ", not used yet" if tier is Tier.NEW_IMPORT else ""
+    not_yet = ", not used yet" if new else ""
     return f"imported: `{original}`{known_as} from {binding.paths[0]}{not_yet}"
 
 

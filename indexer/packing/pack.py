@@ -4,16 +4,22 @@ cursor?"""
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from indexer.files.exclusions import why_file_excluded
-from indexer.messages import Pack, PackRequest, Segment
-from indexer.packing.candidates import Candidate, Tier, from_search, ranked
-from indexer.packing.pack_memory import PackMemory
+from indexer.messages import Hit, Pack, PackRequest, Segment
+from indexer.packing.base import NO_BASE, Base
+from indexer.packing.candidates import gathered
+from indexer.packing.overlay import overlay
+from indexer.packing.pack_memory import PackMemory, pack_key
 from indexer.packing.probes import probed
-from indexer.packing.selection import Selection
-from indexer.packing.surroundings import Surroundings, look_around
+from indexer.packing.selection import Choice
+from indexer.packing.surroundings import look_around
+from indexer.packing.texts import Texts
 from indexer.packing.tokens import SegmentTokenizer
 from indexer.packing.view import IndexView
 from indexer.parsing.languages import language_of
@@ -24,13 +30,6 @@ SEARCH_HITS = 20
 
 SEARCH_TIMEOUT_S = 0.5
 """What imports and names lead to is worth more than what a search adds: a slow one must not cost the pack."""
-
-SEARCH_SHARE = 0.875
-"""Search fills the budget up to here; the rest waits for what a moving cursor adds at the end of a kept
-pack."""
-
-WIDE_SHARE = 0.625
-"""Large definitions are shown whole while the selection is below this share: search shall have room too."""
 
 LEAST_BUDGET = 48
 """Tokens. Not even one signature with its path line fits into less."""
@@ -45,33 +44,46 @@ async def pack(
     relative_path: str,
     tokenizer: SegmentTokenizer,
     memory: PackMemory | None = None,
+    base: Base = NO_BASE,
 ) -> Pack:
-    """The pack for the cursor of `request` in `relative_path`. Always a valid one: where there is nothing to
-    show, its notes say why. Equal inputs (the memory's state is one) give equal packs."""
+    """The pack for the cursor of `request` in `relative_path`, to follow as much of `base` as is true there. Always a
+    valid one: where there is nothing to show, its notes say why. Equal inputs (the memory's state is one) give equal
+    packs."""
     why_nothing = _why_nothing(request, view, relative_path)
     if why_nothing:
         return _answer(request, view, relative_path, [], [*view.notes, why_nothing])
     lines = split_lines(request.text)
     around = look_around(lines, request.line, request.character)
+    searching = asyncio.create_task(_search(view, around.query))
+    await asyncio.sleep(0)  # the store looks while the text is read here
     written = probed(lines, request.line, request.character, around, language_of(relative_path))
-    candidates = ranked(view, relative_path, written, around, request.line)
-    kept = memory.still_true(request, view, relative_path) if memory is not None else []
-    selection = _select(request, view, tokenizer, around, candidates, kept)
-    if kept and any(one.tier <= Tier.NEAR_NAME for one in selection.left_out):
-        selection = _select(request, view, tokenizer, around, candidates, ())
-    searched = await _search(request, view, relative_path, around, selection)
-    notes = [*view.notes, *searched]  # search may have left notes of its own
-    segments = selection.segments()
+    usable = base.usable(view, (relative_path,), request.base_limit)
+    shown = base.segments[:usable]
+    changed = overlay(request, view, relative_path, tokenizer, shown) if request.base_budget > 0 else []
+    changed = _fitting(changed, request.budget)
+    hits, searched = await searching
+    candidates = gathered(view, relative_path, written, around, hits)
+    texts = Texts(view, tokenizer, request.header_tokens, memory.lines if memory is not None else None)
+    room = request.budget - sum(segment.tokens for segment in changed)
+    choice = Choice(candidates, texts, room, [*shown, *changed])
+    chosen = choice.anew()
+    key = pack_key(request, view, relative_path, base.id, usable)
+    sticky = memory.still_true(key, view, [*shown, *changed]) if memory is not None else []
+    if sticky:
+        chosen = choice.keeping(_fitting(texts.recounted(sticky), room), chosen)
     if memory is not None:
-        memory.remember(request, view, relative_path, segments)
-    if selection.left_out:
-        count = len(selection.left_out)
+        memory.remember(key, chosen.segments)
+    segments = [*changed, *chosen.segments]
+    notes = [*view.notes, *searched]  # search may have left notes of its own
+    if chosen.left_out:
         notes.append(
-            f"the budget of {request.budget} tokens had no room for {count} definitions that are used here"
+            f"the budget of {request.budget} tokens had no room for {chosen.left_out} definitions that are "
+            "likely to be used here"
         )
-    if not segments and not notes:
+    if not segments and not notes and not usable:
         notes.append("nothing in this repository was found to be used here")
-    return _answer(request, view, relative_path, segments, notes)
+    answer = _answer(request, view, relative_path, segments, notes)
+    return msgspec.structs.replace(answer, base=base.id, base_segments=usable)
 
 
 def _why_nothing(request: PackRequest, view: IndexView, relative_path: str) -> str:
@@ -91,46 +103,22 @@ def _why_nothing(request: PackRequest, view: IndexView, relative_path: str) -> s
     return ""
 
 
-def _select(
-    request: PackRequest,
-    view: IndexView,
-    tokenizer: SegmentTokenizer,
-    around: Surroundings,
-    candidates: Sequence[Candidate],
-    kept: Sequence[Segment],
-) -> Selection:
-    selection = Selection(
-        view,
-        tokenizer,
-        budget=request.budget,
-        header_tokens=request.header_tokens,
-        near_names=frozenset(use.name for use in around.near),
-        expected=len(candidates),
-        kept=kept,
-    )
-    for candidate in candidates:
-        selection.take(candidate)
-    selection.squeeze_in()
-    selection.widen(int(request.budget * WIDE_SHARE))
-    return selection
+def _fitting(kept: Sequence[Segment], budget: int) -> list[Segment]:
+    """The first of these that fit: an overlay that has grown may push out what was kept."""
+    tokens = itertools.accumulate(segment.tokens for segment in kept)
+    return [segment for segment, so_far in zip(kept, tokens, strict=True) if so_far <= budget]
 
 
-async def _search(
-    request: PackRequest, view: IndexView, own_path: str, around: Surroundings, selection: Selection
-) -> list[str]:
-    """Adds what search finds; gives notes about what it could not."""
-    limit = int(request.budget * SEARCH_SHARE)
-    if not around.query or selection.tokens >= limit:
-        return []
+async def _search(view: IndexView, query: str) -> tuple[Sequence[Hit], list[str]]:
+    """What search finds, and notes about what it could not."""
+    if not query:
+        return [], []
     if not view.ready:
-        return ["the index is still being built: search was not asked"]
+        return [], ["the index is still being built: search was not asked"]
     try:
-        hits = await asyncio.wait_for(view.search(around.query, SEARCH_HITS), SEARCH_TIMEOUT_S)
+        return await asyncio.wait_for(view.search(query, SEARCH_HITS), SEARCH_TIMEOUT_S), []
     except TimeoutError:
-        return [f"the search took longer than {SEARCH_TIMEOUT_S} s and was left out"]
-    for candidate in from_search(hits, own_path):
-        selection.take(candidate, limit)
-    return []
+        return [], [f"the search took longer than {SEARCH_TIMEOUT_S} s and was left out"]
 
 
 def _answer(

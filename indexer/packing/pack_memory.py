@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import msgspec
 
 from indexer.messages import PackRequest, Segment, TokenizerRef
+from indexer.packing.texts import LineMemory
 from indexer.packing.view import IndexView
-from indexer.parsing.lines import segment_text, split_lines
+from indexer.parsing.lines import segment_text
 
 REMEMBERED = 64
 """Packs kept: the files that one person has open. One of 8K tokens takes about 0.1 MB, ids shared with the
@@ -22,13 +24,14 @@ tokenizer."""
 
 
 class PackKey(msgspec.Struct, frozen=True):
-    """Packs of another root, file, budget or tokenizer have nothing in common."""
+    """Packs of another root, file or tokenizer, or after other segments of a base, have nothing in common."""
 
     root: str
     path: str
-    budget: int
     tokenizer: TokenizerRef
     header_tokens: int
+    base: str
+    base_segments: int
 
 
 class PackMemory:
@@ -38,21 +41,40 @@ class PackMemory:
         self._limit = limit
         self._lock = threading.Lock()
         self._packs: OrderedDict[PackKey, list[Segment]] = OrderedDict()
+        self.lines = LineMemory()
 
-    def still_true(self, request: PackRequest, view: IndexView, own_path: str) -> list[Segment]:
+    def still_true(self, key: PackKey, view: IndexView, shown: Sequence[Segment] = ()) -> list[Segment]:
         """Segments of the last pack whose lines are unchanged, with their present line numbers, in their
         order. Ends before the first that is not: what follows it in the prompt has to be computed anew
-        anyway."""
+        anyway. Those are left out of which a line is `shown` before them by now."""
+        taken: dict[str, list[Segment]] = {}
+        for one in shown:
+            taken.setdefault(one.path, []).append(one)
         found: list[Segment] = []
-        for segment in self._packs.get(pack_key(request, view, own_path), []):
-            present = _present(segment, view)
+        for segment in self._packs.get(key, []):
+            present = self._present(segment, view)
             if present is None:
                 break
-            found.append(present)
+            if not any(_share_a_line(present, one) for one in taken.get(present.path, ())):
+                found.append(present)
         return found
 
-    def remember(self, request: PackRequest, view: IndexView, own_path: str, segments: list[Segment]) -> None:
-        key = pack_key(request, view, own_path)
+    def _present(self, segment: Segment, view: IndexView) -> Segment | None:
+        """The segment where its text stands now, None where it does not any more or has changed its layer."""
+        if view.is_overlay(segment.path) != (segment.layer == "overlay"):
+            return None
+        key = view.key_of(segment.path)
+        lines = self.lines.of(key, lambda: view.text(segment.path) or "").lines if key else []
+        length = segment.end_line - segment.start_line
+        if segment_text(lines, segment.start_line, segment.end_line) == segment.text:
+            return segment
+        first = segment.text.split("\n", 1)[0]
+        for start, line in enumerate(lines):
+            if line == first and segment_text(lines, start, start + length) == segment.text:
+                return msgspec.structs.replace(segment, start_line=start, end_line=start + length)
+        return None
+
+    def remember(self, key: PackKey, segments: list[Segment]) -> None:
         with self._lock:
             self._packs[key] = segments
             self._packs.move_to_end(key)
@@ -60,21 +82,11 @@ class PackMemory:
                 self._packs.popitem(last=False)
 
 
-def pack_key(request: PackRequest, view: IndexView, own_path: str) -> PackKey:
-    return PackKey(view.root, own_path, request.budget, request.tokenizer, request.header_tokens)
+def pack_key(
+    request: PackRequest, view: IndexView, own_path: str, base: str = "", base_segments: int = 0
+) -> PackKey:
+    return PackKey(view.root, own_path, request.tokenizer, request.header_tokens, base, base_segments)
 
 
-def _present(segment: Segment, view: IndexView) -> Segment | None:
-    """The segment where its text stands now, None where it does not any more or has changed its layer."""
-    text = view.text(segment.path)
-    if text is None or view.is_overlay(segment.path) != (segment.layer == "overlay"):
-        return None
-    lines = split_lines(text)
-    length = segment.end_line - segment.start_line
-    if segment_text(lines, segment.start_line, segment.end_line) == segment.text:
-        return segment
-    first = segment.text.split("\n", 1)[0]
-    for start, line in enumerate(lines):
-        if line == first and segment_text(lines, start, start + length) == segment.text:
-            return msgspec.structs.replace(segment, start_line=start, end_line=start + length)
-    return None
+def _share_a_line(one: Segment, other: Segment) -> bool:
+    return one.start_line < other.end_line and other.start_line < one.end_line

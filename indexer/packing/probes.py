@@ -17,10 +17,8 @@ from indexer.parsing.tags import Tags, tags
 PROBE = "foreword_probe"
 """Called after the dot, since a call is a reference in every language; no code has such a member."""
 
-_MOST_PROBES = 24
+_MOST_PROBES = 32
 """Names that are asked about, nearest first: each costs the graph some 20 µs."""
-
-_ITSELF = frozenset({"self", "cls", "this"})
 
 _KEYWORDS = (
     "and as assert async await break case catch class const continue def del do elif else except export extends false "
@@ -84,13 +82,7 @@ class Probed:
 
 
 def _asked(around: Surroundings) -> list[Use]:
-    """Bare names, and attributes of the object itself."""
-    found = [
-        use
-        for use in around.near
-        if (not use.owner or use.owner in _ITSELF) and use.name not in _NO_NAMES and not use.name.isupper()
-    ]
-    return found[:_MOST_PROBES]
+    return [use for use in around.objects if use.name not in _NO_NAMES][:_MOST_PROBES]
 
 
 def _written(use: Use) -> str:

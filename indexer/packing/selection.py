@@ -1,246 +1,202 @@
-"""Fills a token budget with runs of whole lines, file by file: merged, without overlap, never over the
-budget."""
+"""Chooses which lines of which candidates a pack holds: whole runs of lines, never over the budget, and as far as they
+still serve those of the last pack in their place."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import msgspec
 
-from indexer.messages import Definition, Layer, Segment
-from indexer.packing.candidates import Candidate, Tier
-from indexer.packing.spans import (
-    CONSTRUCTORS,
-    Span,
-    headers,
-    inside,
-    merged,
-    outline,
-    signature,
-    skeleton,
-    without,
-)
-from indexer.packing.tokens import SegmentTokenizer
-from indexer.packing.view import IndexView
-from indexer.parsing.lines import segment_text, split_lines, trim_span
+from indexer.messages import Segment
+from indexer.packing.evidence import Candidate, Evidence, Weights, needed, told
+from indexer.packing.filling import Filling, Prices, Thing, Way
+from indexer.packing.spans import Span, inside, without
+from indexer.packing.texts import Texts
+from indexer.packing.weights import LIKE_OF_SEARCH, NEEDED
 
-LARGEST_SHARE = 6
-"""One definition may at first take at most this part (1/6) of the budget; a larger one is shown by its
-headers."""
+DEAREST_SHARE = 2
+"""One step may take at most this part (1/2) of the budget: no single thing is worth all others."""
 
-SMALLEST_SHARE = 16
-"""The part when many definitions wait: better many signatures than few bodies."""
+APPENDED_FROM = 0.02
+"""What is less likely to be needed is not added to a pack that is kept: it would come and go with every line."""
 
-SMALLEST_SHARE_TOKENS = 96
-"""Below this a share is no use: some 8 lines fit in it."""
+LEAST_TOKENS = 12
+"""That a line takes: no more candidates than the budget has room for are looked at, the best of them."""
 
-MAX_CHARACTERS_PER_TOKEN = 8
-"""Text with more characters than this for each token of its share is too large; it is not counted to find
-out."""
+LEAST_CANDIDATES = 40
 
-MEMBERS = (60, 30, 15, 8, 4)
-"""So many members of a class are shown, as many as fit."""
+ROOM_FOR_MORE = 40
+"""Tokens of budget for each candidate that is looked at in more than one line; the others would hardly get it."""
 
-MEMBERS_SHARES = 3
-"""Such a class may take so many shares: which member is meant is not known yet."""
+WORTH_READING = 0.25
+"""Of what is needed now, so much (in definitions: the sum of their chances) must be missing from the last pack before
+it is touched: everything behind a change is read anew, the text before the cursor included."""
 
+MOST_ADDED = 4
+"""At most one part in so many of the budget is added to a pack that is kept."""
 
-class Chosen(msgspec.Struct):
-    """Lines of one file that were taken, as disjoint spans in order, and why each part was."""
+SLACK = 8
+"""One part in so many is left free of what is unlikely (`APPENDED_FROM`): what a moving cursor adds shall find room
+behind what is kept."""
 
-    spans: list[Span] = []
-    reasons: list[tuple[Span, str]] = []
-    tier: Tier = Tier.SEARCH
-    tokens: int = 0
+KEPT_VALUE = 0.75
+"""A pack is kept while it can be made worth at least this share of one that is chosen anew."""
+
+LEFT_OUT_FROM = 0.2
+"""What is likelier to be needed than this, or imported and used near, and has found no room, is told."""
+
+MOST_REASONS = 3
+"""That one segment is shown with."""
 
 
-class Selection:
-    """Takes candidates while they fit. Segments that are `kept` stay as they are, in front and in their
-    order."""
+class Chosen(msgspec.Struct, frozen=True):
+    """What one pack holds."""
+
+    segments: list[Segment]
+    left_out: int
+    """Definitions that are likely to be needed and have found no room."""
+    value: float
+
+
+class Choice:
+    """Of these candidates, in a budget of tokens. `base` is read anyway and costs nothing here."""
 
     def __init__(
         self,
-        view: IndexView,
-        tokenizer: SegmentTokenizer,
-        *,
+        candidates: Sequence[Candidate],
+        texts: Texts,
         budget: int,
-        header_tokens: int,
-        near_names: frozenset[str],
-        expected: int = 0,
-        kept: Sequence[Segment] = (),
+        base: Sequence[Segment] = (),
+        weights: Weights = NEEDED,
     ) -> None:
-        """`expected` is how many candidates nearer than search there are."""
-        self._view = view
-        self._tokenizer = tokenizer
+        self._texts = texts
         self._budget = budget
-        part = min(max(expected, LARGEST_SHARE), SMALLEST_SHARE)
-        self._share = max(budget // part, SMALLEST_SHARE_TOKENS)
-        self._header_tokens = header_tokens
-        self._near_names = near_names
-        self._kept = list(kept)
-        self._kept_spans: dict[str, list[Span]] = {}
-        for segment in kept:
-            self._kept_spans.setdefault(segment.path, []).append((segment.start_line, segment.end_line))
-        self._chosen: dict[str, Chosen] = {}
-        self._lines: dict[str, list[str]] = {}
-        self._headers: dict[str, int] = {}
-        self._costs: dict[tuple[str, Span], int] = {}
-        self.tokens = sum(segment.tokens for segment in kept)
-        self.shortened: list[Candidate] = []
-        """What is here by its headers only."""
-        self.left_out: list[Candidate] = []
-        """What found no room, not even shortened."""
+        self._base = base
+        self._prices = Prices(texts.exact, texts.roughly, texts.header)
+        self._candidates: list[Candidate] = []
+        self._chances: list[float] = []
+        self._things: list[Thing] = []
+        ranked = sorted(
+            (
+                (needed(one.evidence, weights), LIKE_OF_SEARCH * one.evidence.search, number, one)
+                for number, one in enumerate(candidates)
+            ),
+            key=lambda each: (-each[0] - each[1], each[2]),
+        )
+        for chance, like, _, candidate in ranked[: max(budget // LEAST_TOKENS, LEAST_CANDIDATES)]:
+            versions = texts.versions(candidate)
+            if len(self._things) >= budget // ROOM_FOR_MORE:
+                versions = versions[:1]
+            ways = tuple(
+                Way(version.span, chance * version.worth.named + like * version.worth.like)
+                for version in versions
+            )
+            if ways:
+                self._candidates.append(candidate)
+                self._chances.append(chance)
+                self._things.append(Thing(candidate.path, ways))
 
-    def take(self, candidate: Candidate, limit: int | None = None) -> bool:
-        """Whether the candidate is in the selection now, whole or shortened. `limit` is a lower budget."""
-        limit = self._budget if limit is None else min(limit, self._budget)
-        whole = self._whole(candidate)
-        if not whole:
-            return True
-        if self._fits_share(candidate.path, whole) and self._add(candidate, whole, limit):
-            return True
-        if candidate.tier is Tier.SEARCH:
-            return False
-        for spans in self._shorter(candidate):
-            if self._add(candidate, spans, limit):
-                self.shortened.append(candidate)
-                return True
-        self.left_out.append(candidate)
-        return False
+    def anew(self) -> Chosen:
+        """For the most value."""
+        held = Held(self._base)
+        filling = self._filled(self._budget - self._budget // SLACK, held)
+        filling.fill_up(self._budget, self._likely(APPENDED_FROM))
+        return self._chosen([], filling, held)
 
-    def squeeze_in(self) -> None:
-        """After all others had their share: signatures that are larger than one, as far as there is room."""
-        waiting, self.left_out = self.left_out, []
-        for candidate in waiting:
-            own = candidate.definition
-            line = [] if own is None else [signature(own, self._lines_of(candidate.path))]
-            if self._add(candidate, line, self._budget):
-                self.shortened.append(candidate)
-            else:
-                self.left_out.append(candidate)
+    def keeping(self, kept: Sequence[Segment], anew: Chosen) -> Chosen:
+        """The segments of the last pack in their order, as they are where that is nearly as good as `anew`; else what
+        is needed now is added behind them, in place of the last of them where room is short; else `anew`."""
+        as_it_is = self._chosen(kept, None, Held(self._base))
+        if as_it_is.value >= anew.value - WORTH_READING:
+            return as_it_is
+        held = Held([*self._base, *kept])
+        wanted = self._filled(self._budget // MOST_ADDED, held, APPENDED_FROM).tokens
+        stay = _fitting(kept, self._budget - wanted)
+        held = Held([*self._base, *stay])
+        room = self._budget - sum(segment.tokens for segment in stay)
+        added = self._chosen(stay, self._filled(room, held, APPENDED_FROM), held)
+        best = max(added, as_it_is, key=lambda one: one.value)
+        return best if best.value >= KEPT_VALUE * anew.value else anew
 
-    def widen(self, limit: int) -> None:
-        """Where room is left, shows definitions whole that were shortened for their size, and more members of
-        classes."""
-        for candidate in [one for one in self.shortened if one.members]:
-            for way in self._skeletons(candidate):
-                if self._countable(candidate.path, way, limit) and self._add(candidate, way, limit):
-                    break
-        for candidate in [one for one in self.shortened if not (one.outline or one.members)]:
-            if self._countable(candidate.path, self._whole(candidate), limit) and self._add(
-                candidate, self._whole(candidate), limit
-            ):
-                self.shortened.remove(candidate)
+    def _likely(self, least: float) -> list[bool]:
+        return [chance >= least for chance in self._chances]
 
-    def segments(self) -> list[Segment]:
-        """Kept ones first, then the new ones: overlays before what was retrieved, imports before search, each
-        file's in line order."""
-        found = list(self._kept)
-        for path in sorted(self._chosen, key=self._place):
-            chosen = self._chosen[path]
-            for span in chosen.spans:
-                reasons = dict.fromkeys(why for part, why in chosen.reasons if inside(part, span))
-                found.append(self._segment(path, span, "; ".join(reasons)))
+    def _filled(self, budget: int, held: Held, least: float = 0.0) -> Filling:
+        """`least`: what is less likely to be needed is not taken."""
+        dearest = max(budget // DEAREST_SHARE, 1)
+        likely = self._likely(least)
+        filling = Filling(self._things, self._prices, budget, dearest=dearest, held=held, wanted=likely)
+        filling.fill()
+        return filling
+
+    def _chosen(self, stay: Sequence[Segment], filling: Filling | None, held: Held) -> Chosen:
+        segments = [*stay, *(self._laid_out(filling, held) if filling is not None else ())]
+        if filling is None or stay:  # what stays counts as well
+            there = Held([*self._base, *segments])
+            filling = Filling(self._things, self._prices, 0, dearest=0, held=there)
+        missing = sum(
+            way < 0 and _is_missed(candidate.evidence, chance)
+            for way, candidate, chance in zip(filling.chosen, self._candidates, self._chances, strict=True)
+        )
+        return Chosen(segments, missing, filling.value)
+
+    def _laid_out(self, filling: Filling, held: Held) -> list[Segment]:
+        """File by file: unsaved ones first, then those that are here because of the file that is edited, last those
+        that come and go with the cursor, the least likely behind all others: they are the first to make room."""
+        why: dict[str, list[tuple[float, Span, str]]] = {}
+        steady: set[str] = set()
+        likeliest: dict[str, float] = {}
+        for candidate, chance, thing, way in zip(
+            self._candidates, self._chances, self._things, filling.chosen, strict=True
+        ):
+            if way >= 0 and thing.path in filling.runs:
+                why.setdefault(thing.path, []).append((-chance, thing.ways[way].span, told(candidate)))
+                likeliest[thing.path] = max(likeliest.get(thing.path, 0.0), chance)
+                if candidate.steady:
+                    steady.add(thing.path)
+        found: list[Segment] = []
+        texts = self._texts
+
+        def place(path: str) -> tuple[bool, bool, float, str]:
+            by_chance = 0.0 if path in steady else -likeliest.get(path, 0.0)
+            return texts.layer(path) != "overlay", path not in steady, by_chance, path
+
+        for path in sorted(filling.runs, key=place):
+            lines = texts.lines(path)
+            runs = [part for run in filling.runs[path] for part in without(run, held.of(path), lines)]
+            for segment in texts.segments(path, runs):
+                span = segment.start_line, segment.end_line
+                reasons = [reason for _, part, reason in sorted(why[path]) if _touch(part, span)]
+                why_here = "; ".join(list(dict.fromkeys(filter(None, reasons)))[:MOST_REASONS])
+                found.append(msgspec.structs.replace(segment, reason=why_here))
         return found
 
-    def _place(self, path: str) -> tuple[bool, int, str]:
-        """Steady while the cursor moves a little: by what the file was taken for, not by how near."""
-        group = {Tier.NEAR_NAME: 1, Tier.OVERLAY: 1, Tier.SEARCH: 2}.get(self._chosen[path].tier, 0)
-        return (self._layer(path) != "overlay", group, path)
 
-    def _whole(self, candidate: Candidate) -> list[Span]:
-        lines = self._lines_of(candidate.path)
-        end = len(lines) if candidate.outline else candidate.end_line
-        start, end = trim_span(lines, candidate.start_line, end)
-        return [(start, end)] if start < end else []
+class Held:
+    """Lines that the reader has anyway."""
 
-    def _shorter(self, candidate: Candidate) -> list[list[Span]]:
-        """Ever shorter ways to show a candidate, down to one signature."""
-        lines = self._lines_of(candidate.path)
-        definitions = self._view.definitions_in(candidate.path)
-        own = candidate.definition
-        if own is None:
-            return [outline(definitions, lines)]
-        if candidate.members and (ways := self._skeletons(candidate)):
-            return [way for way in ways if self._fits_share(candidate.path, way, MEMBERS_SHARES)]
-        ways = [headers(own, definitions, lines, self._near_names), headers(own, definitions, lines, ())]
-        ways.append([signature(own, lines)])
-        return [way for way in ways if self._fits_share(candidate.path, way)]
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self._spans: dict[str, list[Span]] = {}
+        for segment in segments:
+            self._spans.setdefault(segment.path, []).append((segment.start_line, segment.end_line))
 
-    def _skeletons(self, candidate: Candidate) -> list[list[Span]]:
-        """Ever fewer members of a class; nothing for what has none."""
-        own, lines = candidate.definition, self._lines_of(candidate.path)
-        members = self._members(own, self._view.definitions_in(candidate.path)) if own is not None else []
-        if own is None or not members:
-            return []
-        return [skeleton(own, members[:count], lines) for count in MEMBERS]
+    def __call__(self, path: str, span: Span) -> bool:
+        return any(inside(span, run) for run in self._spans.get(path, ()))
 
-    def _members(self, own: Definition, definitions: Sequence[Definition]) -> list[Definition]:
-        """Of a class, those first that the cursor's surroundings name, then what most files of the root name."""
-        found = [
-            one
-            for one in definitions
-            if own.start_line < one.start_line < own.end_line and one.container == own.name
-        ]
-        return sorted(
-            found,
-            key=lambda one: (
-                one.name not in self._near_names,
-                one.name.startswith("_") and one.name not in CONSTRUCTORS,
-                -len(self._view.referring(one.name)),
-                one.start_line,
-            ),
-        )
+    def of(self, path: str) -> list[Span]:
+        return self._spans.get(path, [])
 
-    def _fits_share(self, path: str, spans: Sequence[Span], shares: int = 1) -> bool:
-        room = shares * self._share
-        return self._countable(path, spans, room) and sum(self._cost(path, span) for span in spans) <= room
 
-    def _countable(self, path: str, spans: Sequence[Span], limit: int) -> bool:
-        lines = self._lines_of(path)
-        characters = sum(len(line) for start, end in spans for line in lines[start:end])
-        return characters <= limit * MAX_CHARACTERS_PER_TOKEN
+def _is_missed(evidence: Evidence, chance: float) -> bool:
+    return chance >= LEFT_OUT_FROM or evidence.imported_near > 0.0 or evidence.attribute > 0.0
 
-    def _add(self, candidate: Candidate, spans: Sequence[Span], limit: int) -> bool:
-        path, lines = candidate.path, self._lines_of(candidate.path)
-        kept = self._kept_spans.get(path, [])
-        wanted = [piece for span in spans for piece in without(span, kept, lines)]
-        if not spans:
-            return False
-        before = self._chosen.get(path, Chosen())
-        together = merged([*before.spans, *wanted], lines)
-        cost = before.tokens if together == before.spans else sum(self._cost(path, span) for span in together)
-        if cost > before.tokens and self.tokens - before.tokens + cost > limit:
-            return False
-        if together:
-            self.tokens += cost - before.tokens
-            reasons = [*before.reasons, *((span, candidate.reason) for span in wanted)]
-            self._chosen[path] = Chosen(together, reasons, min(before.tier, candidate.tier), cost)
-        return True
 
-    def _cost(self, path: str, span: Span) -> int:
-        """Asked again and again for the same few spans."""
-        known = self._costs.get((path, span))
-        if known is None:
-            header = self._headers.get(path)
-            if header is None:
-                header = self._headers[path] = self._tokenizer.count(path + "\n") + self._header_tokens
-            known = self._costs[path, span] = header + self._tokenizer.count(self._text(path, span))
-        return known
+def _touch(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
-    def _segment(self, path: str, span: Span, reason: str) -> Segment:
-        text = self._text(path, span)
-        ids = self._tokenizer.encode(text)
-        return Segment(path, span[0], span[1], self._cost(path, span), self._layer(path), reason, text, ids)
 
-    def _layer(self, path: str) -> Layer:
-        return "overlay" if self._view.is_overlay(path) else "retrieved"
-
-    def _text(self, path: str, span: Span) -> str:
-        return segment_text(self._lines_of(path), *span)
-
-    def _lines_of(self, path: str) -> list[str]:
-        known = self._lines.get(path)
-        if known is None:
-            known = self._lines[path] = split_lines(self._view.text(path) or "")
-        return known
+def _fitting(kept: Sequence[Segment], budget: int) -> list[Segment]:
+    """The first of these that fit."""
+    tokens = accumulate(segment.tokens for segment in kept)
+    return [segment for segment, so_far in zip(kept, tokens, strict=True) if so_far <= budget]

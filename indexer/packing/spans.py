@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from indexer.messages import Definition
@@ -74,6 +75,24 @@ def outline(definitions: Sequence[Definition], lines: Sequence[str]) -> list[Spa
 def skeleton(definition: Definition, members: Sequence[Definition], lines: Sequence[str]) -> list[Span]:
     """A class's own header, and the signatures of these members."""
     return merged([signature(definition, lines), *(signature(member, lines) for member in members)], lines)
+
+
+def head(definition: Definition, lines: Sequence[str]) -> Span:
+    """Of a class: everything above its first function that is no longer than a header may be."""
+    start, last = (
+        definition.start_line,
+        min(definition.end_line, definition.start_line + HEADER_LINES, len(lines)),
+    )
+    opened = signature(definition, lines)
+    end = opened[1]
+    while end < last and not _MEMBER.match(lines[end]):
+        end += 1
+    return trim_span(lines, start, end)
+
+
+_MEMBER = re.compile(
+    r"\s*(?:@|(?:async\s+)?def\b|fn\b|pub\b|func\b|(?:public|private|protected|static)\b|\w+\(.*\{)"
+)
 
 
 def headers(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
+
+from indexer.names.lexicon import words_of
 
 LINES_BEFORE = 24
 LINES_AFTER = 12
 """How far names count as near. Most uses that predict the next line stand within one screen of it."""
+
+WORDS_FADE = 8
+"""Lines from the cursor at which a word counts half."""
 
 QUERY_LINES = 8
 """Lines before the cursor that search is asked with; more of them dilute what the cursor is about."""
@@ -49,6 +54,11 @@ class Surroundings(msgspec.Struct, frozen=True):
     query: str
     text: str
     """The whole document, lines ending in `\\n`."""
+    objects: list[Use] = []
+    """Variables and attributes of the object itself that are used near, or made in the function around the cursor,
+    nearest first: those of which a member may be named next."""
+    words: Mapping[str, float] = {}
+    """Words of what stands near, and how much each counts: 1 at the cursor."""
 
     def used(self, name: str, outside: frozenset[int] = frozenset()) -> list[int]:
         """Lines that name `name`, without those in `outside` (where it is imported)."""
@@ -88,7 +98,56 @@ def look_around(lines: list[str], line: int, character: int) -> Surroundings:
         for name, owner in names_in(lines[number]):
             if len(name) >= SHORTEST_NAME and (owner, name) not in near:
                 near[owner, name] = Use(name, owner, number, distance)
-    return Surroundings(list(near.values()), _query(lines, line, character), "\n".join(lines))
+    said = _words((lines[number], distance) for distance, number in wanted)
+    objects = _objects(lines, line, headers[0] if headers else first, last)
+    return Surroundings(list(near.values()), _query(lines, line, character), "\n".join(lines), objects, said)
+
+
+_TEXTS = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:\s|^)(?:#|//).*$)""")
+"""Strings and comments of one line, in one language or another."""
+
+_OBJECT = re.compile(
+    r"""(?P<own>\b(?:self|this)(?:\.|->)[^\W\d]\w*)(?!\w|\s*\()
+    |(?P<owner>(?:\b(?:self|this|cls)(?:\.|->))?[^\W\d]\w*)\s*(?:\?\.|\.|::|->)\s*[^\W\d]
+    |(?P<made>(?:\b(?:self|this)(?:\.|->))?[^\W\d]\w*)\s*(?::[^=()]*|:)?=(?!=)
+    |\b(?:as|for)\s+(?P<bound>[^\W\d]\w*)
+    |(?<=[(,\s])(?P<given>[^\W\d]\w*)(?=\s*[,)])""",
+    re.VERBOSE,
+)
+"""What a member is taken of, what is assigned, what `for` and `with` bind, attributes of the object itself, and what is
+given to a call."""
+
+_PARAMETER = re.compile(r"[(,]\s*\**(?P<name>[^\W\d]\w*)\s*(?=[:,=)]|$)")
+
+_LONGEST_FUNCTION = 400
+"""Lines above the cursor that are looked through for what a function has made."""
+
+_LONGEST_HEADER = 12
+
+
+def _objects(lines: list[str], line: int, start: int, end: int) -> list[Use]:
+    found: dict[tuple[str, str], Use] = {}
+    start = max(start, line - _LONGEST_FUNCTION)
+    for number in sorted(range(start, end), key=lambda number: (abs(number - line), -number)):
+        code = _TEXTS.sub(" ", lines[number][:LONGEST_LINE])
+        names = [match[match.lastgroup or 0] for match in _OBJECT.finditer(code)]
+        if number < start + _LONGEST_HEADER:
+            names += [match["name"] for match in _PARAMETER.finditer(code)]
+        for written in names:
+            owner, _, name = re.sub("->", ".", written).rpartition(".")
+            if (owner, name) not in found:
+                found[owner, name] = Use(name, owner, number, abs(number - line))
+    return sorted(found.values(), key=lambda use: use.distance)
+
+
+def _words(lines: Iterable[tuple[str, int]]) -> dict[str, float]:
+    """Of lines and their distances."""
+    found: dict[str, float] = {}
+    for text, distance in lines:
+        weight = 1.0 / (1.0 + distance / WORDS_FADE)
+        for word in words_of(text[:LONGEST_LINE]):
+            found[word] = max(weight, found.get(word, 0.0))
+    return found
 
 
 def names_in(line: str) -> Iterator[tuple[str, str]]:

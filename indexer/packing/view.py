@@ -9,6 +9,8 @@ from indexer.messages import Definition, Hit
 
 if TYPE_CHECKING:
     from indexer.graph import Graph
+    from indexer.history.history import History
+    from indexer.names.lexicon import Lexicon
     from indexer.parsing.imports import Import
     from indexer.parsing.tags import Site, Tag
 
@@ -67,6 +69,11 @@ class IndexView(GraphView, Protocol):
         ...
 
     @property
+    def history(self) -> History:
+        """What the past of this root and this session tell; empty while it is being read."""
+        ...
+
+    @property
     def repo_name(self) -> str: ...
 
     @property
@@ -100,6 +107,23 @@ class IndexView(GraphView, Protocol):
 
     def names(self) -> Collection[str]:
         """All names that are defined; some may have no definition any longer."""
+        ...
+
+    def used_beside(self, path: str) -> Mapping[str, float]:
+        """Name → the share of the files beside this one that refer to it, for names that the root defines elsewhere."""
+        ...
+
+    def popular(self, most: int) -> Sequence[str]:
+        """The names that most files refer to, as far as that has been counted."""
+        ...
+
+    @property
+    def lexicon(self) -> Lexicon:
+        """The names that are defined, by their words."""
+        ...
+
+    def popularity(self, name: str) -> int:
+        """How many files refer to this name, as far as that has been counted."""
         ...
 
     async def search(self, query: str, limit: int) -> Sequence[Hit]:

@@ -100,6 +100,8 @@ class Pass:
         """Paths that have another content than before."""
         self.read = 0
         """Number of files whose facts were taken out anew."""
+        self.fresh: set[str] = set()
+        """Contents of these."""
 
     async def run(self, files: Sequence[ListedFile], gone: Iterable[str]) -> None:
         """Indexes `files` and forgets `gone`. Raises one of STORE_ERRORS."""
@@ -189,6 +191,7 @@ class Pass:
             rows.append(file.rows)
             upserts[file.path] = ManifestEntry(file.rows.key, file.rows.content.size, file.mtime_ns)
         self.read += len(rows)
+        self.fresh.update(row.key for row in rows)
         self._put(upserts, [row.content for row in rows], rows, [])
 
     def _put(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from indexer.children.reading import load
 from indexer.messages import Definition
+from indexer.names.lexicon import Lexicon
 from indexer.packing.view import definition_of
 from indexer.parsing.facts import content_key, decode
 from indexer.parsing.imports import Import
@@ -55,8 +56,10 @@ class LiveFiles:
 
     def text(self, path: str) -> str | None:
         overlay = self.overlays.get(path)
-        if overlay is not None:
-            return overlay.text
+        return overlay.text if overlay is not None else self.stored_text(path)
+
+    def stored_text(self, path: str) -> str | None:
+        """As it was saved, whatever stands over it."""
         entry = self.manifest.get(path)
         if entry is None or self._skipped(path):
             return None
@@ -155,6 +158,11 @@ class LiveFiles:
         for key in self._live.sites.referring(name, self._source) if self._source is not None else ():
             found.update(path for path in self.paths_by_key.get(key, ()) if path not in self.overlays)
         return sorted(found)
+
+    @property
+    def lexicon(self) -> Lexicon:
+        """The names that stored texts define, by their words."""
+        return self._live.lexicon
 
     def path_of(self, key: str) -> str | None:
         """The first stored path with this content whose stored text still lives."""

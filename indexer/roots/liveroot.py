@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from indexer.names.lexicon import Lexicon
 from indexer.parsing.imports import PathIndex
 from indexer.parsing.tags import Tag
 from indexer.store.contents import ManifestEntry, StoredContent
@@ -70,6 +71,7 @@ class LiveRoot:
         self.contents: dict[str, StoredContent] = {}
         self.now = Maps(MappingProxyType({}), MappingProxyType({}), ShownPaths({}, self.contents), 0)
         self.sites = SiteCache()
+        self._lexicon: Lexicon | None = None
         self._names: dict[str, str | tuple[str, ...]] = {}
         """Name → contents that define it (most names have one); may name contents that no path has any
         longer."""
@@ -123,6 +125,8 @@ class LiveRoot:
             self.contents[content.key] = content
             for name in content.distinct_names():
                 fresh[name].append(content.key)
+        if self._lexicon is not None:
+            self._lexicon.learn(name for name in fresh if name not in self._names)
         for name, keys in fresh.items():
             keys = (*self._keys_defining(name), *keys)
             self._names[name] = keys[0] if len(keys) == 1 else keys
@@ -141,6 +145,13 @@ class LiveRoot:
     def names(self) -> list[str]:
         """All names that contents define, those of contents included that no path has any longer."""
         return list(self._names)
+
+    @property
+    def lexicon(self) -> Lexicon:
+        """The same by their words. Made when somebody asks, and from then on kept up."""
+        if self._lexicon is None:
+            self._lexicon = Lexicon(self.names())
+        return self._lexicon
 
     def definitions_of(self, content: StoredContent) -> tuple[Tag, ...]:
         """Unpacked, by place; from any thread."""

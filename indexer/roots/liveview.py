@@ -24,8 +24,20 @@ class LiveView(LiveFiles):
         self.graph = root.graph
         self.repo_name = root.repo_name
         self.ready = root.ready
+        self.history = root.history.now(self)
+        self._renown = root.renown.counted
+        self._siblings = root.siblings
         self.notes = _notes(root)
         self._ask = ask
+
+    def used_beside(self, path: str) -> Mapping[str, float]:
+        return self._siblings.used(self, path)
+
+    def popular(self, most: int) -> Sequence[str]:
+        return self._renown.first[:most]
+
+    def popularity(self, name: str) -> int:
+        return self._renown.counts.get(name, 0)
 
     async def search(self, query: str, limit: int) -> Sequence[Hit]:
         answer = await self._ask(self, query, limit)

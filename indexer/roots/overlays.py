@@ -27,6 +27,7 @@ class OverlayDocument:
         self._lock = threading.Lock()
         self._facts: FileFacts | None = None
         self._shown: str | None = None
+        self._excluded: str | None = None
 
     @property
     def text(self) -> str:
@@ -37,7 +38,9 @@ class OverlayDocument:
 
     def why_excluded(self) -> str:
         """Why its text may not be read by a model (a key that was pasted into it), else empty."""
-        return self._parsed().skipped
+        if self._excluded is None:
+            self._excluded = why_content_excluded(self._text.encode("utf-8", "replace")) or ""
+        return self._excluded
 
     def definitions(self) -> Sequence[Tag]:
         """By place."""
@@ -61,5 +64,4 @@ class OverlayDocument:
         with self._lock:
             if self._facts is None:
                 self._facts = facts_of_text(self._text, language_of(self.path))
-                self._facts.skipped = why_content_excluded(self._text.encode("utf-8", "replace")) or ""
             return self._facts

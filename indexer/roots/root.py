@@ -18,12 +18,16 @@ from indexer.files.folders import repository_name
 from indexer.files.listing import ListedFile
 from indexer.graph import Graph
 from indexer.messages import RootStatus, TokenizerRef
+from indexer.names.siblings import Siblings
+from indexer.packing.base_shelf import BaseShelf
 from indexer.roots.facilities import Facilities
 from indexer.roots.filling import VectorFilling
 from indexer.roots.indexing import Pass
 from indexer.roots.languages_in_use import remember
 from indexer.roots.live import LiveFiles, LiveRoot
 from indexer.roots.progress import Progress
+from indexer.roots.renown import Renown
+from indexer.roots.root_history import RootHistory
 from indexer.roots.status import State, root_status
 from indexer.roots.token_filling import TokenFilling
 from indexer.store.contents import STORE_ERRORS, explain
@@ -56,6 +60,7 @@ class Root:
         self.path = path
         self.live = LiveRoot({}, {})
         self.graph = Graph()
+        self.bases = BaseShelf()
         self.repo_name = path.name
         self.ready = False
         """Whether a whole pass has succeeded since this root was opened."""
@@ -78,6 +83,9 @@ class Root:
             facilities.manners,
             facilities.doubt,
         )
+        self.siblings = Siblings()
+        self.renown = Renown(lambda: self.live)
+        self.history = RootHistory(path, lambda: self.live, facilities.texts)
         self._tokens = TokenFilling(
             path,
             lambda: self.live,
@@ -181,6 +189,8 @@ class Root:
             await self._disk.close()
             self._vectors.stop()
             self._tokens.stop()
+            self.history.stop()
+            self.renown.stop()
             self._facilities.written()  # what memory holds of this root goes when the store is tidied
             for timer in filter(None, (self._asking, self._retrying)):
                 timer.cancel()
@@ -199,6 +209,9 @@ class Root:
                 await self._rescan(store)
             elif changes:
                 await self._follow(store, changes)
+            if changes.rescan or changes.git:
+                self.history.start()
+                self.renown.start(store)
             await self._forget_spare()
         except STORE_ERRORS as failed:
             await self._fail(failed)
@@ -276,11 +289,20 @@ class Root:
         if followed is None:
             await self._rescan(store)
             return
+        paths = [*followed.gone, *(file.path for file in followed.files)]
+        before = {path: self._key(path) for path in paths}
         done = await self._pass(store, followed.files, followed.gone)
-        for path in (*followed.gone, *(file.path for file in followed.files)):
+        if not changes.git:
+            self.history.saved({path: key for path, key in before.items() if self._key(path) != key})
+            store.drafts.saved([(key, self._key(path)) for path, key in before.items()], done.fresh)
+        for path in paths:
             self._skipped.pop(path, None)
         self._skipped |= followed.skipped | _reasons(done)
         await self._bind(store, done.taken)
+
+    def _key(self, path: str) -> str:
+        entry = self.live.manifest.get(path)
+        return entry.key if entry is not None else ""
 
     async def _forget_spare(self) -> None:
         if len(self.live.contents) > 2 * len(self.live.paths_by_key) + _SPARE_CONTENTS:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from indexer.parsing.tags import Site
@@ -64,6 +65,23 @@ class StoreAnswers:
         found = {key: None for key, rows in self.pending.contents.items() if name in rows.reference_names}
         found.update(dict.fromkeys(reader.keys_referring(self.references, name)))
         return list(found)
+
+    def names_by_use(self, keys: Collection[str]) -> Counter[str]:
+        """Of these contents, how many refer to each name."""
+        pending = self.pending.contents
+        counted = Counter(name for key in pending.keys() & keys for name in pending[key].reference_names)
+        counted.update(reader.names_by_use(self.references, [key for key in keys if key not in pending]))
+        return counted
+
+    def names_referred_to(self, keys: Collection[str]) -> dict[str, list[str]]:
+        """The names that each of these contents refers to, all in one go."""
+        found: dict[str, list[str]] = {}
+        pending = self.pending.contents
+        for key in pending.keys() & keys:
+            found[key] = list(pending[key].reference_names)
+        for key, name in reader.references_by_content(self.references, set(keys) - found.keys()):
+            found.setdefault(key, []).append(name)
+        return found
 
     def references_of(self, key: str) -> dict[str, list[Site]]:
         """What one content refers to, by name."""

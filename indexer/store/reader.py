@@ -106,6 +106,20 @@ def keys_by_root(table: Any) -> dict[str, set[str]]:
     return found
 
 
+def named(table: Any, keys: Collection[str]) -> set[str]:
+    """Those of `keys` that the manifest of some root names; `table` is its log."""
+    paths = {
+        path
+        for group in batched(sorted(keys), KEYS_PER_FILTER)
+        for path in _matching(table, f"key IN ({quoted(group)})", ["path"])["path"].to_pylist()
+    }
+    last: set[str] = set()
+    for group in batched(sorted(paths), KEYS_PER_FILTER):
+        rows = _matching(table, f"path IN ({quoted(group)})", ["root", "path", "key", "serial"])
+        last.update(last_rows(rows)["key"].to_pylist())
+    return last.intersection(keys)
+
+
 def ages(table: Any) -> dict[str, int]:
     """When each content was stored, in Unix time."""
     rows = run(table.search().select(["key", "stored_s"]).limit(None))
@@ -136,6 +150,21 @@ def references_to(table: Any, name: str, limit: int | None) -> list[tuple[str, l
 
 def keys_referring(table: Any, name: str) -> list[str]:
     return _matching(table, f"name = {quoted([name])}", ["key"])["key"].to_pylist()
+
+
+def names_by_use(table: Any, keys: Sequence[str]) -> dict[str, int]:
+    """Of these contents, how many refer to each name."""
+    rows = run(table.search().select(["name", "key"]).limit(None))
+    counted = _compute.value_counts(
+        rows.filter(_compute.is_in(rows["key"], pa.array(keys, pa.string())))["name"]
+    )
+    return {each["values"].as_py(): each["counts"].as_py() for each in counted}
+
+
+def references_by_content(table: Any, keys: Collection[str]) -> Iterator[tuple[str, str]]:
+    """(key, name that it refers to), for each of these contents."""
+    for rows in rows_of(table, keys, ["key", "name"]):
+        yield from zip(rows["key"].to_pylist(), rows["name"].to_pylist(), strict=True)
 
 
 def sites_of(table: Any, keys: Collection[str]) -> dict[str, PackedSites]:

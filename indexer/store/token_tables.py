@@ -72,17 +72,22 @@ class TokenTable:
             if known is not None:
                 self._known.move_to_end(key)
                 return known
-        if key not in self.keys:
-            return None
-        for rows in reader.rows_of(self.table, [key], ["ids", "shape"]):
-            for row in rows.to_pylist():
-                found = unpacked(_plain(row["ids"]), _sums(_plain(row["shape"])))
-                with self._lock:
-                    self._known[key] = found
-                    if len(self._known) > _KEPT:
-                        self._known.popitem(last=False)
-                return found
-        return None
+        found = self.many([key]).get(key)
+        if found is not None:
+            with self._lock:
+                self._known[key] = found
+                if len(self._known) > _KEPT:
+                    self._known.popitem(last=False)
+        return found
+
+    def many(self, keys: Iterable[str]) -> dict[str, TokenLines]:
+        """The ids of those of these contents that are counted, in one go; not kept. Blocks."""
+        wanted = {key for key in keys if key in self.keys}
+        return {
+            row["key"]: unpacked(_plain(row["ids"]), _sums(_plain(row["shape"])))
+            for rows in (reader.rows_of(self.table, wanted, ["key", "ids", "shape"]) if wanted else ())
+            for row in rows.to_pylist()
+        }
 
     def ids_of(self, key: str, start_line: int, end_line: int) -> tuple[list[int], int] | None:
         """As `TokenLines.of`, of a stored content. Blocks."""

@@ -1,0 +1,197 @@
+"""Fills a budget of tokens with versions of things, for the most value: a knapsack whose things overlap.
+
+Greedy by what each next version adds in value per token to what is already taken, what it contains counted once (the
+classical approximation for multiple-choice knapsacks: Kellerer, Pferschy and Pisinger, Knapsack Problems, 2004, chapter
+11; here with containment). `tests/test_filling.py` measures how far it stays from the optimum."""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from indexer.packing.spans import Span
+
+Cost = Callable[[str, Span], int]
+"""Tokens of some lines of a path alone."""
+
+
+class Way(msgspec.Struct, frozen=True):
+    """One version of a thing: these lines, and what it is worth then."""
+
+    span: Span
+    value: float
+
+
+class Thing(msgspec.Struct, frozen=True):
+    """In ever larger versions, none worth less than the one before it."""
+
+    path: str
+    ways: tuple[Way, ...]
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """What lines cost."""
+
+    exact: Cost
+    roughly: Cost
+    """Good enough to compare by, and quick."""
+    header: Callable[[str], int]
+    """Tokens that the first lines of a path cost beside themselves."""
+
+
+class Filling:
+    """Takes things while they fit."""
+
+    def __init__(
+        self,
+        things: Sequence[Thing],
+        prices: Prices,
+        budget: int,
+        *,
+        dearest: int,
+        held: Callable[[str, Span], bool] = lambda path, span: False,
+        wanted: Sequence[bool] | None = None,
+    ) -> None:
+        """`dearest`: tokens that one step may take at most. What is `held` is there already and costs nothing. Things
+        that are not `wanted` count where they are within others, and are not taken for themselves."""
+        self.runs: dict[str, dict[Span, int]] = {}
+        """Disjoint runs of lines of each path, with their tokens."""
+        self.tokens = 0
+        self.values = [0.0] * len(things)
+        self.chosen = [-1] * len(things)
+        """Which version of each thing is there; -1: none."""
+        self._things = things
+        self._prices = prices
+        self._budget = budget
+        self._dearest = dearest
+        self._held = held
+        self._wanted = wanted if wanted is not None else [True] * len(things)
+        self._within = _Containment(things)
+        self._refused: set[tuple[int, int]] = set()
+        for number, thing in enumerate(things):
+            for way, version in enumerate(thing.ways):
+                if held(thing.path, version.span):
+                    self._note(number, way)
+
+    @property
+    def value(self) -> float:
+        return sum(self.values)
+
+    def fill(self) -> None:
+        """Until nothing fits."""
+        heap: list[tuple[float, int, int]] = []
+        for number, wanted in enumerate(self._wanted):
+            if wanted:
+                self._push(heap, number)
+        while heap:
+            promised, number, way = heapq.heappop(heap)
+            ratio = self._ratio(number, way)
+            if -ratio > promised and heap and -ratio > heap[0][0]:  # others have changed what it adds
+                self._push(heap, number)
+                continue
+            self._take(number, way)
+            self._push(heap, number)
+
+    def fill_up(self, budget: int, wanted: Sequence[bool]) -> None:
+        """Goes on with a larger budget, for these things alone."""
+        self._budget, self._wanted = budget, wanted
+        self._refused.clear()
+        self.fill()
+
+    def _push(self, heap: list[tuple[float, int, int]], number: int) -> None:
+        """The version that adds most for its tokens now."""
+        ways = range(self.chosen[number] + 1, len(self._things[number].ways))
+        offers = [
+            (-self._ratio(number, way), number, way) for way in ways if (number, way) not in self._refused
+        ]
+        best = min(offers, default=None)
+        if best is not None and best[0] < 0.0:
+            heapq.heappush(heap, best)
+
+    def _ratio(self, number: int, way: int) -> float:
+        """What a version adds in value for each token, roughly; 0 for nothing."""
+        thing = self._things[number]
+        added = thing.ways[way].value - self.values[number]
+        for inner, inner_way in self._within.of(number, way):
+            added += max(0.0, self._things[inner].ways[inner_way].value - self.values[inner])
+        tokens = self._added(thing.path, thing.ways[way].span, self._prices.roughly)
+        if added <= 0.0 or self.tokens + tokens > self._budget or tokens > self._dearest:
+            return 0.0
+        return added / max(tokens, 1)
+
+    def _added(self, path: str, span: Span, price: Cost) -> int:
+        """Tokens that these lines add to what is there."""
+        runs = self.runs.get(path)
+        if self._held(path, span):
+            return 0
+        if runs is None:
+            return self._prices.header(path) + price(path, span)
+        together, replaced = _joined(runs, span)
+        if together in runs:
+            return 0
+        return max(0, price(path, together) - sum(price(path, run) for run in replaced))
+
+    def _take(self, number: int, way: int) -> None:
+        thing = self._things[number]
+        span = thing.ways[way].span
+        tokens = self._added(thing.path, span, self._prices.exact)
+        if self.tokens + tokens > self._budget:
+            self._refused.add((number, way))
+            return
+        self._note(number, way)
+        for inner, inner_way in self._within.of(number, way):
+            self._note(inner, inner_way)
+        if not self._held(thing.path, span):
+            self.tokens += tokens
+            runs = self.runs.setdefault(thing.path, {})
+            together, replaced = _joined(runs, span)
+            for run in replaced:
+                del runs[run]
+            runs[together] = self._prices.exact(thing.path, together)
+
+    def _note(self, number: int, way: int) -> None:
+        if way > self.chosen[number]:
+            self.chosen[number], self.values[number] = way, self._things[number].ways[way].value
+
+
+def _joined(runs: dict[Span, int], span: Span) -> tuple[Span, list[Span]]:
+    """`span` with the runs that it shares lines with, and those."""
+    replaced = [run for run in runs if run[0] < span[1] and span[0] < run[1]]
+    start = min([span[0], *(run[0] for run in replaced)])
+    end = max([span[1], *(run[1] for run in replaced)])
+    return (start, end), replaced
+
+
+class _Containment:
+    """Which version of which other thing lies within a version."""
+
+    def __init__(self, things: Sequence[Thing]) -> None:
+        self._things = things
+        self._known: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
+        self._by_path: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        for number, thing in enumerate(things):
+            self._by_path[thing.path].append((thing.ways[0].span[0], number))
+        for there in self._by_path.values():
+            there.sort()
+
+    def of(self, number: int, way: int) -> tuple[tuple[int, int], ...]:
+        """(thing, its largest version that is within)."""
+        known = self._known.get((number, way))
+        if known is None:
+            known = self._known[number, way] = tuple(self._find(number, way))
+        return known
+
+    def _find(self, number: int, way: int) -> Iterator[tuple[int, int]]:
+        start, end = self._things[number].ways[way].span
+        there = self._by_path[self._things[number].path]
+        for _, other in there[bisect_left(there, (start, -1)) : bisect_left(there, (end, -1))]:
+            if other == number:
+                continue
+            spans = [each.span for each in self._things[other].ways]
+            held = [at for at, span in enumerate(spans) if start <= span[0] and span[1] <= end]
+            if held:
+                yield other, held[-1]

@@ -1,0 +1,157 @@
+"""Lines of a root's files and what they cost in tokens, for the time of one pack."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+
+import msgspec
+
+from indexer.messages import Layer, Segment
+from indexer.packing.evidence import Candidate
+from indexer.packing.spans import Span, merged
+from indexer.packing.tokens import SegmentTokenizer
+from indexer.packing.versions import Version, versions_of
+from indexer.packing.view import IndexView
+from indexer.parsing.lines import segment_text, split_lines
+
+CHARACTERS_PER_TOKEN = 3.5
+"""Of source code under the tokenizers that we know (3 to 4), to compare candidates by."""
+
+
+KEPT_FILES = 512
+"""Whose lines are remembered, some 30 MB: what packs of one part of a root are made of."""
+
+
+class FileLines:
+    """Of one text."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = split_lines(text)
+        self.characters = [0, *accumulate(len(line) + 1 for line in self.lines)]
+        """Before each line, and before the end."""
+        self.versions: dict[tuple[int, str], tuple[Version, ...]] = {}
+        """By first line and name."""
+
+
+class LineMemory:
+    """The lines of texts that were asked for last, by their content. From any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, FileLines] = OrderedDict()
+
+    def of(self, key: str, text: Callable[[], str]) -> FileLines:
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None:
+                self._known.move_to_end(key)
+                return known
+        found = FileLines(text())
+        if key:
+            with self._lock:
+                self._known[key] = found
+                while len(self._known) > KEPT_FILES:
+                    self._known.popitem(last=False)
+        return found
+
+
+class Texts:
+    def __init__(
+        self,
+        view: IndexView,
+        tokenizer: SegmentTokenizer,
+        header_tokens: int,
+        memory: LineMemory | None = None,
+    ) -> None:
+        self._view = view
+        self._tokenizer = tokenizer
+        self._header_tokens = header_tokens
+        self._memory = memory if memory is not None else LineMemory()
+        self._files: dict[str, FileLines] = {}
+        self._headers: dict[str, int] = {}
+        self._costs: dict[tuple[str, Span], int] = {}
+
+    def lines(self, path: str) -> list[str]:
+        return self._file(path).lines
+
+    def versions(self, candidate: Candidate) -> tuple[Version, ...]:
+        """The ways to show it."""
+        file = self._file(candidate.path)
+        own = candidate.definition
+        if own is None:
+            return tuple(versions_of(candidate, file.lines))
+        key = own.start_line, own.name
+        known = file.versions.get(key)
+        if known is None:
+            known = file.versions[key] = tuple(versions_of(candidate, file.lines))
+        return known
+
+    def _file(self, path: str) -> FileLines:
+        known = self._files.get(path)
+        if known is None:
+            key = self._view.key_of(path)
+            known = self._files[path] = self._memory.of(key, lambda: self._view.text(path) or "")
+        return known
+
+    def exact(self, path: str, span: Span) -> int:
+        """Tokens of these lines alone."""
+        known = self._costs.get((path, span))
+        if known is None:
+            text = segment_text(self.lines(path), *span)
+            known = self._costs[path, span] = self._tokenizer.count(text)
+        return known
+
+    def roughly(self, path: str, span: Span) -> int:
+        known = self._costs.get((path, span))
+        if known is not None:
+            return known
+        characters = self._file(path).characters
+        return 1 + int((characters[span[1]] - characters[span[0]]) / CHARACTERS_PER_TOKEN)
+
+    def header(self, path: str) -> int:
+        """What the first segment of a path costs beside its text."""
+        known = self._headers.get(path)
+        if known is None:
+            known = self._headers[path] = self._tokenizer.count(path + "\n") + self._header_tokens
+        return known
+
+    def layer(self, path: str) -> Layer:
+        return "overlay" if self._view.is_overlay(path) else "retrieved"
+
+    def segments(self, path: str, runs: Sequence[Span]) -> list[Segment]:
+        """In line order; what only blank lines separate is one. The path's line is paid for by the first."""
+        found: list[Segment] = []
+        for span in self._together(path, sorted(runs)):
+            text = segment_text(self.lines(path), *span)
+            tokens = self.exact(path, span) + (0 if found else self.header(path))
+            ids = self._tokenizer.encode(text)
+            found.append(Segment(path, span[0], span[1], tokens, self.layer(path), "", text, ids))
+        return found
+
+    def recounted(self, segments: Sequence[Segment]) -> list[Segment]:
+        """The same, each path paid for by the first of its segments that stand together."""
+        found: list[Segment] = []
+        for segment in segments:
+            again = bool(found) and found[-1].path == segment.path
+            tokens = len(segment.ids) or self._tokenizer.count(segment.text)
+            tokens += 0 if again else self.header(segment.path)
+            found.append(
+                segment if tokens == segment.tokens else msgspec.structs.replace(segment, tokens=tokens)
+            )
+        return found
+
+    def _together(self, path: str, runs: Sequence[Span]) -> list[Span]:
+        """Where that costs nothing more."""
+        found: list[Span] = []
+        for span in runs:
+            both = merged([*found[-1:], span], self.lines(path))
+            if len(both) == 1 and found:
+                apart = self.exact(path, found[-1]) + self.exact(path, span)
+                if self.exact(path, both[0]) <= apart:
+                    found[-1] = both[0]
+                    continue
+            found.append(span)
+        return found
