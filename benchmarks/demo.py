@@ -137,12 +137,12 @@ async def complete(
 
 
 def show_segments(segments: list[Any]) -> None:
-    """One line for each segment, cut at the terminal's edge."""
+    """One line for each segment, whole: a reason that is cut off is none."""
     console.print(f"  the model read {len(segments)} segments of other files, because:")
     for segment in segments:
         span = f"{segment['path']}:{segment['startLine'] + 1}-{segment['endLine']}"
         line = f"    {span:38} {segment['tokens']:4} tokens  {segment['layer']}  {segment['reason']}"
-        console.print(Text(line, style="dim"), no_wrap=True, overflow="ellipsis", soft_wrap=False)
+        console.print(Text(line, style="dim"), soft_wrap=True)
 
 
 async def visit(editor: Editor, bars: Bars, repository: Path, place: Place, text: str) -> bool:

@@ -101,7 +101,7 @@ def index(
         raise typer.BadParameter("--all goes with --forget and without a folder")
     root = absolute(folder or Path())
     if forget:
-        run_forget(None if everything else root)
+        run_forget(None if everything else root, as_json=as_json)
         return
     if not root.is_dir():
         raise typer.BadParameter(f"{root} is no folder")
@@ -124,11 +124,26 @@ def search(
 
 
 @app.command()
-def context(where: Where, budget: Budget = None, model: Model = None, as_json: Json = False) -> None:
-    """What the model would read before it writes at this cursor, and why each part is there."""
-    from lsp.commands.cursor import run_context
+def context(
+    where: Where,
+    budget: Budget = None,
+    model: Model = None,
+    html: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a page that shows the window in proportion, each part opening to its text; - is stdout.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What the model would read before it writes at this cursor, why each part is there, and whether the engine
+    has it cached. Starts no engine."""
+    from lsp.commands.context import run_context
 
-    run_context(parse_place(where), budget=budget, model=model, as_json=as_json)
+    if as_json and html == "-":
+        raise typer.BadParameter("--json and --html - would both write to stdout; name a file for the page")
+    run_context(parse_place(where), budget=budget, model=model, as_json=as_json, html=html)
 
 
 @app.command()

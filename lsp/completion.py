@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.endpoints.endpoint import Chunk, Endpoint
     from engine.profiles import Profile
     from indexer.client import IndexClient
+    from lsp.base_keeper import BaseInUse
 
 DEFAULT_BUDGET_TOKENS = 1_536
 """Of a whole prompt where nothing else is known: some 3 s of cold prefill for the embedded model on one
@@ -71,6 +72,10 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: int = 0
     prompt_tokens: int = 0
     cached_tokens: int | None = None
+    base_tokens: int = 0
+    """Of the prompt, what belongs to the base."""
+    read_s: float = 0.0
+    """From the request at the engine to its first token."""
     ttft_s: float = 0.0
     total_s: float = 0.0
     segments: list[Segment] = []
@@ -89,22 +94,29 @@ async def complete(
     *,
     offset: int,
     root: str | None = None,
+    base: BaseInUse | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Completion:
-    """What belongs at `offset` of `snapshot`. `on_text` gets the text so far each time it has
-    changed, the line under way included; what is still growing may be taken back.
+    """What belongs at `offset` of `snapshot`; `base` is what the engine has read ahead. `on_text` gets the text so far
+    each time it has changed, the line under way included; what is still growing may be taken back.
 
     Raises EngineRequestError when the engine fails. Trouble with the index costs the context, not the
     completion. Cancelling this ends the request in the engine.
     """
     started = clock()
     document = _with_preamble(snapshot)
-    place = await asyncio.to_thread(place_at, document, offset + len(snapshot.preamble), settings.max_lines)
-    shares = _shares(
-        place, settings.budget_tokens or DEFAULT_BUDGET_TOKENS, endpoint.context_tokens, tokenizer
+    reading = await read(
+        snapshot,
+        index,
+        tokenizer,
+        profile,
+        settings,
+        offset=offset,
+        root=root,
+        context_tokens=endpoint.context_tokens,
+        base=base,
     )
-    pack, note = await _read(index, document, place, shares.context, tokenizer, root)
-    prompt = await asyncio.to_thread(_prompt, profile, tokenizer, document, place, pack, shares)
+    place, pack, note, prompt = reading.place, reading.pack, reading.note, reading.prompt
     answer = await _write(endpoint, prompt, place, settings, on_text, clock)
     decision, chunk = answer.decision, answer.chunk
     return Completion(
@@ -115,6 +127,8 @@ async def complete(
         completion_tokens=chunk.completion_tokens if chunk else 0,
         prompt_tokens=chunk.prompt_tokens if chunk else prompt.tokens,
         cached_tokens=chunk.cached_tokens if chunk else None,
+        base_tokens=sum(each.tokens for each in pack.segments[: pack.base_segments]) if pack else 0,
+        read_s=(answer.first_at or clock()) - answer.asked_at,
         ttft_s=(answer.first_at or clock()) - started,
         total_s=clock() - started,
         segments=pack.segments if pack else [],
@@ -122,13 +136,40 @@ async def complete(
     )
 
 
-def context_share(
-    snapshot: Snapshot, offset: int, settings: Settings, window: int, tokenizer: Tokenizer
-) -> int:
-    """Tokens of repository context that `complete` would ask for at this place; `window` is the model's."""
+class Reading(msgspec.Struct, frozen=True):
+    """What the model reads for one cursor, laid out."""
+
+    place: Place
+    pack: Pack | None
+    note: str
+    """Why there is no pack."""
+    prompt: Prompt
+
+
+async def read(
+    snapshot: Snapshot,
+    index: IndexClient | None,
+    tokenizer: Tokenizer,
+    profile: Profile,
+    settings: Settings,
+    *,
+    offset: int,
+    root: str | None,
+    context_tokens: int,
+    context_budget: int | None = None,
+    base: BaseInUse | None = None,
+    pack_timeout_s: float = PACK_TIMEOUT_S,
+) -> Reading:
+    """What `complete` has the model read at `offset`; `context_tokens` is the model's window. With
+    `context_budget` so much of the repository instead of what this place has room for; `base` goes before all."""
     document = _with_preamble(snapshot)
-    place = place_at(document, offset + len(snapshot.preamble), settings.max_lines)
-    return _shares(place, settings.budget_tokens or DEFAULT_BUDGET_TOKENS, window, tokenizer).context
+    place = await asyncio.to_thread(place_at, document, offset + len(snapshot.preamble), settings.max_lines)
+    room = context_tokens - (base.limit if base is not None else 0)
+    shares = _shares(place, settings.budget_tokens or DEFAULT_BUDGET_TOKENS, room, tokenizer)
+    budget = shares.context if context_budget is None else context_budget
+    pack, note = await _read(index, document, place, budget, tokenizer, root, base, pack_timeout_s)
+    prompt = await asyncio.to_thread(_prompt, profile, tokenizer, document, place, pack, shares)
+    return Reading(place, pack, note, prompt)
 
 
 def place_at(document: Snapshot, offset: int, max_lines: int) -> Place:
@@ -142,7 +183,7 @@ def place_at(document: Snapshot, offset: int, max_lines: int) -> Place:
     language = document.language or (language_of(document.path) if document.path else None)
     _, following = line_around(text, offset)
     free = all(char in CLOSERS or char in ";, " for char in following.strip())
-    block = free and at_block_start(text, offset, language)
+    block = free and max_lines > 1 and at_block_start(text, offset, language)
     return Place(text[:offset], text[offset:], block, language, max_lines)
 
 
@@ -181,6 +222,8 @@ async def _read(
     budget: int,
     tokenizer: Tokenizer,
     root: str | None,
+    base: BaseInUse | None,
+    timeout_s: float,
 ) -> tuple[Pack | None, str]:
     """The pack for this cursor, or None and why there is none."""
     if index is None or document.path is None or budget <= 0:
@@ -197,8 +240,12 @@ async def _read(
         tokenizer=TokenizerRef(str(tokenizer.file) if tokenizer.file else None),
         root=root,
     )
+    if base is not None:
+        request = msgspec.structs.replace(
+            request, base=base.id, base_budget=base.budget, base_limit=base.limit
+        )
     try:
-        return await index.pack(request, timeout_s=PACK_TIMEOUT_S), ""
+        return await index.pack(request, timeout_s=timeout_s), ""
     except IndexServiceError as failed:
         return None, str(failed)
 
@@ -233,6 +280,7 @@ class _Answer(msgspec.Struct):
     decision: Decision
     chunk: Chunk | None = None
     first_at: float | None = None
+    asked_at: float = 0.0
 
 
 async def _write(
@@ -248,7 +296,7 @@ async def _write(
 
     tokens = min(MAX_BLOCK_TOKENS, settings.max_lines * TOKENS_PER_BLOCK_LINE) if place.block else LINE_TOKENS
     trimmer = Trimmer(place)
-    answer = _Answer(Decision("", False, why="the engine sent nothing"))
+    answer = _Answer(Decision("", False, why="the engine sent nothing"), asked_at=clock())
     shown = ""
     async with aclosing(endpoint.generate(prompt, Sampling(tokens), priority=Priority.COMPLETION)) as chunks:
         async for chunk in chunks:

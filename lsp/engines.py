@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from lsp.budget import PRIOR_TOKENS_S, Speed
 from lsp.completion import DEFAULT_BUDGET_TOKENS, Tokenizer
 from lsp.settings import EngineSettings
 
@@ -67,8 +68,10 @@ def choose_profile(model: str) -> Choice:
 
 
 def prompt_budget(profile: Profile, device: str) -> int:
-    """Tokens of a whole prompt where no setting says otherwise."""
-    return DEFAULT_BUDGET_TOKENS if device == "cpu" else profile.default_budget
+    """Tokens of one whole prompt where no setting says otherwise and nothing of it is cached."""
+    if device == "cpu":
+        return DEFAULT_BUDGET_TOKENS
+    return min(profile.default_budget, Speed(PRIOR_TOKENS_S[device]).cold_tokens())
 
 
 def needs_the_engine() -> None:

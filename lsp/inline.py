@@ -4,16 +4,20 @@ nothing, and whatever yields no text yields a reason."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from lsp.base_keeper import BaseKeeper
+from lsp.budget import Clock, Speed
 from lsp.completion import Completion, complete
 from lsp.documents import Snapshot, key_of
 from lsp.engine_link import EngineLink
 from lsp.engines import Engine
+from lsp.extent import most_lines, passed_over, within
 from lsp.index_link import IndexLink
 from lsp.settings import Settings
 from lsp.suggestions import Selected, Suggestion, accepted, remembered, rest_of
@@ -29,6 +33,7 @@ was replaced."""
 REPLACED = "a newer request took its place"
 CLOSED = "the document was closed"
 NO_SUCH_LINE = "there is no such line"
+NOT_OPEN = "the document is not open"
 
 
 class SelectedItem(msgspec.Struct, frozen=True):
@@ -68,6 +73,12 @@ class InlineCompletions:
         self._settings = settings
         self._running: dict[str, _Running] = {}
         self._suggestions: dict[str, Suggestion] = {}
+        self._passed_over: dict[str, str] = {}
+        self._most_lines: dict[str, int] = {}
+        self._clock = Clock(time.monotonic)
+        self.bases = BaseKeeper(
+            index, lambda: engine.engine, lambda: list(documents.roots), self.speed, engine.using
+        )
 
     async def answer(
         self, snapshot: Snapshot | None, offset: int | None, selected: SelectedItem | None = None
@@ -89,8 +100,9 @@ class InlineCompletions:
     ) -> Completion:
         """One completion of the model's, told while it grows; nothing remembered answers in its place."""
         if snapshot is None:
-            return Completion(text="", reason="the document is not open")
+            return Completion(text="", reason=NOT_OPEN)
         key = key_of(snapshot.uri)
+        self._most_lines.pop(key, None)
         if offset is None:
             self._end(key, REPLACED)
             said = NO_SUCH_LINE
@@ -104,6 +116,8 @@ class InlineCompletions:
     def forget(self, uri: str) -> None:
         """The document was closed."""
         self._suggestions.pop(key_of(uri), None)
+        self._passed_over.pop(key_of(uri), None)
+        self._most_lines.pop(key_of(uri), None)
         self._end(key_of(uri), CLOSED)
 
     def _end(self, key: str, why: str) -> None:
@@ -117,7 +131,7 @@ class InlineCompletions:
         self, snapshot: Snapshot | None, offset: int | None, selected: SelectedItem | None
     ) -> Outcome:
         if snapshot is None:
-            return Outcome(reason="the document is not open")
+            return Outcome(reason=NOT_OPEN)
         key = key_of(snapshot.uri)
         self._end(key, REPLACED)
         if offset is None:
@@ -128,6 +142,7 @@ class InlineCompletions:
             if not isinstance(taken, Selected):
                 return Outcome(reason=taken)
             asked, offset, start, end = taken.snapshot, taken.offset, selected.start, selected.end
+        self._bound(key, asked, offset, selected is not None)
         said = await self._suggest(key, asked, offset)
         if isinstance(said, str):
             return Outcome(reason=said)
@@ -140,11 +155,23 @@ class InlineCompletions:
         text = said.text if selected is None else selected.text + said.text
         return Outcome(text, start, end + said.replaced)
 
+    def _bound(self, key: str, snapshot: Snapshot, offset: int, selected: bool) -> None:
+        """How many lines the next answer for this document may have, by what its user has just done."""
+        earlier = self._suggestions.get(key)
+        if earlier is not None and not selected:
+            above = passed_over(earlier, snapshot, offset)
+            if above is not None:
+                self._passed_over[key] = above
+        wanted, above = self._settings().max_lines, self._passed_over.get(key)
+        self._most_lines[key] = most_lines(wanted, above, snapshot, offset, selected=selected)
+
     async def _suggest(self, key: str, snapshot: Snapshot, offset: int) -> Suggestion | str:
         """A suggestion, or why there is none."""
         earlier = self._suggestions.get(key)
         if earlier is not None and (rest := rest_of(earlier, snapshot, offset)) is not None:
-            return rest
+            short = within(rest, self._most_lines.get(key, self._settings().max_lines))
+            if short is not None:
+                return short
         completion = await self._ask(key, snapshot, offset)
         if isinstance(completion, str) or not completion.text:
             return completion if isinstance(completion, str) else completion.reason
@@ -189,15 +216,15 @@ class InlineCompletions:
         from engine.endpoints.sse import EngineRequestError
 
         root = self._documents.root_of(snapshot.path)
-        if snapshot.path is not None:
-            why = await asyncio.to_thread(_why_excluded, snapshot.path, root)
-            if why is not None:
-                return why
+        why = await asyncio.to_thread(why_not_completed, snapshot.path, root)
+        if why is not None:
+            return why
         engine = self._engine.engine
         if engine is None:
             self._engine.wake()
             return self._engine.reason
         index, why_not = self._index_for(root) if with_context else (None, "")
+        self.bases.wanted()
         try:
             with self._engine.using(engine):
                 return await self._complete(engine, index, why_not, snapshot, offset, root, on_text)
@@ -208,6 +235,8 @@ class InlineCompletions:
             if failed.fault in GONE_FAULTS:
                 self._engine.lost(engine, why)
             return why
+        finally:
+            self.bases.over()
 
     def _index_for(self, root: str | None) -> tuple[IndexClient | None, str]:
         """The index to ask, or None and why there is none."""
@@ -224,11 +253,14 @@ class InlineCompletions:
         root: str | None,
         on_text: Callable[[str], None] | None,
     ) -> Completion:
-        settings = self._settings()
+        settings, key = self._settings(), key_of(snapshot.uri)
+        max_lines = min(settings.max_lines, self._most_lines.get(key, settings.max_lines))
+        settings = msgspec.structs.replace(settings, max_lines=max_lines)
         if not settings.budget_tokens:
-            settings = msgspec.structs.replace(settings, budget_tokens=engine.budget_tokens)
+            settings = msgspec.structs.replace(settings, budget_tokens=self.prompt_tokens(engine, key))
         if index is not None:
             await self._index.flush(leave=snapshot.path)
+        base = self.bases.of(root, engine) if index is not None else None
         completion = await complete(
             snapshot,
             index,
@@ -239,10 +271,29 @@ class InlineCompletions:
             on_text,
             offset=offset,
             root=root,
+            base=base,
         )
+        self._measured(engine, root, completion)
+        self._clock.read(key, settings.budget_tokens)
         if not why_not:
             return completion
         return msgspec.structs.replace(completion, notes=[*completion.notes, why_not])
+
+    def speed(self, engine: Engine) -> Speed:
+        """How fast it reads, as far as that has been measured."""
+        return self._clock.speed(engine.endpoint.name, engine.device)
+
+    def prompt_tokens(self, engine: Engine, key: str) -> int:
+        """Of the next prompt for this document beside the base, where no setting says otherwise."""
+        foreign = engine.device == "remote"  # where tokens may be paid for, and a cache is none of ours
+        most = engine.budget_tokens if foreign else engine.endpoint.context_tokens
+        return self._clock.budget(self.speed(engine), key, most)
+
+    def _measured(self, engine: Engine, root: str | None, completion: Completion) -> None:
+        if completion.cached_tokens is not None:
+            computed = completion.prompt_tokens - completion.cached_tokens
+            self.speed(engine).seen(computed, completion.read_s)
+        self.bases.found(root, completion.base_tokens, completion.cached_tokens)
 
 
 def _being_cancelled() -> bool:
@@ -251,10 +302,12 @@ def _being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _why_excluded(path: str, root: str | None) -> str | None:
-    """Why this file is not completed; None when it may be."""
+def why_not_completed(path: str | None, root: str | None) -> str | None:
+    """Why this file is never shown to a model; None when it may be, and for a document that is no file."""
     from indexer.files.exclusions import why_file_excluded
 
+    if path is None:
+        return None
     try:
         why = why_file_excluded(Path(path), Path(root) if root else Path(path).parent)
     except OSError as failed:

@@ -20,6 +20,7 @@ from lsp.stdio import PARSE_ERROR, FramingError, Malformed, Streams, Writer, par
 from lsp.streaming import streamed_completion
 
 COMPLETION = "foreword/completion"
+CONTEXT = "foreword/context"
 STATUS = "foreword/status"
 LOADED_MODULES = "foreword/loadedModules"
 DEBUG_VARIABLE = "FOREWORD_DEBUG"
@@ -45,6 +46,7 @@ def create() -> ForewordServer:
     server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(did_change_folders)
     server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
     server.feature(COMPLETION)(foreword_completion)
+    server.feature(CONTEXT)(foreword_context)
     server.feature(STATUS)(foreword_status)
     if os.environ.get(DEBUG_VARIABLE) == "1":
         server.feature(LOADED_MODULES)(loaded_modules)
@@ -128,6 +130,12 @@ def word_at_end(line: str) -> str:
 
 async def foreword_completion(ls: ForewordServer, params: Any) -> dict[str, Any]:
     return await streamed_completion(ls, params)
+
+
+async def foreword_context(ls: ForewordServer, params: Any) -> dict[str, Any]:
+    from lsp.context_answer import context_answer  # with all that it imports: only where somebody looks
+
+    return await context_answer(ls, params)
 
 
 async def foreword_status(ls: ForewordServer, params: Any) -> dict[str, Any]:

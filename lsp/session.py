@@ -96,6 +96,8 @@ class ForewordServer(LanguageServer):
             for root in self.documents.roots:
                 self.index.add_root(root)
         self.engine.start(self.settings)
+        if self.settings.index:
+            self._spawn(self.completions.bases.run(), "bases")
         self._spawn(self.symbols.settled(), "languages with symbols")
         if self.process_id is not None:
             self._spawn(self._watch_parent(self.process_id), "parent watch")

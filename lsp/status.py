@@ -25,6 +25,7 @@ async def status(server: ForewordServer) -> dict[str, Any]:
         },
         "engine": await server.engine.describe(),
         "index": await index_status(server.index) if server.settings.index else {"state": "off"},
+        "bases": server.completions.bases.describe(),
         "lastCompletion": completion_status(server.completions.last),
         "lastEmptyReason": server.completions.last_empty_reason,
         "complaints": server.complaints,
@@ -54,6 +55,7 @@ def completion_status(completion: Completion | None) -> dict[str, Any] | None:
         "totalS": completion.total_s,
         "promptTokens": completion.prompt_tokens,
         "cachedTokens": completion.cached_tokens,
+        "baseTokens": completion.base_tokens,
         "completionTokens": completion.completion_tokens,
         "segments": [
             {"path": each.path, "startLine": each.start_line, "endLine": each.end_line, "reason": each.reason}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from lsprotocol import types
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from lsp.session import ForewordServer
 
 
+NotBelowZero = Annotated[int, msgspec.Meta(ge=0)]
+"""The protocol's `uinteger`."""
+
+
 class DocumentId(msgspec.Struct, frozen=True):
     uri: str
 
@@ -22,8 +26,8 @@ class DocumentId(msgspec.Struct, frozen=True):
 class Position(msgspec.Struct, frozen=True):
     """In the client's units."""
 
-    line: int
-    character: int
+    line: NotBelowZero
+    character: NotBelowZero
 
 
 class CompletionRequest(msgspec.Struct, frozen=True, rename="camel"):
@@ -63,10 +67,13 @@ async def streamed_completion(server: ForewordServer, params: object) -> dict[st
 
 def _told(completion: Completion) -> dict[str, Any]:
     """All but what the client has already (texts) or cannot use (token ids)."""
-    answer: dict[str, Any] = on_wire(completion)
+    # without the texts before they are gone through: those of a base are a megabyte
+    light = [msgspec.structs.replace(each, text="", ids=[]) for each in completion.segments]
+    answer: dict[str, Any] = on_wire(msgspec.structs.replace(completion, segments=light))
     for segment in answer["segments"]:
         del segment["text"], segment["ids"]
-    del answer["replaced"], answer["block"]
+    for name in ("replaced", "block", "baseTokens", "readS"):
+        del answer[name]
     return answer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import subprocess
 from itertools import pairwise
@@ -227,11 +228,16 @@ def test_context_command(engine_home, shop):
     assert set(first) == {"path", "start_line", "end_line", "tokens", "layer", "reason", "text"}
     lines = (shop / first["path"]).read_text().splitlines(keepends=True)
     assert first["text"] == "".join(lines[first["start_line"] - 1 : first["end_line"]])
-    parts = [part for segment in pack["segments"] for part in (segment["path"] + "\n", segment["text"])]
+    parts: list[str] = []
+    named = 0
+    files = itertools.groupby(pack["segments"], key=lambda segment: segment["path"])
+    for path, segments in files:  # a file that stands together is named once
+        parts += [path + "\n", *(segment["text"] for segment in segments)]
+        named += 1
     whole = tokenizer.encode("".join(parts))
     assert [token for part in parts for token in tokenizer.encode(part)] == whole
     assert sum(segment["tokens"] for segment in pack["segments"]) == pack["tokens"]
-    assert len(whole) + len(pack["segments"]) == pack["tokens"]
+    assert len(whole) + named == pack["tokens"]
     nothing = foreword("context", where, "--model", DEFAULT_MODEL, "--budget", "10", "--json", code=3)
     assert json.loads(nothing)["tokens"] == 0
 
@@ -249,6 +255,31 @@ async def test_context_is_what_a_completion_reads(engine_home, shop):
     read = [(each["path"], each["startLine"] + 1, each["endLine"]) for each in answer["segments"]]
     assert read == [(each["path"], each["start_line"], each["end_line"]) for each in pack["segments"]]
     assert read
+
+
+async def test_context_tells_what_is_cached(engine_home, engine_host, shop):
+    """In the editor and in a terminal alike: after a completion all of its prompt, before it as much as is shared."""
+    line, column = end_of(ORDER)
+    where = f"{shop / 'shop' / 'order.py'}:{line + 1}:{column + 1}"
+    async with httpx.AsyncClient(base_url=engine_host.url, trust_env=False) as host:
+        await host.post("/flush_cache", headers={"Authorization": f"Bearer {engine_host.key}"})
+    async with editor(shop, SMALL) as one:
+        await one.ready()
+        uri = one.open(shop / "shop" / "order.py")
+        place = {"textDocument": {"uri": uri}, "position": {"line": line, "character": column}}
+        cold = await one.request("foreword/context", place)
+        answer = await one.request("foreword/completion", place)
+        warm = await one.request("foreword/context", {**place, "html": True})
+    assert cold["window"]["tokens"] == warm["window"]["tokens"] == answer["promptTokens"]
+    assert [each["text"] for each in cold["segments"]] == [each["text"] for each in warm["segments"]] != []
+    assert cold["window"]["cachedTokens"] == answer["cachedTokens"] == 0
+    assert {each["cached"] for each in cold["window"]["parts"]} == {False}
+    assert warm["window"]["cachedTokens"] == warm["window"]["tokens"]
+    assert {each["cached"] for each in warm["window"]["parts"]} == {True}
+    assert "net_price_for_customer" in warm["html"] and "100%" in warm["html"]
+    told = json.loads(foreword("context", where, "--model", SMALL["model"], "--json"))
+    assert 0 < told["window"]["cached_tokens"] <= told["window"]["tokens"]
+    assert told["window"]["parts"][0]["cached"] is True, "what every prompt of this repository begins with"
 
 
 def test_complete_command_reads_the_cache(engine_home, shop):

@@ -92,13 +92,15 @@ def test_a_folder_that_is_gone_can_be_forgotten(home: Path) -> None:
     for path in (home / "one").iterdir():
         path.unlink()
     (home / "one").rmdir()
-    assert foreword("index", str(home / "one"), "--forget").returncode == 0
+    forgotten = foreword("index", str(home / "one"), "--forget", "--json")
+    assert (forgotten.returncode, json.loads(forgotten.stdout)) == (0, {"forgotten": str(home / "one")})
     assert stored() == {"": 0}
 
 
 def test_everything_goes(home: Path) -> None:
     indexed(home / "one", home / "two")
-    assert foreword("index", "--forget", "--all").returncode == 0
+    everything = foreword("index", "--forget", "--all", "--json")
+    assert (everything.returncode, json.loads(everything.stdout)) == (0, {"forgotten": None})
     assert stored() == {"": 0}
 
 

@@ -85,6 +85,15 @@ def test_the_same_as_json(home: dict[str, str], root: Path) -> None:
     assert {"skipped", "redacted", "seconds", "source_bytes"} <= set(document)
 
 
+def test_waiting_for_vectors_tells_how_long_that_took(home: dict[str, str], root: Path) -> None:
+    """Not the time of the pass over the files alone, which is over before the first vector."""
+    document = json.loads(foreword(home, "index", str(root), "--vectors", "--json").stdout)
+    assert document["seconds_with_vectors"] >= document["seconds"] > 0
+    shown = foreword(home, "index", str(root), "--vectors").stdout
+    assert re.search(r"^ +\d+\.\d\d  until every chunk had its vector", shown, re.MULTILINE)
+    assert "seconds_with_vectors" not in foreword(home, "index", str(root), "--json").stdout
+
+
 def test_a_search_shows_places_and_the_lines_that_tell(home: dict[str, str], root: Path) -> None:
     ended = foreword(home, "search", "net_price", "--dir", str(root), "--limit", "1")
     assert ended.returncode == 0, ended.stderr

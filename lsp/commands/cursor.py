@@ -1,11 +1,11 @@
-"""`foreword context` and `foreword complete`: what the server does at a cursor, asked from a terminal."""
+"""`foreword complete`, and the place in a file that it shares with `foreword context`."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 import msgspec
 from rich.live import Live
@@ -20,16 +20,12 @@ from engine.tokens import TokenizerError
 from engine.weights.weights import WeightsError
 from indexer.client import IndexClient, IndexServiceError
 from indexer.files.exclusions import why_file_excluded
-from indexer.messages import Pack, PackRequest, TokenizerRef
 from lsp.commands.repository import open_root
-from lsp.completion import Completion, Tokenizer, complete, context_share
+from lsp.completion import Completion, complete
 from lsp.documents import Snapshot, offset_at, position_at
-from lsp.engines import Engine, NoEngine, choose_profile, configured, embedded, prompt_budget
+from lsp.engines import Engine, NoEngine, choose_profile, configured, embedded
 from lsp.settings import EngineSettings, Settings
 from lsp.terminal import EXIT_EMPTY, Place, Report, err, fail, out, print_json, progress, root_of, run
-
-if TYPE_CHECKING:
-    from engine.profiles import Choice, Profile
 
 EXPECTED = (
     EngineError,
@@ -77,90 +73,6 @@ def _refuse(place: Place, text: str) -> NoReturn:
         fail(f"{asked}: it has {lines} lines")
     longest = position_at(text, offset_at(text, place.line, len(text), "utf-32"), "utf-32")[1]
     fail(f"{asked}: the last column of line {place.line + 1} is {longest + 1}")
-
-
-def run_context(place: Place, *, budget: int | None, model: str | None, as_json: bool) -> None:
-    document, offset = snapshot_of(place)
-    line, character = position_at(document.text, offset, "utf-32")
-
-    async def ask() -> Pack:
-        with progress(not as_json) as report:
-            choice = await asyncio.to_thread(_profile_for_counting, model or "")
-            tokenizer, estimated = await asyncio.to_thread(_tokenizer, choice.profile, report)
-            if estimated:
-                err.print(f"[yellow]tokens are estimated: {escape(estimated)}[/]")
-            client, _ = await open_root(root_of(place.file), report)
-        settings = Settings(budget_tokens=prompt_budget(choice.profile, choice.device))
-        window = choice.profile.context_native
-        share = await asyncio.to_thread(context_share, document, offset, settings, window, tokenizer)
-        try:
-            request = PackRequest(
-                path=str(place.file),
-                text=document.text,
-                line=line,
-                character=character,
-                budget=share if budget is None else budget,
-                tokenizer=TokenizerRef(str(tokenizer.file) if tokenizer.file else None),
-                root=str(root_of(place.file)),
-            )
-            return await client.pack(request)
-        finally:
-            await client.close()
-
-    pack = run(ask(), EXPECTED)
-    if as_json:
-        print_json(_document(pack))
-    for note in pack.notes:
-        err.print(f"[yellow]{escape(note)}[/]")
-    if not pack.segments:
-        fail("the pack is empty", EXIT_EMPTY)
-    if as_json:
-        return
-    for segment in pack.segments:
-        span = f"{segment.path}:{segment.start_line + 1}-{segment.end_line}"
-        out.print(
-            f"[bold]{escape(span)}[/]  {segment.tokens} tokens, {segment.layer}: {escape(segment.reason)}"
-        )
-        out.print(
-            Text("".join(f"    {line}" for line in segment.text.splitlines(keepends=True)), style="dim")
-        )
-    out.print(f"{pack.tokens} of {pack.budget} tokens")
-
-
-def _profile_for_counting(model: str) -> Choice:
-    """The model that a completion would take; nothing is run here, so that too little memory is no obstacle."""
-    from engine.profiles import QWEN_SMALL, Choice
-
-    try:
-        return choose_profile(model)
-    except ProfileError:
-        if model not in ("", "auto"):
-            raise
-        return Choice(QWEN_SMALL, "only its tokenizer is used", "cpu")
-
-
-def _tokenizer(profile: Profile, report: Report) -> tuple[Tokenizer, str]:
-    """The model's tokenizer, or an estimate and why."""
-    from engine.weights.tokenizer_file import tokenizer_for
-
-    return tokenizer_for(profile, report)
-
-
-def _document(pack: Pack) -> dict[str, Any]:
-    """The shape that the README promises: lines 1-based, the last line included, no token ids."""
-    segments = [
-        {
-            "path": segment.path,
-            "start_line": segment.start_line + 1,
-            "end_line": segment.end_line,
-            "tokens": segment.tokens,
-            "layer": segment.layer,
-            "reason": segment.reason,
-            "text": segment.text,
-        }
-        for segment in pack.segments
-    ]
-    return {"budget": pack.budget, "tokens": pack.tokens, "segments": segments, "notes": pack.notes}
 
 
 def run_complete(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import msgspec
@@ -54,6 +55,8 @@ async def open_root(
 
 
 def run_index(root: Path, *, wait_vectors: bool, as_json: bool) -> None:
+    started = time.monotonic()
+
     async def index() -> tuple[RootStatus, ServiceStatus]:
         with progress(not as_json, UNITS) as report:
             client, status = await open_root(root, report, wait_vectors=wait_vectors)
@@ -63,17 +66,18 @@ def run_index(root: Path, *, wait_vectors: bool, as_json: bool) -> None:
             await client.close()
 
     status, service = run(index(), (IndexServiceError,))
+    waited_s = time.monotonic() - started if wait_vectors else None
     if as_json:
-        print_json(
-            {**msgspec.to_builtins(status), "store": service.store, "store_bytes": service.store_bytes}
-        )
+        told = {**msgspec.to_builtins(status), "store": service.store, "store_bytes": service.store_bytes}
+        print_json(told if waited_s is None else {**told, "seconds_with_vectors": waited_s})
         return
     for note in filter(None, (status.note, status.error)):
         err.print(f"[yellow]{escape(note)}[/]")
-    out.print(_table(status, service))
+    out.print(_table(status, service, waited_s))
 
 
-def _table(status: RootStatus, service: ServiceStatus) -> Table:
+def _table(status: RootStatus, service: ServiceStatus, waited_s: float | None) -> Table:
+    """`waited_s` is how long all of it took, vectors too, where they were waited for."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -85,6 +89,10 @@ def _table(status: RootStatus, service: ServiceStatus) -> Table:
         table.add_row("redacted", f"{status.redacted:,} lines with what looks like a secret")
     rate = size(status.source_bytes / status.seconds) if status.seconds else "–"
     table.add_row("seconds", f"{status.seconds:.2f}  {size(status.source_bytes)} at {rate}/s")
+    if waited_s is not None:
+        table.add_row(
+            "", f"{waited_s:.2f}  until every chunk had its vector, the start of the service included"
+        )
     table.add_row("store", f"{size(service.store_bytes)}  for all folders, in {escape(service.store)}")
     return table
 
@@ -95,7 +103,7 @@ def _example(status: RootStatus, reason: str) -> str:
     return f"  [dim]{escape(example)}[/]" if example else ""
 
 
-def run_forget(root: Path | None) -> None:
+def run_forget(root: Path | None, *, as_json: bool) -> None:
     """Removes what is stored of `root`, or everything."""
 
     async def forget() -> None:
@@ -106,6 +114,9 @@ def run_forget(root: Path | None) -> None:
             await client.close()
 
     run(forget(), (IndexServiceError,))
+    if as_json:
+        print_json({"forgotten": None if root is None else str(root)})
+        return
     err.print("forgot everything that was indexed" if root is None else f"forgot {escape(str(root))}")
 
 
