@@ -45,6 +45,7 @@ from indexer.names.referring import find_references
 from indexer.names.symbols import QuestionError, find_symbols
 from indexer.packing.base import NO_BASE, Base
 from indexer.packing.base_shelf import BaseKey, in_hand, repack_is_due
+from indexer.packing.overlay import overlay_room
 from indexer.packing.pack import pack
 from indexer.packing.tokens import TokenizerError, tokenizer_for
 from indexer.paths import UnsafeFolderError
@@ -356,7 +357,7 @@ def _overlay_has_grown(request: PackRequest, root: Root, made: Pack) -> bool:
     return (
         base is not None
         and base.id == made.base
-        and repack_is_due(base, made.base_segments, overlay, request.budget, idle=False)
+        and repack_is_due(base, made.base_segments, overlay, overlay_room(request), idle=False)
     )
 
 

@@ -33,12 +33,10 @@ DEFAULT_BUDGET_TOKENS = 1_536
 core."""
 
 WINDOW_SHARE = 3
-"""The text before the cursor takes at most one part in so many of the budget."""
-WINDOW_STEPS = 4
-"""A window that does not need its share gives it back in quarters: finer steps would change the pack's size,
-and with it what the prefix cache holds, at every other keystroke."""
+"""The text before the cursor has one part in so many of the budget, needed or not: a pack whose size followed the
+length of a file would be another one after every jump."""
 MAX_WINDOW_TOKENS = 4_096
-SUFFIX_SHARE = 12
+SUFFIX_SHARE = 20
 MAX_SUFFIX_TOKENS = 512
 """The suffix follows the cursor in the prompt, so every keystroke computes it anew: it stays short."""
 HEADER_RESERVE_TOKENS = 64
@@ -165,7 +163,7 @@ async def read(
     document = _with_preamble(snapshot)
     place = await asyncio.to_thread(place_at, document, offset + len(snapshot.preamble), settings.max_lines)
     room = context_tokens - (base.limit if base is not None else 0)
-    shares = _shares(place, settings.budget_tokens or DEFAULT_BUDGET_TOKENS, room, tokenizer)
+    shares = _shares(settings.budget_tokens or DEFAULT_BUDGET_TOKENS, room)
     budget = shares.context if context_budget is None else context_budget
     pack, note = await _read(index, document, place, budget, tokenizer, root, base, pack_timeout_s)
     prompt = await asyncio.to_thread(_prompt, profile, tokenizer, document, place, pack, shares)
@@ -204,14 +202,11 @@ class Shares(msgspec.Struct, frozen=True):
     suffix: int
 
 
-def _shares(place: Place, budget: int, context_tokens: int, tokenizer: Tokenizer) -> Shares:
+def _shares(budget: int, context_tokens: int) -> Shares:
     budget = min(budget, context_tokens - MAX_BLOCK_TOKENS)
     window = min(budget // WINDOW_SHARE, MAX_WINDOW_TOKENS)
     suffix = min(budget // SUFFIX_SHARE, MAX_SUFFIX_TOKENS)
-    step = max(1, window // WINDOW_STEPS)
-    near = place.before[-window * 4 :]
-    needed = -(-tokenizer.count(near) // step) * step
-    context = budget - min(window, needed + step) - suffix - HEADER_RESERVE_TOKENS
+    context = budget - window - suffix - HEADER_RESERVE_TOKENS
     return Shares(max(0, context), window, suffix)
 
 

@@ -429,7 +429,7 @@ async def test_what_cuts_the_base_for_long_has_it_made_anew(tmp_path):
         await connected.open_root(str(root), wait=True)
         request = PackRequest(str(root / "app/main.py"), USES_CORE, 5, 0, 800, ESTIMATE, base_budget=20_000)
         whole = await connected.pack(request)
-        await connected.overlay(str(root / "app/large.py"), "name = 1\n" * 50)
+        await connected.overlay(str(root / "app/large.py"), "name = 1\n" * 90)
         cut = await connected.pack(request)
         assert cut.base == whole.base and cut.base_segments < whole.base_segments
         async with asyncio.timeout(20):

@@ -123,7 +123,7 @@ class Embedding:
                     rows = await current.embed([text for _, text in some], question=False)
                     vectors.update(zip((key for key, _ in some), rows, strict=True))
                     report(done + len(vectors))
-                await asyncio.to_thread(store.write_vectors, vectors, table)
+                await asyncio.to_thread(store.write_vectors, vectors, table, few_wait=True)
                 done += len(keys)
 
     async def question(self, text: str, *, wait_s: float, start: bool, fingerprint: str = "") -> list[float]:

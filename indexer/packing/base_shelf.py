@@ -11,16 +11,14 @@ import msgspec
 from indexer.messages import TokenizerRef
 from indexer.packing.base import NO_BASE, Base, Facts, Memo, make_base
 from indexer.packing.census import Census, take_census
-from indexer.packing.overlay import LARGEST_OVERLAY
 from indexer.packing.tokens import SegmentTokenizer
 from indexer.packing.view import IndexView
 
 KEPT_BASES = 4
 """Of one root, a few megabytes each: one client may still use a base that another has had made anew."""
 
-OVERLAY_SHARE = 1 / (2 * LARGEST_OVERLAY)
-"""Of the budget beside the base: half of what the overlay may take. When what has changed takes more, the base is cut
-in places that will not heal soon."""
+OVERLAY_SHARE = 1 / 2
+"""Of what the overlay may take. When what has changed takes more, the base is cut in places that will not heal soon."""
 
 
 class BaseKey(msgspec.Struct, frozen=True):
@@ -29,12 +27,12 @@ class BaseKey(msgspec.Struct, frozen=True):
     header_tokens: int
 
 
-def repack_is_due(base: Base, usable: int, overlay_tokens: int, budget: int, *, idle: bool) -> bool:
+def repack_is_due(base: Base, usable: int, overlay_tokens: int, room: int, *, idle: bool) -> bool:
     """Whether the base should be made anew without what has changed: `usable` segments of it are true, and what has
-    changed takes `overlay_tokens` of a pack's `budget`. While nobody waits any cut is a reason; else only when the
-    overlay has grown past its share, since whatever follows the cut is read anew."""
+    changed takes `overlay_tokens` of the `room` that it may take. While nobody waits any cut is a reason; else only
+    when the overlay has grown past its share, since whatever follows the cut is read anew."""
     cut = usable < len(base.segments)
-    return cut and (idle or overlay_tokens > budget * OVERLAY_SHARE)
+    return cut and (idle or overlay_tokens > room * OVERLAY_SHARE)
 
 
 class BaseShelf:

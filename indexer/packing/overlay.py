@@ -15,9 +15,15 @@ from indexer.packing.view import IndexView
 from indexer.parsing.languages import language_of
 from indexer.parsing.lines import segment_text, split_lines, trim_span
 
-LARGEST_OVERLAY = 4
-"""The overlay takes at most this part (1/4) of the budget: what is used at the cursor matters more than what was
-changed elsewhere."""
+OF_BASE = 16
+"""The overlay takes at most this part (1/16) of what the base may take. Its room hangs on nothing that changes while
+somebody types, as the budget of one request does: whatever else comes in at the front moves all that follows."""
+
+MOST_TOKENS = 2_048
+"""The same for large bases: what is used at the cursor matters more than what was changed elsewhere."""
+
+OF_BUDGET = 2
+"""And never more than this part (1/2) of the budget."""
 
 WHOLE_SHARE = 3
 """A changed file is shown whole where that takes at most this part (1/3) of the overlay."""
@@ -45,7 +51,7 @@ def overlay(
         for path in history.changed.difference(known, [own_path])
         if language_of(path) is not None and view.key_of(path)
     ]
-    room = request.budget // LARGEST_OVERLAY
+    room = overlay_room(request)
     found: list[tuple[float, str, list[Segment]]] = []
     latest = sorted(changed, key=lambda path: (-history.changed_s(path), path))
     for path in latest[:MOST_FILES]:
@@ -56,6 +62,11 @@ def overlay(
                 room -= tokens
                 break
     return [segment for _, _, segments in sorted(found, key=lambda one: one[:2]) for segment in segments]
+
+
+def overlay_room(request: PackRequest) -> int:
+    """Tokens that it may take."""
+    return min(request.base_budget // OF_BASE, MOST_TOKENS, request.budget // OF_BUDGET)
 
 
 def _ways(
@@ -76,7 +87,7 @@ def _ways(
         return [_segment(request, path, lines, span, why, tokenizer) for span in spans]
 
     whole = trim_span(lines, 0, len(lines))
-    most = request.budget // LARGEST_OVERLAY // WHOLE_SHARE
+    most = overlay_room(request) // WHOLE_SHARE
     if whole[0] < whole[1] and tokenizer.count(segment_text(lines, *whole)) <= most:
         yield segments([whole], f"{why}: the whole file")
     around = (

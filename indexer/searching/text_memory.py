@@ -26,6 +26,8 @@ class Content(msgspec.Struct):
     """Stem → which chunks have it, and how often."""
     lengths: list[int]
     """Words of each chunk."""
+    words: int
+    """Of all of them."""
 
 
 class TextMemory:
@@ -107,7 +109,8 @@ class TextMemory:
             for chunk, words in enumerate(cut[key]):
                 for stem, count in Counter([stems[word] for word in words]).items():
                     having.setdefault(stem, []).append((chunk, count))
-            yield Content(rows, having, [len(words) for words in cut[key]])
+            lengths = [len(words) for words in cut[key]]
+            yield Content(rows, having, lengths, sum(lengths))
 
     def _learn(self, words: set[str]) -> None:
         if len(self._stems) > _REMEMBERED:

@@ -60,8 +60,21 @@ def forget(store: Store, held: Collection[str] = (), most: int | None = None) ->
         if excess > 0:
             unused, dropped = _until_small(store, named, held, excess + int(most * (1 - _SHRINK_TO)))
             _drop_roots(store, dropped)
-        _drop_contents(store, unused, sweep=excess > 0 or (bool(unused) and not _inherits(store)))
+        drafts, store.drafts.text_keys = store.drafts.text_keys, set()
+        sweep = excess > 0 or (bool(unused) and not _inherits(store))
+        _drop_contents(store, unused, drafts, sweep=sweep)
         _drop_token_tables(store)
+
+
+def forget_drafts(store: Store, kept: int) -> None:
+    """Blocks. Removes what was saved over, but for so many of the newest; their vectors go with the next
+    `forget`. Raises one of STORE_ERRORS."""
+    with store.lock:
+        gone = store.known.intersection(store.drafts.take(kept))
+        unnamed = sorted(gone - reader.named(store.manifest_table, gone)) if gone else []
+        if unnamed:
+            store.drafts.text_keys |= _texts_of(store, unnamed)
+            store.remove_contents(unnamed)
 
 
 def forget_roots(store: Store, roots: Collection[str] | None) -> None:
@@ -121,10 +134,10 @@ def _inherits(store: Store) -> bool:
     return age_s is not None and age_s < _KEEP_INHERITED_S
 
 
-def _drop_contents(store: Store, keys: list[str], *, sweep: bool) -> None:
-    """And the vectors of texts that no content has any longer: those of these contents, or (`sweep`) all."""
-    rows = reader.rows_of(store.chunks, keys, ["text_key"])
-    texts = {key for some in rows for key in some["text_key"].to_pylist()}
+def _drop_contents(store: Store, keys: list[str], texts: Collection[str] = (), *, sweep: bool) -> None:
+    """And the vectors of texts that no content has any longer: those of these contents and `texts`, or (`sweep`)
+    all."""
+    texts = _texts_of(store, keys).union(texts)
     if keys:
         store.remove_contents(keys)
     if not (texts or sweep):
@@ -132,9 +145,16 @@ def _drop_contents(store: Store, keys: list[str], *, sweep: bool) -> None:
     living = set(reader.column(store.chunks, "text_key"))
     for waiting in store.pending.contents.values():
         living.update(waiting.content.hex_text_keys())
+    store.wrote(store.vector_tables.flush())
     for vectors in store.vector_tables.all:
         spare = [key for key in reader.column(vectors.table, "text_key") if key not in living]
         vectors.remove([key for key in spare if sweep or key in texts])
+
+
+def _texts_of(store: Store, keys: Collection[str]) -> set[str]:
+    """Keys of the texts of their chunks."""
+    rows = reader.rows_of(store.chunks, keys, ["text_key"])
+    return {key for some in rows for key in some["text_key"].to_pylist()}
 
 
 def _drop_token_tables(store: Store) -> None:

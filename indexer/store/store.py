@@ -31,6 +31,7 @@ from indexer.store.announcement import Announcement, TornNoteError
 from indexer.store.answers import StoreAnswers
 from indexer.store.claim import claim
 from indexer.store.contents import ManifestEntry, StoredContent, StoreError
+from indexer.store.drafts import Drafts
 from indexer.store.dump import Row, dump
 from indexer.store.openings import Openings
 from indexer.store.pending import Batch, Pending
@@ -71,6 +72,7 @@ class Store(StoreAnswers):
         self.lock = threading.RLock()
         """Held by every writer."""
         self.pending = Pending()
+        self.drafts = Drafts()
         self._announcement = Announcement(folder)
         self._claim: int | None = claim(folder)
         with contextlib.ExitStack() as undo:
@@ -214,6 +216,8 @@ class Store(StoreAnswers):
                     self.pending.settle()
                 else:
                     self.pending.give_back()
+            if written := self.vector_tables.flush():
+                self.wrote(written)
 
     def _write_batch(self, batch: Batch) -> None:
         rows = [row for row in batch.contents.values() if row.key not in self.known]
@@ -294,7 +298,17 @@ class Store(StoreAnswers):
         with self._writing():
             self.vector_tables.want(fingerprint, dimensions)
 
-    def write_vectors(self, vectors: Mapping[str, Sequence[float]], table: VectorTable | None = None) -> None:
-        """Blocks. Adds those that are not known yet, to the wanted table or another."""
+    def write_vectors(
+        self,
+        vectors: Mapping[str, Sequence[float]],
+        table: VectorTable | None = None,
+        *,
+        few_wait: bool = False,
+    ) -> None:
+        """Blocks. Adds those that are not known yet, to the wanted table or another; with `few_wait`, a few are on
+        disk only soon."""
+        table = table or self.vector_tables.wanted
         with self._writing():
-            self.wrote((table or self.vector_tables.wanted).write(vectors))
+            self.wrote(table.write(vectors, few_wait=few_wait))
+        if table.waiting:
+            self.writer.wake()

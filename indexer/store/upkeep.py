@@ -11,7 +11,7 @@ import pyarrow as pa
 from lancedb.index import BTree
 
 from indexer.searching.fulltext import READ_AT_MOST
-from indexer.store import reader
+from indexer.store import drafts, forgetting, reader
 from indexer.store.contents import STORE_ERRORS
 from indexer.store.store import Store
 
@@ -25,6 +25,16 @@ _UNINDEXED_SHARE = 0.05
 
 _WRITES = 40
 """Each leaves a version and small files behind; 600 of them made reading five times slower."""
+
+_MOST_WRITES = 120
+"""Of a burst of saves: some 25 small files of each table, by which looking up a name takes 1 ms longer. Each time, the
+whole store is written anew, and whoever asks meanwhile waits three times as long."""
+
+_PUT_OFF_WRITES = 4 * _MOST_WRITES
+"""While somebody asks. More would make reading slower than what is put off."""
+
+_ASKED_S = 2.0
+"""After a question of somebody who may have more."""
 
 _FLAT_REFERENCES = 200_000
 """Rows below which finding a name by looking at all of them takes a few milliseconds."""
@@ -59,9 +69,12 @@ def keep_up(store: Store) -> None:
     bounds. Nothing while a pass over a whole root is under way, which does this at its end."""
     if store.bulk:
         return
+    if len(store.drafts) > drafts.MOST:
+        forgetting.forget_drafts(store, drafts.LEAST)  # before they are indexed
     index_text(store, _SUPERSEDED)
     store.text.digest()
-    if store.writes >= _WRITES:
+    asked = time.monotonic() - store.text.asked_s < _ASKED_S
+    if store.writes >= (_PUT_OFF_WRITES if asked else _MOST_WRITES):
         compact(store, _SUPERSEDED)
 
 

@@ -3,6 +3,7 @@ answers until the new one covers as much."""
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 
 from indexer.batches import batched
 from indexer.store import reader, schema
-from indexer.store.contents import TEXT_KEY_BYTES, StoredContent
+from indexer.store.contents import STORE_ERRORS, TEXT_KEY_BYTES, StoredContent
 from indexer.store.keyset import KeySet
 from indexer.store.vector_memory import (
     Floats,
     Keys,
+    Levels,
     Rows,
     VectorMemory,
     Vectors,
@@ -25,6 +27,10 @@ from indexer.store.vector_memory import (
 )
 
 _PREFIX = "vectors-"
+
+_FEW = 64
+"""Vectors of a save or two: they wait for the next write of the store rather than be one of their own, which takes 4 ms
+and leaves a version and small files behind. A crash costs no more than making them again."""
 
 _SPARE = 2
 """Vectors in memory for each one that an open root has: those of other branches and earlier saves may stay, which
@@ -42,6 +48,8 @@ class VectorTable:
         """Of the texts that have their vector."""
         self._lock = threading.Lock()
         self._memory: VectorMemory | None = None
+        self._waiting: list[tuple[list[str], Levels, Floats]] = []
+        """Keys, levels and scales that the table lacks. Replaced, never changed, by whoever holds the store's lock."""
 
     @property
     def in_memory(self) -> Vectors | None:
@@ -64,7 +72,10 @@ class VectorTable:
         wanted = np.sort(lacking[self.keys.among(lacking.astype(">u8").tobytes(), lacking.itemsize)])
         if not len(wanted):
             return False
-        for text_keys, levels, scales in reader.vectors(self.table, self.dimensions):
+        waiting = self._waiting  # before the table is read: what is written meanwhile is in both
+        for text_keys, levels, scales in itertools.chain(
+            reader.vectors(self.table, self.dimensions), waiting
+        ):
             keys = short_keys(text_keys)
             places = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
             some = np.flatnonzero(wanted[places] == keys)
@@ -93,22 +104,49 @@ class VectorTable:
         at = np.flatnonzero(~self.keys.among(packed, TEXT_KEY_BYTES)).tolist()
         return list(dict.fromkeys(digits[width * one : width * (one + 1)] for one in at))
 
-    def write(self, vectors: Mapping[str, Sequence[float]]) -> int:
-        """Adds those that are not known yet; gives the number of writes."""
+    def write(self, vectors: Mapping[str, Sequence[float]], *, few_wait: bool = False) -> int:
+        """Adds those that are not known yet, with `few_wait` a few of them in memory only; gives the number of
+        writes."""
         fresh = [key for key in vectors if key not in self.keys]
         if not fresh:
             return 0
         rows: Floats = np.array([vectors[key] for key in fresh], np.float32)
         levels, scales = quantized(rows)
+        before = self._waiting
+        self._waiting = [*before, (fresh, levels, scales)]
+        written = 0
+        if not few_wait or self.waiting > _FEW:
+            try:
+                written = self.flush()
+            except STORE_ERRORS:
+                self._waiting = before  # these are nowhere now, and are made again
+                raise
         with self._lock:
-            self.table.add(schema.vector_rows(fresh, levels, scales))
             if self._memory is not None:
                 self._memory.add_quantized(short_keys(fresh), levels, scales)
         self.keys.update(fresh)
+        return written
+
+    @property
+    def waiting(self) -> int:
+        """Vectors that the table lacks."""
+        return sum(len(keys) for keys, _, _ in self._waiting)
+
+    def flush(self) -> int:
+        """Blocks. Writes those that wait; gives the number of writes."""
+        if not self._waiting:
+            return 0
+        keys, levels, scales = zip(*self._waiting, strict=True)
+        rows = schema.vector_rows(
+            list(itertools.chain.from_iterable(keys)), np.concatenate(levels), np.concatenate(scales)
+        )
+        self.table.add(rows)
+        self._waiting = []
         return 1
 
     def remove(self, text_keys: Sequence[str]) -> None:
         """Blocks. Texts that are in no chunk any longer."""
+        self.flush()
         for group in batched(text_keys, reader.KEYS_PER_FILTER):
             self.table.delete(f"text_key IN ({reader.quoted(group)})")
         with self._lock:
@@ -160,6 +198,10 @@ class VectorTables:
             return self.wanted
         tables: list[VectorTable] = [self.wanted, *self.older]
         return max(tables, key=lambda table: table.covered(contents))
+
+    def flush(self) -> int:
+        """Blocks. Writes what waits; gives the number of writes."""
+        return sum(table.flush() for table in self.all)
 
     def let_go(self, living: Sequence[StoredContent]) -> None:
         """Blocks. Memory keeps what `living` has, of the contents of open roots."""
