@@ -246,3 +246,18 @@ def test_how_frequent_words_are_is_known_before_somebody_asks_again(tmp_path, ro
     assert store.text.search("find graph", 5)
     assert len(asked) == 1, "a slightly larger index has the same frequencies"
     store.close()
+
+
+def test_only_words_that_memory_has_are_counted_on_disk(tmp_path, rows, monkeypatch):
+    store = _store(tmp_path, rows[:250], 0)
+    store.text.add([pack(facts_of(b"def brand_new():\n    pass\n", "python"))])
+    store.text.digest()
+    asked = []
+    run = reader.run
+    monkeypatch.setattr(reader, "run", lambda query: asked.append(query) or run(query))
+    found = store.text.search("find graph brand walk split count", 5)
+    assert len(asked) == 2, "the search itself, and how frequent the one word is"
+    assert any("brand_new" in row.text for row in found)
+    store.text.digest()
+    assert len(asked) == 2
+    store.close()

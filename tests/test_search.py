@@ -10,6 +10,7 @@ from indexer import keeper, search
 from indexer.embedding.embedding import EmbeddingUnavailable
 from indexer.parsing.facts import facts_of
 from indexer.parsing.words import words
+from indexer.roots import overlays
 from indexer.roots.live import LiveFiles, LiveRoot, TextCache
 from indexer.roots.overlays import OverlayDocument
 from indexer.search import Searcher
@@ -335,3 +336,9 @@ def test_words_that_a_name_and_a_question_share(query, name, shares):
 )
 def test_tests_and_documents_stand_back_unless_asked_for(path, query, aside):
     assert ranking.is_aside(ranking.stems_of(path), ranking.Words(query)) == aside
+
+
+def test_whether_an_unsaved_text_may_be_read_is_known_without_its_facts(monkeypatch):
+    monkeypatch.setattr(overlays, "facts_of_text", lambda text, language: pytest.fail("parsed"))
+    assert not OverlayDocument("a.py", "x = 1\n").why_excluded()
+    assert OverlayDocument("a.py", "x = 1\0\n").why_excluded() == "binary"

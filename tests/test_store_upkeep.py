@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from datetime import timedelta
@@ -10,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from indexer.parsing.facts import facts_of
-from indexer.store import columns, forgetting, inheritance, reader, schema, upkeep, writer
+from indexer.store import columns, drafts, forgetting, inheritance, reader, schema, upkeep, writer
 from indexer.store.contents import STORE_ERRORS, ManifestEntry, StoreError
 from indexer.store.dump import dump, strays
 from indexer.store.rows import ContentRows, pack
 from indexer.store.store import Store
+from indexer.store.vector_memory import packed_keys
 from indexer.store.writer import Writer
 
 WHOLE = {"files": 0, "references": 0, "chunks": 0}
@@ -429,3 +431,105 @@ def test_of_unused_generations_the_damaged_one_goes_too(tmp_path):
     forgetting.forget_generations(current.folder)
     assert [path.name for path in (tmp_path / "index").iterdir()] == [current.folder.name]
     current.close()
+
+
+def _with_vectors(rows: ContentRows) -> dict[str, list[float]]:
+    return {key: [1.0] + [0.0] * (schema.VECTOR_DIMENSIONS - 1) for key in rows.content.hex_text_keys()}
+
+
+def test_vectors_of_a_save_are_on_disk_with_the_next_write(store):
+    table = store.vector_tables.wanted
+    one, two = _rows(1), _rows(2)
+    store.write_vectors(_with_vectors(one))
+    store.write_vectors(_with_vectors(two), few_wait=True)
+    assert (len(store.embedded), store.vectors.count_rows()) == (2, 1)
+    _, rows = table.rows_of(packed_keys(one.content.text_keys + two.content.text_keys))
+    assert sorted(rows) == [0, 1], "memory is filled from the disk and from what waits"
+    store.write_vectors(_with_vectors(two), few_wait=True)
+    store.flush()
+    assert (len(store.embedded), store.vectors.count_rows()) == (2, 2)
+    store.write_vectors(
+        {f"{number:016x}{0:016x}": [1.0] * schema.VECTOR_DIMENSIONS for number in range(65)}, few_wait=True
+    )
+    assert store.vectors.count_rows() == 67, "many are not kept waiting"
+    assert len(_again(store).embedded) == 67
+
+
+def test_vectors_that_could_not_be_written_wait_or_are_made_again(store, monkeypatch):
+    one, two = _with_vectors(_rows(1)), _with_vectors(_rows(2))
+    store.write_vectors(one, few_wait=True)
+    with monkeypatch.context() as full:
+        full.setattr(schema, "vector_rows", _raises(OSError("no space left")))
+        with pytest.raises(OSError):
+            store.flush()
+        with pytest.raises(OSError):
+            store.write_vectors(two)
+    assert [key in store.embedded for key in (*one, *two)] == [True, False]
+    store.write_vectors(two)
+    assert store.vectors.count_rows() == 2
+
+
+def _raises(failed: Exception):
+    def fail(*_given):
+        raise failed
+
+    return fail
+
+
+def _save(store: Store, path: str, before: ContentRows, now: ContentRows, fresh: bool = True) -> None:
+    store.put("/r", {path: _entry(now)}, (), [now] if fresh else [])
+    store.drafts.saved([(before.key, now.key)], {now.key} if fresh else set())
+    store.flush()
+
+
+def test_what_was_saved_over_leaves_the_store_and_what_was_there_before_does_not(store, monkeypatch):
+    monkeypatch.setattr(drafts, "MOST", 4)
+    monkeypatch.setattr(drafts, "LEAST", 2)
+    (committed,) = _put(store, "/r", range(1))
+    store.flush()
+    saves = [_rows(number) for number in range(10, 17)]
+    for before, now in itertools.pairwise([committed, *saves]):
+        _save(store, "m0.py", before, now)
+        upkeep.keep_up(store)
+    assert store.known == {committed.key, *(rows.key for rows in saves[3:])}
+    assert strays(store) == WHOLE and store.manifest("/r")["m0.py"].key == saves[-1].key
+    _save(store, "m0.py", saves[-1], saves[4], fresh=False)  # undone: it lives again
+    forgetting.forget_drafts(store, 0)
+    assert store.known == {committed.key, saves[4].key}
+
+
+def test_a_draft_that_is_somewhere_else_stays(store):
+    one, two, three = (_rows(number) for number in range(3))
+    for root in ("/r", "/other"):
+        store.put(root, {"a.py": _entry(one)}, (), [one])
+    _save(store, "a.py", one, two)
+    store.put("/other", {"copied.py": _entry(two)}, (), [])
+    _save(store, "a.py", two, three)
+    forgetting.forget_drafts(store, 0)
+    assert store.known == {one.key, two.key, three.key}
+
+
+def test_vectors_of_drafts_go_when_the_store_is_tidied(store):
+    one, two, three = (_rows(number) for number in range(3))
+    store.put("/r", {"a.py": _entry(one)}, (), [one])
+    _save(store, "a.py", one, two)
+    _save(store, "a.py", two, three)
+    store.write_vectors(_with_vectors(one) | _with_vectors(two) | _with_vectors(three))
+    forgetting.forget_drafts(store, 0)
+    assert len(store.embedded) == 3
+    forgetting.forget(store, ["/r"])
+    assert len(store.embedded) == 2
+    assert not any(key in store.embedded for key in _with_vectors(two))
+
+
+def test_small_files_wait_while_somebody_asks(store, monkeypatch):
+    monkeypatch.setattr(upkeep, "_MOST_WRITES", 2)
+    monkeypatch.setattr(upkeep, "_PUT_OFF_WRITES", 9)
+    compacted: list[int] = []
+    monkeypatch.setattr(upkeep, "compact", lambda store, _keep: compacted.append(store.writes))
+    for asks, writes, expected in ((False, 1, 0), (False, 2, 1), (True, 8, 1), (True, 9, 2)):
+        store.writes = writes
+        if asks:
+            store.text.search("anything", 1)
+        upkeep.keep_up(store)
+        assert len(compacted) == expected
