@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Literal
 
 import msgspec
@@ -12,6 +13,11 @@ import msgspec
 Kind = Literal["import", "noimport", "member", "random"]
 """`import`: the line uses what an import brings from another file. `noimport`: the same without that import in the
 text. `member`: it uses a member of a class of another file, through an object. `random`: any line of code."""
+
+Language = Literal["python", "typescript", "go"]
+
+LANGUAGES: dict[str, Language] = {".py": "python", ".ts": "typescript", ".tsx": "typescript", ".go": "go"}
+"""By the ending of a file's name."""
 
 SHORTEST, LONGEST = 12, 120
 """Characters of a line without its indentation."""
@@ -29,6 +35,12 @@ class Needed(msgspec.Struct, frozen=True):
     """0-based, the one with the name."""
     end_line: int
     """The line after the last one."""
+    also: tuple[int, ...] = ()
+    """Further lines with the name, where a definition has several heads (overloads): one of them is enough."""
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        return (self.line, *self.also)
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -48,6 +60,23 @@ class Case(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         return f"{self.repository}/{self.path}:{self.line + 1} ({self.kind})"
+
+    @property
+    def language(self) -> Language:
+        return LANGUAGES[PurePosixPath(self.path).suffix]
+
+    @property
+    def before(self) -> str:
+        """The document up to the cursor."""
+        return self.text[: self._cursor]
+
+    @property
+    def after(self) -> str:
+        return self.text[self._cursor :]
+
+    @property
+    def _cursor(self) -> int:
+        return sum(map(len, self.text.splitlines(keepends=True)[: self.line])) + self.column
 
 
 def is_fit(line: str) -> bool:

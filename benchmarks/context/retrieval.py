@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -31,6 +31,9 @@ class Packed(msgspec.Struct, frozen=True):
     pack: Pack
 
 
+Beside = Callable[[list[Placed]], Awaitable[None]]
+
+
 async def pack_all(
     home: Home,
     repository: Path,
@@ -41,8 +44,10 @@ async def pack_all(
     say: Say,
     *,
     with_vectors: bool = True,
+    beside: Beside | None = None,
 ) -> list[Packed]:
-    """Raises TargetError where a pack has what it must not."""
+    """`beside` is called with the cases of each round once they are packed, while its folder is there. Raises
+    TargetError where a pack has what it must not."""
     found: list[Packed] = []
     async with running(home) as service:
         for number, placed in enumerate(rounds(repository, cases, scratch), 1):
@@ -51,6 +56,8 @@ async def pack_all(
             for each in placed:
                 found += [await _packed(service, each, budget, tokenizer) for budget in budgets]
             await service.client.close_root(str(root))
+            if beside is not None:
+                await beside(placed)
             say(f"{repository.name}: round {number}, {len(found) // len(budgets)} of {len(cases)} cases")
     return found
 
@@ -78,6 +85,7 @@ async def _packed(service: Service, placed: Placed, budget: int, tokenizer: Toke
 def _shown(case: Case, pack: Pack) -> bool:
     needed = case.needed
     return needed is not None and any(
-        segment.path == needed.path and segment.start_line <= needed.line < segment.end_line
+        segment.path == needed.path and segment.start_line <= head < segment.end_line
         for segment in pack.segments
+        for head in needed.heads
     )

@@ -1,70 +1,62 @@
-"""One whole run of the context benchmark: cases cut, repositories indexed without them, packs looked at."""
+"""One whole run of the context benchmark: cases cut, repositories indexed without them, packs looked at and read."""
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Sequence
+from contextlib import AsyncExitStack
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
-import msgspec
-
-from benchmarks.archives import HTTPX, NETWORKX, Archive, ArchiveError, unpack
-from benchmarks.context.case import Case, Kind, sample
-from benchmarks.context.python_cases import cases_of
-from benchmarks.context.retrieval import Packed, pack_all
-from benchmarks.figures import Figure, high
-from benchmarks.index.service import NO_EMBEDDER, Home
+from benchmarks.archives import ArchiveError
+from benchmarks.context import base, quality_figures, shown_figures, simulation_figures
+from benchmarks.context.answers import Answers
+from benchmarks.context.case import Case, Kind
+from benchmarks.context.given import Given, Method
+from benchmarks.context.quality import judge_all, unanswered
+from benchmarks.context.session import BUDGETS, FAILURES, KINDS, PARTS, SHOWN_KINDS, Options, Session
+from benchmarks.context.sources import DEVELOPMENT, Source
+from benchmarks.figures import Figure
 from benchmarks.machine_facts import machine_after, machine_before, steal_s
 from benchmarks.report import Document
-from benchmarks.results import Problem
 from benchmarks.targets import Say, TargetError, ended_tidily
 from engine.profiles import QWEN_SMALL
+from engine.tokens import ModelTokenizer, TokenizerError
 from engine.weights.model_folder import WeightsError
 from engine.weights.tokenizer_file import ensure_tokenizer
-from indexer.client import IndexServiceError
-from indexer.messages import TokenizerRef
 
-__all__ = ["BUDGETS", "EXPECTED", "NAMED_FIGURES", "Options", "run"]
+__all__ = ["BUDGETS", "DEVELOPMENT", "EXPECTED", "KINDS", "NAMED_FIGURES", "PARTS", "Options", "run"]
 
-CLICK = Archive("click", "8.1.8", "ed53c9d8990d83c2a27deae68e4ee337473f6330c040a31d4225c9574d16096a")
-RICH = Archive("rich", "13.9.4", "439594978a49a09530cff7ebc4b5c7103ef57baf48d5ea3184f21d9a2befa098")
-DEVELOPMENT = (CLICK, HTTPX, RICH, NETWORKX)
-"""On which the ranking may be tuned; all others are held back."""
-
-BUDGETS = (1024, 4096, 8192)
-KINDS: tuple[Kind, ...] = ("import", "noimport", "member")
+CURVE = (512, 1024, 2048, 4096, 8192, 16384)
 NAMED_FIGURES = (
     "shown_8192",
     "shown_4096",
     "shown_1024",
     "shown_4096_noimport",
     "shown_4096_member",
+    "shown_4096_ts",
+    "shown_4096_go",
     "pack_p95_s",
+    "nll_gain_none",
+    "nll_gain_bm25",
+    "nll_gain_aider",
+    "em_ratio",
+    "em_gain_random",
+    "hurt_over_helped",
+    *simulation_figures.NAMED_FIGURES,
+    "pack256k_first_s",
+    "pack256k_again_s",
 )
 """Those that the project is held to, in the order in which they are shown."""
 
-EXPECTED = (ArchiveError, TargetError, PackageNotFoundError, WeightsError)
-FAILURES = (TargetError, IndexServiceError, OSError)
-"""Of one repository: it is told, and the others go on."""
+EXPECTED = (ArchiveError, TargetError, PackageNotFoundError, WeightsError, TokenizerError)
 PACKAGES = ("foreword", "lancedb", "tree-sitter", "sentence-transformers")
-SEED = 0
 QUICK_CASES = 4
-
-
-class Options(msgspec.Struct, frozen=True):
-    repositories: tuple[Path, ...] = ()
-    """Instead of the development ones."""
-    budgets: tuple[int, ...] = BUDGETS
-    cases: int = 40
-    """Of each kind and repository, at most."""
-    cases_file: Path | None = None
-    """Cases as JSON lines, instead of those that are cut here."""
-    quick: bool = False
-    vectors: bool = True
+QUALITY_CASES = 20
+"""Of each kind and repository: with four of each, 320."""
+CURVE_CASES = 3
 
 
 async def run(options: Options, say: Say) -> Document:
@@ -75,98 +67,105 @@ async def run(options: Options, say: Say) -> Document:
 
 async def _run(options: Options, say: Say) -> Document:
     machine, steal_before, began = machine_before(PACKAGES), steal_s(), time.monotonic()
-    tokenizer = TokenizerRef(str(await asyncio.to_thread(ensure_tokenizer, QWEN_SMALL)))
-    packed: list[Packed] = []
-    problems: list[Problem] = []
-    with tempfile.TemporaryDirectory(prefix="foreword-bench-", ignore_cleanup_errors=True) as folder:
-        scratch = Path(folder)
-        for name, repository in await asyncio.to_thread(_repositories, options, scratch):
-            cases = await asyncio.to_thread(_cases, options, repository, name)
-            home = Home(scratch / f"home-{name}", None if options.vectors else NO_EMBEDDER)
-            try:
-                packed += await pack_all(
-                    home,
-                    repository,
-                    cases,
-                    options.budgets,
-                    tokenizer,
-                    scratch / name,
-                    say,
-                    with_vectors=options.vectors,
-                )
-            except FAILURES as failed:
-                problems.append(Problem("ours", name, str(failed)))
-    machine |= machine_after(machine, steal_before, time.monotonic() - began)
-    machine |= {
-        "quick": options.quick,
-        "vectors": options.vectors,
-        "cases": _counted(packed, options.budgets),
-    }
-    return Document(machine, list(_figures(packed, options.budgets)), problems)
-
-
-def _repositories(options: Options, scratch: Path) -> list[tuple[str, Path]]:
-    if options.repositories:
-        return [(path.resolve().name, path.resolve()) for path in options.repositories]
-    archives = (HTTPX,) if options.quick else DEVELOPMENT
-    return [(archive.package, unpack(archive, scratch / "sources")) for archive in archives]
-
-
-def _cases(options: Options, repository: Path, name: str) -> list[Case]:
-    """Raises TargetError where there are none."""
-    if options.cases_file is not None:
-        given = msgspec.json.Decoder(Case).decode_lines(options.cases_file.read_bytes())
-        cases = [case for case in given if case.repository == name]
-    else:
-        count = QUICK_CASES if options.quick else options.cases
-        cases = [case for kind in KINDS for case in sample(cases_of(repository, name, kind), count, SEED)]
-    if not cases:
-        raise TargetError(f"no case could be cut from {repository}: it has no Python that imports its own")
-    return cases
-
-
-def _figures(packed: Sequence[Packed], budgets: Sequence[int]) -> Iterator[Figure]:
-    for kind in KINDS:
-        for budget in budgets:
-            of_kind = [each for each in packed if each.case.kind == kind and each.budget == budget]
-            name = f"shown_{budget}" if kind == "import" else f"shown_{budget}_{kind}"
-            yield from _share(name, of_kind)
-            for repository in sorted({each.case.repository for each in of_kind}):
-                yield from _share(
-                    f"{name}_{repository}", [each for each in of_kind if each.case.repository == repository]
-                )
-    for repository in sorted({each.case.repository for each in packed}):
-        seconds = [each.seconds for each in packed if each.case.repository == repository]
-        yield high(f"pack_p95_s_{repository}", seconds, "s", "at all budgets, the second time at a place")
-    largest = [each.seconds for each in packed if each.case.repository == NETWORKX.package]
-    if largest:
-        yield high("pack_p95_s", largest, "s", "networkx, at all budgets, the second time at a place")
-
-
-def _share(name: str, packed: Sequence[Packed]) -> Iterator[Figure]:
-    """Of cases whose needed definition is in the pack; the spread is that of the repositories."""
-    if packed:
-        by_repository = {
-            repository: statistics.fmean(each.shown for each in packed if each.case.repository == repository)
-            for repository in {each.case.repository for each in packed}
-        }
-        value = statistics.fmean(each.shown for each in packed)
-        against = "cases whose needed definition is in the pack; spread over repositories"
-        yield Figure(
-            name,
-            value,
-            "share",
-            against,
-            len(packed),
-            min(by_repository.values()),
-            max(by_repository.values()),
+    tokenizer = ModelTokenizer.from_file(await asyncio.to_thread(ensure_tokenizer, QWEN_SMALL))
+    figures: list[Figure] = []
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="foreword-bench-", ignore_cleanup_errors=True)
         )
+        session = Session(options, tokenizer, Path(folder), say)
+        answers = Answers(options.results)
+        sources = await asyncio.to_thread(session.sources)
+        if "shown" in options.wanted:
+            figures += await _shown(session, sources)
+        # The development repositories of the other languages are there for what is shown alone.
+        read = [source for source in sources if options.repositories or source.language == "python"]
+        if "quality" in options.wanted:
+            at = (quality_figures.AT,)
+            cases = await _ask(session, read, QUALITY_CASES, at, options.compared, answers, stack)
+            figures += quality_figures.figures(answers.of(cases))
+        if "curve" in options.wanted:
+            cases = await _ask(session, read, CURVE_CASES, CURVE, ("foreword",), answers, stack)
+            figures += quality_figures.curve(answers.of(cases), CURVE)
+        if "simulation" in options.wanted:
+            repository = options.repositories[0] if options.repositories else None
+            figures += await _handed(
+                session,
+                "simulation",
+                simulation_figures.figures(
+                    session.scratch / "simulation", say, repository=repository, quick=options.quick
+                ),
+            )
+        if "base" in options.wanted:
+            folders = [source.folder for source in read]
+            figures += await _handed(
+                session, "base", base.figures(folders, tokenizer.file, session.scratch, say)
+            )
+    machine |= machine_after(machine, steal_before, time.monotonic() - began)
+    machine |= {"quick": options.quick, "vectors": options.vectors, **session.told}
+    return Document(machine, figures, session.problems)
 
 
-def _counted(packed: Sequence[Packed], budgets: Sequence[int]) -> dict[str, int]:
-    once = [each.case for each in packed if each.budget == budgets[0]]
-    return {
-        f"{repository} {kind}": sum(case.repository == repository and case.kind == kind for case in once)
-        for repository in sorted({case.repository for case in once})
-        for kind in KINDS
-    }
+async def _handed(session: Session, part: str, measuring: Awaitable[list[Figure]]) -> list[Figure]:
+    """The figures of a part that is measured elsewhere, or a problem."""
+    try:
+        return await measuring
+    except FAILURES as failed:
+        session.failed("ours", part, failed)
+        return []
+
+
+async def _shown(session: Session, sources: Sequence[Source]) -> list[Figure]:
+    options = session.options
+    found: list[Given] = []
+    counted: dict[str, int] = {}
+    for source in sources:
+        wanted = options.kinds or KINDS
+        kinds: list[Kind] = [kind for kind in SHOWN_KINDS[source.language] if kind in wanted]
+        if not kinds:
+            continue
+        try:
+            count = QUICK_CASES if options.quick else options.cases
+            cases = await asyncio.to_thread(session.cases, source, kinds, count)
+        except TargetError as failed:
+            session.failed("cases", source.name, failed)
+            continue
+        for kind in kinds:
+            if of_kind := sum(case.kind == kind for case in cases):
+                counted[f"{source.name} {kind}"] = of_kind
+        found += await session.given(source, cases, options.budgets, options.compared)
+    session.told["cases"] = counted
+    return list(shown_figures.figures([each for each in found if each.method != "none"]))
+
+
+async def _ask(
+    session: Session,
+    sources: Sequence[Source],
+    most: int,
+    budgets: Sequence[int],
+    methods: Sequence[Method],
+    answers: Answers,
+    stack: AsyncExitStack,
+) -> list[Case]:
+    """Has the model read what each method gives at these budgets; the cases it was asked about."""
+    options = session.options
+    count = 1 if options.quick else min(most, options.cases)
+    asked: list[Case] = []
+    given: list[Given] = []
+    for source in sources:
+        try:
+            cases = await asyncio.to_thread(session.cases, source, options.kinds or KINDS, count)
+        except TargetError as failed:
+            session.failed("cases", source.name, failed)
+            continue
+        asked += cases
+        given += await session.given(source, cases, budgets, methods)
+    waiting = await asyncio.to_thread(unanswered, given, QWEN_SMALL, session.tokenizer, answers)
+    session.say(f"quality: {len(given) - len(waiting)} answers are known")
+    if waiting:
+        try:
+            host = await session.host(stack)
+            await judge_all(host, waiting, session.tokenizer, answers, session.say)
+        except TargetError as failed:
+            session.failed("ours", "quality", failed)
+    return asked

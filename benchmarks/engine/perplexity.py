@@ -16,7 +16,7 @@ that are verified, go through."""
 
 async def of_prompts(ask: Ask, windows: list[list[int]]) -> float:
     """Each window as one prompt: what pre-fill computes."""
-    known = [value for ids in windows for value in await _log_probabilities(ask, ids, 0)]
+    known = [value for ids in windows for value in await log_probabilities(ask, ids, 0)]
     return math.exp(-sum(known) / len(known))
 
 
@@ -29,11 +29,12 @@ async def of_few_rows(ask: Ask, windows: list[list[int]]) -> float:
     known: list[float] = []
     for ids in windows:
         for start in range(0, len(ids) - 1, FEW_ROWS - 1):
-            known += await _log_probabilities(ask, ids[: start + FEW_ROWS], start)
+            known += await log_probabilities(ask, ids[: start + FEW_ROWS], start)
     return math.exp(-sum(known) / len(known))
 
 
-async def _log_probabilities(ask: Ask, ids: list[int], start: int) -> list[float]:
+async def log_probabilities(ask: Ask, ids: list[int], start: int) -> list[float]:
+    """Of the tokens behind `start`; those up to it may come from the cache."""
     answer = await ask(
         {
             "input_ids": ids,
