@@ -116,7 +116,9 @@ def view_of(files=FILES, unsaved=None, **past: str) -> MemoryView:
     return view
 
 
-def base_of(view: MemoryView, budget: int = 10_000, left_out=frozenset(), source=None, memo=None) -> Base:
+def base_of(
+    view: MemoryView, budget: int = 10_000, left_out=frozenset(), source=None, memo=None, before=NO_BASE
+) -> Base:
     return make_base(
         view,
         take_census(view, Source(view).names_used()),
@@ -126,6 +128,7 @@ def base_of(view: MemoryView, budget: int = 10_000, left_out=frozenset(), source
         header_tokens=1,
         left_out=left_out,
         memo={} if memo is None else memo,
+        before=before,
     )
 
 
@@ -173,6 +176,19 @@ def test_the_order_costs_fewer_tokens_than_any_other_that_was_tried():
         other = list(base.segments)
         random.Random(seed).shuffle(other)
         assert cost(other) >= ours - 1e-9
+
+
+def test_one_that_is_made_anew_begins_as_the_last_one_did():
+    """However rates have moved since: before the first cut nothing is read again, what follows is by Smith's rule."""
+    before = base_of(view_of(edits="app/often.py app/rare.py"))
+    cut = paths(before)[2]
+    moved = view_of(edits=" ".join([paths(before)[0]] * 9), edited=cut)
+    again = base_of(moved, left_out={cut}, before=before)
+    assert again.segments[:2] == before.segments[:2]
+    assert set(paths(again)) == set(paths(before)) - {cut}
+    weights = [moved.history.rate(one.path) / one.tokens for one in again.segments[2:]]
+    assert weights == sorted(weights)
+    assert base_of(moved, left_out={paths(before)[0]}, before=before).segments != before.segments
 
 
 def test_what_others_refer_to_comes_before_what_nobody_does():

@@ -68,6 +68,15 @@ class Base(msgspec.Struct, frozen=True):
                 return number
         return len(self.segments)
 
+    def beginning(self, segments: int) -> dict[str, Whole]:
+        """The files of so many segments, in order, without the last if not all of it is among them."""
+        found: dict[str, list[Segment]] = {}
+        for segment in self.segments[:segments]:
+            found.setdefault(segment.path, []).append(segment)
+        if segments < len(self.segments):
+            found.pop(self.segments[segments].path, None)
+        return {path: tuple(shown) for path, shown in found.items()}
+
     def beside(self, known: Base) -> tuple[list[Segment], list[int]]:
         """The segments that `known` does not have, and for each segment its number there, or -1."""
         there = {_place(segment, known): number for number, segment in enumerate(known.segments)}
@@ -93,9 +102,11 @@ def make_base(
     header_tokens: int,
     left_out: Collection[str],
     memo: Memo,
+    before: Base = NO_BASE,
 ) -> Base:
-    """The base of `budget` tokens without the files that are `left_out`. Equal inputs give equal bases; `memo` only
-    saves work, and holds what was looked at this time. Blocks on disk and parsing."""
+    """The base of `budget` tokens without the files that are `left_out`, beginning as `before` does as far as that is
+    still true: so far nothing is read again. Equal inputs give equal bases; `memo` only saves work, and holds what was
+    looked at this time. Blocks on disk and parsing."""
     largest = budget // LARGEST_SHARE
     candidates = _candidates(view, facts, left_out, largest)
     ranked = _ranked(candidates, census, left_out, budget)
@@ -103,8 +114,12 @@ def make_base(
     memo.clear()
     counted = facts.counted(_missing(view, ranked, candidates, known, budget))
     writer = FileWriter(view, tokenizer, header_tokens, largest)
-    room, chosen = budget, dict[str, Whole]()
+    stays = before.beginning(before.usable(view, left_out))
+    room, chosen = budget - sum(map(tokens_of, stays.values())), dict(stays)
+    memo.update(((path, view.key_of(path)), shown) for path, shown in stays.items())
     for path in ranked:
+        if path in stays:
+            continue
         if room < LEAST_ROOM:
             break
         if candidates[path] > room * SPARE:
@@ -114,7 +129,7 @@ def make_base(
         if shown and tokens_of(shown) <= room:
             chosen[path] = shown
             room -= tokens_of(shown)
-    return _laid_out(view, chosen, view.history.rate)
+    return _laid_out(view, chosen, view.history.rate, list(stays))
 
 
 def _candidates(view: IndexView, facts: Facts, left_out: Collection[str], largest: int) -> dict[str, float]:
@@ -156,10 +171,14 @@ def _missing(
     return found
 
 
-def _laid_out(view: IndexView, chosen: Mapping[str, Whole], rate: Callable[[str], float]) -> Base:
-    """By Smith's rule: with p the rate at which a file changes and t its tokens, ascending p/t costs the fewest tokens
-    that are read again (W. E. Smith, 1956, on jobs in one queue: here a change makes all after it wait)."""
-    order = sorted(chosen, key=lambda path: (rate(path) / tokens_of(chosen[path]), path))
+def _laid_out(
+    view: IndexView, chosen: Mapping[str, Whole], rate: Callable[[str], float], first: Sequence[str]
+) -> Base:
+    """The `first` as they are, the others by Smith's rule: with p the rate at which a file changes and t its tokens,
+    ascending p/t costs the fewest tokens that are read again (W. E. Smith, 1956, on jobs in one queue: here a change
+    makes all after it wait)."""
+    rest = [path for path in chosen if path not in first]
+    order = [*first, *sorted(rest, key=lambda path: (rate(path) / tokens_of(chosen[path]), path))]
     segments = tuple(segment for path in order for segment in chosen[path])
     keys = {path: view.key_of(path) for path in order}
     spans = [(keys[one.path], one.path, one.start_line, one.end_line) for one in segments]

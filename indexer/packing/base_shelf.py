@@ -87,6 +87,7 @@ class BaseShelf:
                 header_tokens=key.header_tokens,
                 left_out=left_out,
                 memo=self._memos.setdefault(key, {}),
+                before=known if known is not None else NO_BASE,
             )
             self._keep(key, base)
             return base
