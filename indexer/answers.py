@@ -289,7 +289,7 @@ class Answers:
 
         base = await self._in_own_loop(work)
         whole = BaseAnswer(base.id, base.tokens, list(base.segments), view.repo_name, view.notes)
-        known = root.bases.by_id(request.known)
+        known = root.bases.by_id(key, request.known)
         if known is None:
             return whole
         fresh, places = base.beside(known)

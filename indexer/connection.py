@@ -31,6 +31,7 @@ from indexer.messages import (
     read_frame,
 )
 from indexer.packing.pack_memory import PackMemory
+from indexer.packing.texts import LineMemory
 from indexer.roots.indexing import Stage
 from indexer.roots.overlays import OverlayDocument
 from indexer.roots.pace import Pace
@@ -50,7 +51,14 @@ _MOST_UNREADABLE = 8
 class Connection:
     """State and tasks of one client."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: Answers) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        answers: Answers,
+        lines: LineMemory,
+    ) -> None:
+        """`lines`: what all connections remember of texts, once for them all."""
         self._reader = reader
         self._writer = writer
         self._answers = answers
@@ -62,7 +70,7 @@ class Connection:
         """Paths of overlays as they were named → without links."""
         self._unlaid: dict[str, tuple[Overlay, asyncio.Task[None]]] = {}
         """Overlays by path as it was named, and who asks the disk where it leads."""
-        self.pack_memory = PackMemory()
+        self.pack_memory = PackMemory(lines=lines)
 
     async def serve(self) -> None:
         """Until the client hangs up or sends what is no message."""

@@ -127,7 +127,8 @@ class BaseRequest(msgspec.Struct, tag="base", frozen=True):
     id: str = ""
     """Of one that a pack named; the latest where it is not known any longer."""
     known: str = ""
-    """A base that whoever asks has, by its id: of its segments only the places are told."""
+    """A base that whoever asks has, by its id: of its segments only the places are told. One that is made for another
+    tokenizer is of no use."""
 
 
 class StatusRequest(msgspec.Struct, tag="status", frozen=True):
@@ -269,7 +270,7 @@ class Pack(msgspec.Struct, tag="pack_answer", frozen=True):
 
 class BaseAnswer(msgspec.Struct, tag="base_answer", frozen=True):
     id: str
-    """Of its content: equal bases have equal ids. Empty where there is nothing to show."""
+    """Of its content and of what it is made for: equal bases have equal ids. Empty where there is nothing to show."""
     tokens: int
     segments: list[Segment]
     repo_name: str = ""

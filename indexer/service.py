@@ -20,6 +20,7 @@ from indexer.children.workers import Workers
 from indexer.connection import Connection
 from indexer.embedding.embedding import Embedding
 from indexer.keeper import StoreKeeper, index_text
+from indexer.packing.texts import LineMemory
 from indexer.roots.facilities import Facilities
 from indexer.roots.live import TextCache
 from indexer.roots.roots import Roots
@@ -41,6 +42,7 @@ class Service:
         self._workers = Workers()
         self._embedding = Embedding()
         texts = TextCache()
+        self._lines = LineMemory()
         self._keeper = StoreKeeper()
         facilities = Facilities(
             self._keeper.store,
@@ -80,7 +82,7 @@ class Service:
         await self._leave()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer, self._answers)
+        connection = Connection(reader, writer, self._answers, self._lines)
         self._connections.add(connection)
         if self._idle_timer is not None:
             self._idle_timer.cancel()

@@ -61,8 +61,6 @@ class BaseState(msgspec.Struct):
     reason: str = ""
     """Why it is not read further, empty while it is or when all is read."""
     asked_s: float = float("-inf")
-    engine: str = ""
-    """For which endpoint."""
 
 
 class BaseKeeper:
@@ -89,6 +87,8 @@ class BaseKeeper:
         self._wanted_s = float("-inf")
         self._warming: asyncio.Task[None] | None = None
         self._keeper: WarmKeeper | None = None
+        self._attended: Engine | None = None
+        """That states and keeper tell of."""
 
     # ------------------------------------------------------------ what completions tell and ask
 
@@ -106,7 +106,7 @@ class BaseKeeper:
     def of(self, root: str | None, engine: Engine) -> BaseInUse | None:
         """What a completion in this folder may begin with; None where nothing is read."""
         state = self._states.get(root or "")
-        if state is None or state.answer is None or state.engine != engine.endpoint.name:
+        if state is None or state.answer is None or self._attended is not engine:
             return None
         limit = state.warmed - state.header
         return BaseInUse(state.answer.id, state.budget, limit) if limit > 0 else None
@@ -153,9 +153,11 @@ class BaseKeeper:
         return self._wanted == 0 and self._clock() - self._wanted_s >= IDLE_S
 
     async def _attend(self, root: str, engine: Engine) -> None:
+        if self._attended is not engine:
+            # another one, or started again: it has read nothing, whatever its name
+            self._attended, self._keeper = engine, None
+            self._states.clear()
         state = self._states.setdefault(root, BaseState())
-        if state.engine != engine.endpoint.name:
-            state = self._states[root] = BaseState(engine=engine.endpoint.name)
         if state.reason != WANTED and self._clock() - state.asked_s < REST_S:
             return
         self._warming = asyncio.create_task(self._warm(root, state, engine), name=f"base of {root}")
@@ -196,6 +198,10 @@ class BaseKeeper:
         if fresh is None or not fresh.ids:
             return
         decision = self._keeper.decide(fresh.ids, share)
+        if decision.cached:
+            fresh.warmed, fresh.reason = len(fresh.ids), ""
+            self._states[root] = fresh  # one that comes back after another
+            return
         if not decision.warm:
             state.reason = "" if fresh.warmed >= len(fresh.ids) else decision.reason
             return
@@ -243,8 +249,10 @@ class BaseKeeper:
             return front_ids(engine.profile, tokenizer, answer.repo_name or "workspace", of)
 
         ids = await asyncio.to_thread(laid_out, segments)
-        header = len(laid_out(()))
-        return BaseState(answer, ids, budget, header, 0, "", state.asked_s, engine.endpoint.name)
+        if ids == state.ids:  # only the budget is another
+            state.answer, state.budget = answer, budget
+            return state
+        return BaseState(answer, ids, budget, len(laid_out(())), 0, "", state.asked_s)
 
 
 def why_none(engine: Engine, speed: Speed) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+import copy
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from indexer.graph import Graph
 from indexer.history.history import NO_HISTORY
@@ -28,6 +29,7 @@ class MemoryView:
         self.notes: list[str] = []
         self.graph = Graph()
         self.history = NO_HISTORY
+        self._hidden = ""
         self._unsaved = unsaved or {}
         self._texts = {**stored, **self._unsaved}
         self._facts = {path: facts_of_text(text, language_of(path)) for path, text in self._texts.items()}
@@ -46,7 +48,19 @@ class MemoryView:
         return [] if facts is None else [definition_of(path, tag) for tag in facts.definitions]
 
     def definitions_named(self, name: str) -> Sequence[Definition]:
-        return [one for path in sorted(self._texts) for one in self.definitions_in(path) if one.name == name]
+        return [one for path in self.defining(name) for one in self.definitions_in(path) if one.name == name]
+
+    def few_named(self, name: str, most: int) -> Sequence[Definition] | None:
+        return self.definitions_named(name) if len(self.defining(name)) <= most else None
+
+    def defined(self, names: Iterable[str]) -> set[str]:
+        wanted = self.names().intersection(names)
+        return {name for name in wanted if self.defining(name)}
+
+    def hiding(self, path: str) -> MemoryView:
+        other = copy.copy(self)
+        other._hidden = path
+        return other
 
     def imports_of(self, path: str) -> Sequence[Import]:
         facts = self._facts.get(path)
@@ -75,7 +89,7 @@ class MemoryView:
         return [
             path
             for path, facts in sorted(self._facts.items())
-            if any(tag.name == name for tag in facts.definitions)
+            if path != self._hidden and any(tag.name == name for tag in facts.definitions)
         ]
 
     def names(self):

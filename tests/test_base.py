@@ -26,7 +26,7 @@ from indexer.packing.census import take_census
 from indexer.packing.pack import pack
 from indexer.packing.pack_memory import PackMemory
 from indexer.packing.token_lines import token_lines
-from indexer.packing.tokens import EstimatedTokens
+from indexer.packing.tokens import EstimatedTokens, tokenizer_for
 from indexer.parsing.lines import segment_text, split_lines
 
 ESTIMATE = TokenizerRef()
@@ -124,8 +124,7 @@ def base_of(
         take_census(view, Source(view).names_used()),
         Words(),
         source or Source(view),
-        budget=budget,
-        header_tokens=1,
+        BaseKey(ESTIMATE, budget, 1),
         left_out=left_out,
         memo={} if memo is None else memo,
         before=before,
@@ -232,8 +231,7 @@ def test_counted_files_are_not_encoded_again():
         take_census(view, Source(view).names_used()),
         words,
         Source(view),
-        budget=9_999,
-        header_tokens=1,
+        BaseKey(ESTIMATE, 9_999, 1),
         left_out=(),
         memo={},
     )
@@ -312,6 +310,39 @@ def test_of_a_base_that_is_known_only_what_is_new_is_told():
     told = iter(fresh)
     assert [before.segments[at] if at >= 0 else next(told) for at in places] == list(after.segments)
     assert after.beside(after) == ([], list(range(len(after.segments))))
+
+
+class OtherWords(Words):
+    """Of another model: no id is the same."""
+
+    def encode(self, text: str) -> list[int]:
+        return [-each for each in super().encode(text)]
+
+
+OTHER_MODEL = TokenizerRef("/models/other.json")
+
+
+@pytest.mark.parametrize(
+    ("other", "words", "alike"),
+    [
+        (BaseKey(OTHER_MODEL, 10_000, 1), OtherWords, False),
+        (BaseKey(TokenizerRef(None, 2.5), 10_000, 1), Words, False),
+        (BaseKey(ESTIMATE, 10_000, 3), Words, False),
+        (BaseKey(ESTIMATE, 20_000, 1), Words, True),
+    ],
+)
+def test_of_another_tokenizer_no_base_and_no_segment_is_taken(other, words, alike):
+    shelf, key, view = BaseShelf(), BaseKey(ESTIMATE, 10_000, 1), view_of()
+    first = shelf.make(key, view, Words(), Source(view, counted=False))
+    second = shelf.make(other, view, words(), Source(view, counted=False))
+    assert second.id != first.id and paths(second) == paths(first)
+    assert all((one.ids[0] < 0) == (words is OtherWords) for one in second.segments)
+    for mine, found, theirs in ((key, first, second), (other, second, first)):
+        assert shelf.find(mine, found.id) is found
+        assert shelf.find(mine, theirs.id) is (theirs if alike else found)
+        assert shelf.by_id(mine, theirs.id) is (theirs if alike else None)
+    fresh, _ = second.beside(first)
+    assert fresh == ([] if alike else list(second.segments))
 
 
 def test_of_an_index_that_is_being_built_there_is_none_yet():
@@ -436,6 +467,20 @@ async def test_a_pack_through_the_service_begins_with_the_base(tmp_path):
         again = await connected.base(BaseRequest(str(root), reference, 20_000, repack=True))
         assert "app/core.py" not in paths(again) and again.id != base.id
         assert (await connected.pack(request)).base == again.id
+
+
+@pytest.mark.usefixtures("_own_service")
+async def test_a_client_that_changes_its_model_is_given_the_ids_of_the_new_one(tmp_path):
+    root = repository(tmp_path / "r", FILES)
+    reference = TokenizerRef(str(small_tokenizer(tmp_path / "tokenizer.json", special=True)))
+    async with client() as connected:
+        await connected.open_root(str(root), wait=True)
+        estimated = await connected.base(BaseRequest(str(root), ESTIMATE, 20_000))
+        encoded = await connected.base(BaseRequest(str(root), reference, 20_000))
+        assert set(paths(encoded)) == set(FILES) and encoded.id != estimated.id
+        own = tokenizer_for(reference)
+        assert [one.ids for one in encoded.segments] == [own.encode(one.text) for one in encoded.segments]
+        assert not any(one.ids for one in estimated.segments)
 
 
 @pytest.mark.usefixtures("_own_service")

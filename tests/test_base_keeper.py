@@ -14,6 +14,7 @@ from test_base import FILES, USES_CORE
 from test_index_link import Bars
 from test_tokens import small_tokenizer
 
+from engine import prompts
 from engine.endpoints.endpoint import Chunk, Priority
 from engine.endpoints.sse import EngineRequestError
 from engine.profiles import QWEN_SMALL
@@ -42,6 +43,7 @@ class PrefixCache:
         self.goes_on = asyncio.Event()
         self.goes_on.set()
         self.error = ""
+        self.share_tokens = 16_000
 
     async def generate(self, prompt, params, *, priority=0):
         self.priorities.append(priority)
@@ -54,7 +56,7 @@ class PrefixCache:
     async def status(self):
         if self.error:
             raise EngineRequestError("unreachable", self.error)
-        return {"kv_share_tokens": 16_000}
+        return {"kv_share_tokens": self.share_tokens}
 
 
 def common(one, other) -> int:
@@ -178,6 +180,62 @@ async def test_what_the_engine_has_let_go_of_is_not_counted_on(keeping):
     await until(lambda: keeping.told["reason"])
     assert "evicted once" in keeping.told["reason"], "read again only after a while"
     assert keeping.keeper.of(keeping.root, keeping.engine).limit < 10
+
+
+async def test_an_engine_that_was_started_again_has_read_nothing(keeping):
+    """Whatever its name is."""
+    await until(lambda: keeping.whole)
+    keeping.endpoint = PrefixCache()
+    keeping.endpoint.goes_on.clear()
+    keeping.engine = msgspec.structs.replace(keeping.engine, endpoint=keeping.endpoint)
+    await until(lambda: keeping.endpoint.priorities)
+    assert keeping.keeper.of(keeping.root, keeping.engine) is None and keeping.told["warmedTokens"] == 0
+    keeping.endpoint.goes_on.set()
+    await until(lambda: keeping.whole)
+    assert keeping.endpoint.read
+
+
+async def test_one_that_comes_back_is_used_again_and_not_read_again(keeping):
+    await until(lambda: keeping.whole)
+    first, asked = keeping.keeper.of(keeping.root, keeping.engine), keeping.link.client.base
+    other: list[bool] = []
+
+    async def base(request):
+        answer = await asked(request)
+        if not other:
+            return answer
+        return msgspec.structs.replace(answer, id="other", segments=answer.segments[1:])
+
+    keeping.link.client.base = base
+    other.append(True)
+    await until(
+        lambda: keeping.keeper.of(keeping.root, keeping.engine).id == "other" and keeping.told["reason"] == ""
+    )
+    read = len(keeping.endpoint.read)
+    other.clear()
+    await until(lambda: keeping.keeper.of(keeping.root, keeping.engine) == first)
+    assert keeping.whole and len(keeping.endpoint.read) == read
+
+
+@pytest.mark.parametrize("cached", [True, False])
+async def test_with_another_budget_the_same_base_is_laid_out_once(keeping, monkeypatch, cached):
+    await until(lambda: keeping.whole)
+    if not cached:
+        keeping.keeper.found(keeping.root, keeping.told["tokens"], 10)
+    laid_out: list[int] = []
+    front = prompts.front_ids
+
+    def counting(*arguments):
+        laid_out.append(1)
+        return front(*arguments)
+
+    monkeypatch.setattr(prompts, "front_ids", counting)
+    before = keeping.keeper.of(keeping.root, keeping.engine)
+    keeping.endpoint.share_tokens *= 2
+    await until(lambda: keeping.keeper.of(keeping.root, keeping.engine).budget != before.budget)
+    settled = len(laid_out)
+    await asyncio.sleep(0.3)
+    assert len(laid_out) == settled and keeping.keeper.of(keeping.root, keeping.engine).limit == before.limit
 
 
 async def test_an_engine_that_does_not_answer_is_told_of(keeping):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
+from shutil import which
 
 import pytest
 from index_service import git, repository, write
 
-from indexer.history.branch import read_branch
+from indexer.history.branch import Branch, read_branch
 from indexer.history.commits import Commit, head, read_commits
-from indexer.history.edits import NEAR_LINES, EditLog, changed_lines
-from indexer.history.history import NO_HISTORY
+from indexer.history.edits import NEAR_LINES, REMEMBERED, EditLog, Place, changed_lines
+from indexer.history.history import NO_HISTORY, History
 from indexer.history.past import LARGE_COMMIT, MOST_TOGETHER, Past
 from indexer.parsing.facts import content_key, facts_of
 from indexer.roots.live import LiveFiles, LiveRoot, TextCache
@@ -217,6 +219,92 @@ async def test_unsaved_and_saved_edits_are_remembered(tmp_path):
     assert [one.path for one in now.edited] == ["b.py", "a.py"] and now.changed == {"a.py", "b.py"}
     history.saved(dict.fromkeys(map(str, range(MOST_SAVED + 1)), before))
     assert history.now(view_of(tmp_path, state, {}, cache)).changed == {"a.py", "b.py"}
+
+
+async def test_many_unsaved_documents_are_not_edited_by_being_looked_at(tmp_path):
+    cache, state = TextCache(), live(tmp_path, {"a.py": "x\n"})
+    history = RootHistory(tmp_path, lambda: state, cache)
+    view = view_of(tmp_path, state, {f"m{number}.py": f"x = {number}\n" for number in range(100)}, cache)
+    first = history.now(view).edited
+    assert len(first) == REMEMBERED and history.now(view).edited == history.now(view).edited == first
+    for number in range(100, 300):
+        history.now(view_of(tmp_path, state, {f"m{number}.py": f"x = {number}\n"}, cache))
+    assert len(history.now(view_of(tmp_path, state, {}, cache)).changed) <= 100, "what is closed is forgotten"
+
+
+@pytest.mark.parametrize(
+    ("typed", "saved", "then", "changed"),
+    [
+        ("xy\n", "x\n", None, False),
+        ("xy\n", "x\n", "x\n", False),
+        ("xy\n", "x\n", "xy\n", True),
+        ("xy\n", "xy\n", None, True),
+        ("xy\n", "xy\n", "xyz\n", True),
+    ],
+    ids=["discarded", "undone", "typed", "saved", "saved and typed on"],
+)
+async def test_what_was_typed_and_discarded_is_no_change(tmp_path, typed, saved, then, changed):
+    cache, state = TextCache(), live(tmp_path, {"a.py": "x\n"})
+    history = RootHistory(tmp_path, lambda: state, cache)
+    assert history.now(view_of(tmp_path, state, {"a.py": typed}, cache)).changed == {"a.py"}
+    state = live(tmp_path, {"a.py": saved})
+    unsaved = {} if then is None else {"a.py": then}
+    view = view_of(tmp_path, state, unsaved, cache)
+    assert history.now(view).changed == ({"a.py"} if changed else set())
+    history.start()
+    await history.settled()
+    assert history.now(view).changed == ({"a.py"} if changed and unsaved else set()), (
+        "the branch tells the rest"
+    )
+
+
+async def test_what_is_saved_while_it_is_open_is_no_change_once_it_is_committed(tmp_path):
+    root = repository(tmp_path / "r", {"a.py": "x\n"})
+    cache, state = TextCache(), live(root, {"a.py": "x\n"})
+    history = RootHistory(root, lambda: state, cache)
+    open_ = view_of(root, state, {"a.py": "xy\n"}, cache).overlays
+    assert history.now(LiveFiles(root, state, open_, cache, lambda path: None)).changed == {"a.py"}
+    state = live(root, {"a.py": "xy\n"})
+    commit(root, "xy")
+    history.start()
+    await history.settled()
+    assert history.now(LiveFiles(root, state, open_, cache, lambda path: None)).changed == frozenset()
+
+
+def test_the_last_change_of_many_files_is_found_in_one_look_at_the_session():
+    class Counted(tuple[Place, ...]):
+        looks = 0
+
+        def __iter__(self):
+            Counted.looks += 1
+            return super().__iter__()
+
+    places = Counted(Place(path, 0, 1, when_s) for path, when_s in (("a", 5.0), ("b", 3.0), ("a", 4.0)))
+    history = History(branch=Branch("m", frozenset("abcd"), {"b": 9.0, "c": 2.0}), edited=places)
+    assert [history.changed_s(path) for path in "abcd"] == [5.0, 3.0, 2.0, 0.0]
+    assert Counted.looks <= 1
+
+
+async def test_a_past_that_could_not_be_read_is_read_again(tmp_path, monkeypatch):
+    root = repository(tmp_path / "r", {"a.py": "1\n", "b.py": "1\n"})
+    fails, script = tmp_path / "fails", tmp_path / "bin/git"
+    fails.touch()
+    write(
+        script,
+        f'#!/bin/sh\n[ -e {fails} ] && case " $* " in *" log "*) exit 1;; esac\nexec {which("git")} "$@"\n',
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    state = LiveRoot({}, {})
+    history = RootHistory(root, lambda: state, TextCache())
+    found: list[list[str]] = []
+    for _ in range(2):
+        history.start()
+        await history.settled()
+        now = history.now(view_of(root, state, {}, TextCache()))
+        found.append([path for path, _ in now.together("a.py")])
+        fails.unlink(missing_ok=True)
+    assert found == [[], ["b.py"]]
 
 
 async def test_history_follows_head(tmp_path):

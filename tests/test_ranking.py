@@ -118,13 +118,11 @@ def test_the_cursors_own_file_is_never_a_candidate():
     assert "app/paths.py" not in {one.path for one in found}
 
 
-def test_a_hit_is_the_definition_that_it_stands_in_or_its_lines():
+def test_a_hit_is_its_lines_and_the_definition_that_they_stand_in():
     hits = [Hit("app/graph.py", 5, 6, 1.0, "", "text"), Hit("README", 0, 2, 0.9, "", "text")]
     by_search = [one for one in candidates("x = ▮", hits=hits) if one.evidence.search]
-    assert {one.definition.name if one.definition else one.path for one in by_search} == {
-        "add_edge",
-        "README",
-    }
+    found = {(one.path, one.definition.name if one.definition else "") for one in by_search}
+    assert found == {("app/graph.py", "add_edge"), ("app/graph.py", ""), ("README", "")}
 
 
 def test_every_feature_that_counts_is_one():

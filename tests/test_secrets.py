@@ -383,6 +383,22 @@ async def test_unsaved_texts_are_redacted_for_others_and_not_for_their_own_compl
         assert secret not in repr(await connected.symbols(str(root), name="connect"))
 
 
+async def test_a_document_that_comes_to_hold_a_key_hides_what_was_saved_of_it(service, tmp_path):
+    root = repository(tmp_path / "work", {"a.py": "def connect():\n    pass\n", "b.py": "connect()\n"})
+    request = PackRequest(str(root / "b.py"), "connect()\n", 0, 7, 4_000, TokenizerRef())
+    shown: list[bool] = []
+    async with client() as connected:
+        await connected.open_root(str(root), wait=True)
+        for unsaved in (None, f"def connect_all():\n    pass\n{key_block('RSA ', 3)}\n", None):
+            await connected.overlay(str(root / "a.py"), unsaved)
+            told = [await connected.symbols(str(root), name=name) for name in ("connect", "connect_all")]
+            pack = await connected.pack(request)
+            assert "connect_all" not in repr([*told, pack])
+            shown.append("def connect" in repr(told) and "def connect" in repr(pack))
+            assert shown[-1] or "def connect" not in repr([*told, pack])
+    assert shown == [True, False, True]
+
+
 async def test_a_file_taken_back_in_by_name_is_shown_without_its_secrets(service, tmp_path):
     block = key_block("RSA ", 2)
     secret = drawn(ALNUM, 24, 2)

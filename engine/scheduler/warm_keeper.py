@@ -26,6 +26,8 @@ REMEMBERED = 64
 class Decision(msgspec.Struct, frozen=True):
     warm: bool
     reason: str
+    cached: bool = False
+    """All of it, as far as is known."""
 
 
 class Base(msgspec.Struct):
@@ -52,7 +54,7 @@ class WarmKeeper:
                 f"it has {base.tokens} tokens, and this workspace's share of the cache is {share_tokens}",
             )
         if base.cached:
-            return Decision(False, "it is cached, as far as is known")
+            return Decision(False, "it is cached, as far as is known", cached=True)
         wait_s = base.not_before_s - self._clock()
         if wait_s > 0:
             return Decision(False, f"it was evicted {times(base.evictions)}; not again for {wait_s:.0f} s")

@@ -123,6 +123,11 @@ def output(folder: Path, *arguments: str) -> bytes:
 def told_within(folder: Path, timeout_s: float, *arguments: str) -> bytes:
     """The same for what may take long: all that the command has printed when it ends or its time is over, nothing
     where git cannot tell."""
+    return partly_told(folder, timeout_s, *arguments)[0]
+
+
+def partly_told(folder: Path, timeout_s: float, *arguments: str) -> tuple[bytes, bool]:
+    """The same, and whether that is all: git came to its end, and without a fault."""
     try:
         done = subprocess.run(
             ["git", *_SETTINGS, *arguments],
@@ -134,10 +139,10 @@ def told_within(folder: Path, timeout_s: float, *arguments: str) -> bytes:
             check=False,
         )
     except subprocess.TimeoutExpired as late:
-        return late.stdout or b""
+        return late.stdout or b"", False
     except OSError:
-        return b""
-    return done.stdout
+        return b"", False
+    return done.stdout, done.returncode == 0
 
 
 def _environment() -> dict[str, str]:

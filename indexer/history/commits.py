@@ -39,14 +39,22 @@ def read_commits(
 ) -> list[Commit]:
     """The last commits before and with `start`, merges left out, the newest first. Blocks. Compares trees by the names
     in them, so that no file's content is looked at and no program of the repository runs."""
-    told = git.told_within(
+    return read_log(folder, start, most, timeout_s)[0]
+
+
+def read_log(
+    folder: Path, start: str, most: int = MOST_COMMITS, timeout_s: float = READING_S
+) -> tuple[list[Commit], bool]:
+    """The same, and whether git told all of them: it may have been stopped, or not have run at all."""
+    told, whole = git.partly_told(
         folder,
         timeout_s,
         *("log", "-z", f"--max-count={most}", "--no-merges", "--no-renames", "--name-only", "--relative"),
         *("--no-ext-diff", "--no-textconv", "--no-show-signature", "--no-notes", "--no-color"),
         *("--format=tformat:%x01%ct", start, "--"),
     )
-    return [commit for record in told.split(_COMMIT)[1:] if (commit := _commit(record)) is not None]
+    found = (_commit(record) for record in told.split(_COMMIT)[1:])
+    return [commit for commit in found if commit is not None], whole
 
 
 def _commit(record: bytes) -> Commit | None:

@@ -47,8 +47,18 @@ class History:
 
     def changed_s(self, path: str) -> float:
         """Unix time of the last change that is known of; 0 where none is."""
-        edited = max((place.when_s for place in self.edited if place.path == path), default=0.0)
-        return edited or self.branch.written_s.get(path, 0.0) or self.past.last_s.get(path, 0.0)
+        return (
+            self._edited_s.get(path)
+            or self.branch.written_s.get(path, 0.0)
+            or self.past.last_s.get(path, 0.0)
+        )
+
+    @cached_property
+    def _edited_s(self) -> dict[str, float]:
+        latest: dict[str, float] = {}
+        for place in self.edited:
+            latest[place.path] = max(place.when_s, latest.get(place.path, 0.0))
+        return latest
 
     @cached_property
     def _session(self) -> Counter[str]:

@@ -7,7 +7,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Mapping
 
 from indexer.modules.resolution import indexed
-from indexer.packing.view import GraphView
+from indexer.packing.view import GraphView, IndexView
 
 _MOST_FILES = 24
 """Files of a folder that are looked at, those with the likest names first."""
@@ -25,8 +25,9 @@ class Siblings:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        """Of contents alone: which of the names the root defines changes with other files."""
 
-    def used(self, view: GraphView, own_path: str) -> Mapping[str, float]:
+    def used(self, view: IndexView, own_path: str) -> Mapping[str, float]:
         """Name → the share of the files beside `own_path` that refer to it, files of likest names counting most, for
         names that the root defines somewhere else."""
         beside = _beside(view, own_path)
@@ -35,7 +36,8 @@ class Siblings:
         for path, weight in beside:
             for name in self._used_by(view, path):
                 counted[name] += weight / total
-        return counted
+        defined = view.defined(counted)
+        return {name: share for name, share in counted.items() if name in defined}
 
     def _used_by(self, view: GraphView, path: str) -> tuple[str, ...]:
         key = view.key_of(path)
@@ -45,7 +47,9 @@ class Siblings:
                 self._known.move_to_end(key)
                 return known
         own = {tag.name for tag in view.tags_in(path)}
-        used = tuple(sorted(name for name in view.sites_of(path) if name not in own and view.defining(name)))
+        used = tuple(sorted(name for name in view.sites_of(path) if name not in own))
+        if not used or not key:
+            return used  # it may not be stored yet
         with self._lock:
             self._known[key] = used
             while len(self._known) > _KEPT_FILES:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from indexer.messages import Segment
+from indexer.messages import Segment, TokenizerRef
 from indexer.packing.base_file import BYTES_PER_TOKEN, SPARE, FileWriter, Whole
 from indexer.packing.census import Census
 from indexer.packing.token_lines import TokenLines
@@ -48,10 +48,24 @@ class Facts(Protocol):
         ...
 
 
+class BaseKey(msgspec.Struct, frozen=True):
+    """What a base is made for."""
+
+    tokenizer: TokenizerRef
+    budget: int
+    header_tokens: int
+
+    def counts_as(self, other: BaseKey) -> bool:
+        """Whether segments that are made for the other have the same ids and take as many tokens."""
+        return (self.tokenizer, self.header_tokens) == (other.tokenizer, other.header_tokens)
+
+
 class Base(msgspec.Struct, frozen=True):
     """Made once, never changed."""
 
     id: str
+    """Of its content and of what it is made for: one model's ids mean nothing to another."""
+    made_for: BaseKey
     segments: tuple[Segment, ...]
     keys: Mapping[str, str]
     """Path → identity of the content that is shown."""
@@ -78,18 +92,20 @@ class Base(msgspec.Struct, frozen=True):
         return {path: tuple(shown) for path, shown in found.items()}
 
     def beside(self, known: Base) -> tuple[list[Segment], list[int]]:
-        """The segments that `known` does not have, and for each segment its number there, or -1."""
+        """The segments that `known` does not have, and for each segment its number there, or -1. One that is counted
+        otherwise has none of them."""
         there = {_place(segment, known): number for number, segment in enumerate(known.segments)}
         places = [there.get(_place(segment, self), -1) for segment in self.segments]
         fresh = [segment for segment, place in zip(self.segments, places, strict=True) if place < 0]
         return fresh, places
 
 
-def _place(segment: Segment, of: Base) -> tuple[str, int, int, str]:
-    return segment.path, segment.start_line, segment.end_line, of.keys[segment.path]
+def _place(segment: Segment, of: Base) -> tuple[str, int, int, str, TokenizerRef, int]:
+    lines = segment.path, segment.start_line, segment.end_line
+    return *lines, of.keys[segment.path], of.made_for.tokenizer, of.made_for.header_tokens
 
 
-NO_BASE = Base("", (), {}, 0)
+NO_BASE = Base("", BaseKey(TokenizerRef(), 0, 0), (), {}, 0)
 
 
 def make_base(
@@ -97,23 +113,23 @@ def make_base(
     census: Census,
     tokenizer: SegmentTokenizer,
     facts: Facts,
+    key: BaseKey,
     *,
-    budget: int,
-    header_tokens: int,
     left_out: Collection[str],
     memo: Memo,
     before: Base = NO_BASE,
 ) -> Base:
-    """The base of `budget` tokens without the files that are `left_out`, beginning as `before` does as far as that is
-    still true: so far nothing is read again. Equal inputs give equal bases; `memo` only saves work, and holds what was
-    looked at this time. Blocks on disk and parsing."""
+    """The base for `key`, whose tokenizer this is, without the files that are `left_out`, beginning as `before` does as
+    far as that is still true: so far nothing is read again. Equal inputs give equal bases; `memo` only saves work, and
+    holds what was looked at this time. Blocks on disk and parsing."""
+    budget = key.budget
     largest = budget // LARGEST_SHARE
     candidates = _candidates(view, facts, left_out, largest)
     ranked = _ranked(candidates, census, left_out, budget)
     known = dict(memo)
     memo.clear()
     counted = facts.counted(_missing(view, ranked, candidates, known, budget))
-    writer = FileWriter(view, tokenizer, header_tokens, largest)
+    writer = FileWriter(view, tokenizer, key.header_tokens, largest)
     stays = before.beginning(before.usable(view, left_out))
     room, chosen = budget - sum(map(tokens_of, stays.values())), dict(stays)
     memo.update(((path, view.key_of(path)), shown) for path, shown in stays.items())
@@ -124,12 +140,12 @@ def make_base(
             break
         if candidates[path] > room * SPARE:
             continue  # it may be smaller than it seems, but others serve as well
-        key = (path, view.key_of(path))
-        shown = memo[key] = known[key] if key in known else writer.file(path, counted.get(path))
+        content = (path, view.key_of(path))
+        shown = memo[content] = known[content] if content in known else writer.file(path, counted.get(path))
         if shown and tokens_of(shown) <= room:
             chosen[path] = shown
             room -= tokens_of(shown)
-    return _laid_out(view, chosen, view.history.rate, list(stays))
+    return _laid_out(view, key, chosen, view.history.rate, stays)
 
 
 def _candidates(view: IndexView, facts: Facts, left_out: Collection[str], largest: int) -> dict[str, float]:
@@ -172,7 +188,11 @@ def _missing(
 
 
 def _laid_out(
-    view: IndexView, chosen: Mapping[str, Whole], rate: Callable[[str], float], first: Sequence[str]
+    view: IndexView,
+    key: BaseKey,
+    chosen: Mapping[str, Whole],
+    rate: Callable[[str], float],
+    first: Mapping[str, Whole],
 ) -> Base:
     """The `first` as they are, the others by Smith's rule: with p the rate at which a file changes and t its tokens,
     ascending p/t costs the fewest tokens that are read again (W. E. Smith, 1956, on jobs in one queue: here a change
@@ -182,8 +202,9 @@ def _laid_out(
     segments = tuple(segment for path in order for segment in chosen[path])
     keys = {path: view.key_of(path) for path in order}
     spans = [(keys[one.path], one.path, one.start_line, one.end_line) for one in segments]
-    digest = hashlib.blake2b(msgspec.msgpack.encode(spans), digest_size=_ID_BYTES).hexdigest()
-    return Base(digest if segments else "", segments, keys, tokens_of(segments))
+    told = msgspec.msgpack.encode((key, spans))
+    digest = hashlib.blake2b(told, digest_size=_ID_BYTES).hexdigest()
+    return Base(digest if segments else "", key, segments, keys, tokens_of(segments))
 
 
 def tokens_of(segments: Iterable[Segment]) -> int:

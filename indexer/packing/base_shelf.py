@@ -6,10 +6,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection
 
-import msgspec
-
-from indexer.messages import TokenizerRef
 from indexer.packing.base import NO_BASE, Base, Facts, Memo, make_base
+from indexer.packing.base import BaseKey as BaseKey
 from indexer.packing.census import Census, take_census
 from indexer.packing.tokens import SegmentTokenizer
 from indexer.packing.view import IndexView
@@ -19,12 +17,6 @@ KEPT_BASES = 4
 
 OVERLAY_SHARE = 1 / 2
 """Of what the overlay may take. When what has changed takes more, the base is cut in places that will not heal soon."""
-
-
-class BaseKey(msgspec.Struct, frozen=True):
-    tokenizer: TokenizerRef
-    budget: int
-    header_tokens: int
 
 
 def repack_is_due(base: Base, usable: int, overlay_tokens: int, room: int, *, idle: bool) -> bool:
@@ -48,17 +40,22 @@ class BaseShelf:
         self._census: Census | None = None
 
     def find(self, key: BaseKey, id_: str = "") -> Base | None:
-        """The base of this id, the latest where it is not known any longer; None where none was made yet."""
+        """The base of this id, the latest where it is not known any longer or counted otherwise; None where none was
+        made yet."""
         with self._lock:
-            found = self._bases.get(id_) or self._latest.get(key)
+            found = self._known(key, id_) or self._latest.get(key)
             if found is not None and found.id in self._bases:
                 self._bases.move_to_end(found.id)
             return found
 
-    def by_id(self, id_: str) -> Base | None:
-        """Exactly this one, as long as it is known."""
+    def by_id(self, key: BaseKey, id_: str) -> Base | None:
+        """Exactly this one, as long as it is known, if it is counted as one for `key` is."""
         with self._lock:
-            return self._bases.get(id_)
+            return self._known(key, id_)
+
+    def _known(self, key: BaseKey, id_: str) -> Base | None:
+        found = self._bases.get(id_)
+        return found if found is not None and found.made_for.counts_as(key) else None
 
     def make(
         self,
@@ -83,8 +80,7 @@ class BaseShelf:
                 self._counted(view, facts, left_out),
                 tokenizer,
                 facts,
-                budget=key.budget,
-                header_tokens=key.header_tokens,
+                key,
                 left_out=left_out,
                 memo=self._memos.setdefault(key, {}),
                 before=known if known is not None else NO_BASE,

@@ -12,14 +12,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from indexer.messages import Definition, Hit
 from indexer.modules.bindings import Binding, Bindings, Written
 from indexer.packing.evidence import Candidate, Evidence
+from indexer.packing.focus import focus
+from indexer.packing.lookup import Lookup
 from indexer.packing.pool import Pool, closeness, first
 from indexer.packing.probes import Probed, Typed
 from indexer.packing.spans import CONSTRUCTORS
 from indexer.packing.surroundings import Surroundings, Use, statement_lines
 from indexer.packing.view import IndexView
-
-MAX_SAME_NAME = 8
-"""A name that more places define says nothing about which one is meant (`get`, `run`, `__init__`)."""
 
 MAX_NAMED = 60
 """Names that are looked up, nearest first: some 20 lines of code have no more that matter."""
@@ -54,30 +53,34 @@ def gathered(
     hits: Sequence[Hit],
 ) -> list[Candidate]:
     """All of them, by place; the same inputs give the same. Never of the cursor's file."""
+    view = view.hiding(
+        own_path
+    )  # what the cursor's file defines is known: `written` is newer than any view of it
+    lookup = Lookup(view, (tag.name for tag in written.tags.definitions))
     as_written = Written(view, own_path, written.tags)
     bindings = Bindings(view.graph, as_written, own_path)
     bound = bindings.of(written.tags.imports)
     pool = Pool(own_path)
-    _imported(pool, view, bindings, bound, around)
-    _typed(pool, view, written.types(view.graph, as_written, own_path))
-    _named(pool, view, own_path, written, bound, around)
+    _imported(pool, lookup, bindings, bound, around)
+    _typed(pool, lookup, written.types(view.graph, as_written, own_path))
+    _named(pool, lookup, written, bound, around)
     said = around.words
     likeness = dict(view.lexicon.like(said, MAX_LIKE))
     several = dict.fromkeys(
-        _by_name(pool, view, likeness, "lexical", "called like what stands near the cursor: `{name}`")
+        _by_name(pool, lookup, likeness, "lexical", "called like what stands near the cursor: `{name}`")
     )
     used = view.used_beside(own_path)
     wanted = _most(used, MAX_SIBLING)
     several |= dict.fromkeys(
-        _by_name(pool, view, wanted, "sibling", "used by the files beside this one: `{name}`")
+        _by_name(pool, lookup, wanted, "sibling", "used by the files beside this one: `{name}`")
     )
     liked = view.popular(MAX_POPULAR)
     several |= dict.fromkeys(
-        _by_name(pool, view, dict.fromkeys(liked, 1.0), "popular", "used all over: `{name}`")
+        _by_name(pool, lookup, dict.fromkeys(liked, 1.0), "popular", "used all over: `{name}`")
     )
     _of_modules(pool, bindings, bound, several)
-    _found(pool, view, hits)
-    _worked_on(pool, view, own_path)
+    _found(pool, lookup, hits, said)
+    _worked_on(pool, view, lookup, own_path)
     found = pool.candidates()
     together = dict(view.history.together(own_path))
     for candidate in found:
@@ -91,7 +94,7 @@ def gathered(
 
 
 def _imported(
-    pool: Pool, view: IndexView, bindings: Bindings, bound: Sequence[Binding], around: Surroundings
+    pool: Pool, lookup: Lookup, bindings: Bindings, bound: Sequence[Binding], around: Surroundings
 ) -> None:
     near = {use.name: use.distance for use in reversed(around.near) if not use.owner}
     lines = around.text.split("\n")
@@ -99,7 +102,7 @@ def _imported(
     import_lines = frozenset(number for start in starts for number in statement_lines(lines, start))
     for binding in bound:
         if not binding.definitions:
-            _of_module(pool, view, bindings, binding, around)
+            _of_module(pool, lookup, bindings, binding, around)
             continue
         used = around.used(binding.local, import_lines)
         if used and binding.local in near:
@@ -116,11 +119,13 @@ def _imported(
             if used:
                 pool.add(definition, "imported_used", 1.0, "")
             if definition.kind in _TYPES and feature in ("imported_near", "imported_new"):
-                _members(pool, view, definition, "part", strength, f"member of imported `{definition.name}`")
+                _members(
+                    pool, lookup, definition, "part", strength, f"member of imported `{definition.name}`"
+                )
 
 
 def _of_module(
-    pool: Pool, view: IndexView, bindings: Bindings, binding: Binding, around: Surroundings
+    pool: Pool, lookup: Lookup, bindings: Bindings, binding: Binding, around: Surroundings
 ) -> None:
     """What is used of an imported module, nearest first, and what it has at its top."""
     for use in around.near:
@@ -130,12 +135,12 @@ def _of_module(
             pool.add(definition, "attribute", closeness(use.distance), reason, steady=True)
     reason = f"imported module: `{binding.local}`"
     for path in binding.paths:
-        top = [one for one in view.definitions_in(path) if not one.container and not one.name.startswith("_")]
+        top = [one for one in lookup.in_path(path) if not one.container and not one.name.startswith("_")]
         for definition in first(top, MAX_OF_MODULE):
             pool.add(definition, "module", 1.0, reason, steady=True)
 
 
-def _typed(pool: Pool, view: IndexView, names: Sequence[Typed]) -> None:
+def _typed(pool: Pool, lookup: Lookup, names: Sequence[Typed]) -> None:
     """Classes of objects at the cursor, what they have their members from, and those."""
     for name in names:
         for nth, definition in enumerate(name.classes):
@@ -143,18 +148,13 @@ def _typed(pool: Pool, view: IndexView, names: Sequence[Typed]) -> None:
             reason = what if not nth else f"{what}, a kind of `{definition.name}`"
             strength = closeness(name.distance + nth)
             pool.add(definition, "typed", strength, reason)
-            _members(pool, view, definition, "member", strength, reason)
+            _members(pool, lookup, definition, "member", strength, reason)
 
 
 def _members(
-    pool: Pool, view: IndexView, owner: Definition, feature: str, strength: float, reason: str
+    pool: Pool, lookup: Lookup, owner: Definition, feature: str, strength: float, reason: str
 ) -> None:
-    within = [
-        one
-        for one in view.definitions_in(owner.path)
-        if owner.start_line <= one.start_line < owner.end_line and one.container == owner.name != one.name
-    ]
-    for definition in first(within, MAX_MEMBERS):
+    for definition in first(lookup.members(owner), MAX_MEMBERS):
         pool.add(definition, feature, strength, reason)
         if definition.name in CONSTRUCTORS:
             pool.add(definition, "maker", strength, f"makes a `{owner.name}`")
@@ -162,8 +162,7 @@ def _members(
 
 def _named(
     pool: Pool,
-    view: IndexView,
-    own_path: str,
+    lookup: Lookup,
     written: Probed,
     bound: Sequence[Binding],
     around: Surroundings,
@@ -178,32 +177,31 @@ def _named(
         if len(looked_up) == MAX_NAMED:
             break
         looked_up.add(use.name)
-        _same_name(pool, view, use.name, "named", closeness(use.distance), _near_reason(use))
+        _same_name(pool, lookup, use.name, "named", closeness(use.distance), _near_reason(use))
     for name, sites in written.tags.references.items():
         if name not in looked_up and name not in explained and any(not site.receiver for site in sites):
-            _same_name(pool, view, name, "in_file", 1.0, f"used in this file: `{name}`")
+            _same_name(pool, lookup, name, "in_file", 1.0, f"used in this file: `{name}`")
 
 
-def _same_name(pool: Pool, view: IndexView, name: str, feature: str, strength: float, reason: str) -> bool:
+def _same_name(pool: Pool, lookup: Lookup, name: str, feature: str, strength: float, reason: str) -> bool:
     """Whether several definitions have this name."""
     if name.startswith("__") and name.endswith("__"):
         return False  # special methods are everywhere and mean nothing by name
-    definitions = view.definitions_named(name)
-    if len(definitions) <= MAX_SAME_NAME:
-        for definition in definitions:
-            pool.add(definition, feature, strength / len(definitions), reason)
-    return len(definitions) > 1
+    found = lookup.named(name)
+    for definition in found.few:
+        pool.add(definition, feature, strength / found.places, reason)
+    return found.places > 1
 
 
 # ------------------------------------------------------------ what the root says
 
 
 def _by_name(
-    pool: Pool, view: IndexView, names: Mapping[str, float], feature: str, reason: str
+    pool: Pool, lookup: Lookup, names: Mapping[str, float], feature: str, reason: str
 ) -> Iterator[str]:
     """Those that several definitions have."""
     for name, strength in names.items():
-        if _same_name(pool, view, name, feature, strength, reason.format(name=name)):
+        if _same_name(pool, lookup, name, feature, strength, reason.format(name=name)):
             yield name
 
 
@@ -217,31 +215,32 @@ def _of_modules(pool: Pool, bindings: Bindings, bound: Sequence[Binding], names:
                 pool.add(definition, "module", 1.0, reason, steady=True)
 
 
-def _found(pool: Pool, view: IndexView, hits: Sequence[Hit]) -> None:
-    """What search has found: the definition that a hit is, or stands in, or its lines."""
+def _found(pool: Pool, lookup: Lookup, hits: Sequence[Hit], said: Mapping[str, float]) -> None:
+    """What search has found: its lines, since they may be like what is written, and the definition that they are or
+    stand in, since that may be named."""
     for rank, hit in enumerate(hits):
         strength, reason = 1.0 / (1.0 + rank / 4), f"search: {hit.why}"
         around = [
             one
-            for one in view.definitions_in(hit.path)
+            for one in lookup.in_path(hit.path)
             if one.start_line <= hit.start_line and hit.end_line <= one.end_line
         ]
         inner = min(around, key=lambda one: one.end_line - one.start_line, default=None)
         if inner is not None:
             pool.add(inner, "search", strength, reason)
-        else:
-            pool.add_lines(hit.path, hit.start_line, hit.end_line, strength, reason)
+        near = focus(hit.text, hit.start_line, said)
+        pool.add_lines(hit.path, hit.start_line, hit.end_line, near, strength, reason)
 
 
-def _worked_on(pool: Pool, view: IndexView, own_path: str) -> None:
+def _worked_on(pool: Pool, view: IndexView, lookup: Lookup, own_path: str) -> None:
     """What has just been edited or looked at, and what is not saved."""
     for rank, edit in enumerate(view.history.edited):
-        for definition in view.definitions_in(edit.path) if edit.path != own_path else ():
+        for definition in lookup.in_path(edit.path) if edit.path != own_path else ():
             if definition.start_line < edit.end_line and edit.start_line < definition.end_line:
                 pool.add(definition, "edited", 1.0 / (1.0 + rank / 2), "worked on a moment ago")
     unsaved = sorted(path for path in view.files() if path != own_path and view.is_overlay(path))
     for path in unsaved[:MAX_OVERLAYS]:
-        for definition in view.definitions_in(path):
+        for definition in lookup.in_path(path):
             if not definition.container:
                 pool.add(definition, "unsaved", 1.0, "unsaved document")
 

@@ -74,12 +74,14 @@ class Candidate(msgspec.Struct):
     start_line: int
     end_line: int
     definition: Definition | None
-    """None for a run of lines that search has found in a text without definitions."""
+    """None for a run of lines that search has found."""
     evidence: Evidence
     reasons: dict[str, str]
     """Feature → why, fit to be read."""
     steady: bool = False
     """It is here because of the file that is edited, not because of where the cursor is in it."""
+    near: Span | None = None
+    """Of lines that search has found, those in which it found most."""
 
     @property
     def span(self) -> Span:

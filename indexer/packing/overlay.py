@@ -5,6 +5,7 @@ What was changed last stands last, since it is what changes next.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from indexer.messages import PackRequest, Segment
@@ -46,15 +47,12 @@ def overlay(
     the files that are `shown` as they are now."""
     known = {segment.path for segment in shown}
     history = view.history
-    changed = [
-        path
-        for path in history.changed.difference(known, [own_path])
-        if language_of(path) is not None and view.key_of(path)
-    ]
+    changed = history.changed.difference(known, [own_path])
     room = overlay_room(request)
     found: list[tuple[float, str, list[Segment]]] = []
     latest = sorted(changed, key=lambda path: (-history.changed_s(path), path))
-    for path in latest[:MOST_FILES]:
+    there = (path for path in latest if language_of(path) is not None and view.key_of(path))
+    for path in itertools.islice(there, MOST_FILES):
         for segments in _ways(request, view, path, tokenizer):
             tokens = sum(segment.tokens for segment in segments)
             if segments and tokens <= room:

@@ -54,7 +54,7 @@ async def pack(
         return _answer(request, view, relative_path, [], [*view.notes, why_nothing])
     lines = split_lines(request.text)
     around = look_around(lines, request.line, request.character)
-    searching = asyncio.create_task(_search(view, around.query))
+    searching = asyncio.create_task(_search(view.hiding(relative_path), around.query))
     await asyncio.sleep(0)  # the store looks while the text is read here
     written = probed(lines, request.line, request.character, around, language_of(relative_path))
     usable = base.usable(view, (relative_path,), request.base_limit)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from indexer.messages import PackRequest, Segment, TokenizerRef
+from indexer.packing.spans import Span
 from indexer.packing.texts import LineMemory
 from indexer.packing.view import IndexView
 from indexer.parsing.lines import segment_text
@@ -37,11 +38,12 @@ class PackKey(msgspec.Struct, frozen=True):
 class PackMemory:
     """The last packs, least recently used first out. May be used from several threads."""
 
-    def __init__(self, limit: int = REMEMBERED) -> None:
+    def __init__(self, limit: int = REMEMBERED, lines: LineMemory | None = None) -> None:
+        """`lines`: shared with others that read the same texts."""
         self._limit = limit
         self._lock = threading.Lock()
         self._packs: OrderedDict[PackKey, list[Segment]] = OrderedDict()
-        self.lines = LineMemory()
+        self.lines = lines if lines is not None else LineMemory()
 
     def still_true(self, key: PackKey, view: IndexView, shown: Sequence[Segment] = ()) -> list[Segment]:
         """Segments of the last pack whose lines are unchanged, with their present line numbers, in their
@@ -51,28 +53,28 @@ class PackMemory:
         for one in shown:
             taken.setdefault(one.path, []).append(one)
         found: list[Segment] = []
+        moved: dict[str, _Moved] = {}
         for segment in self._packs.get(key, []):
-            present = self._present(segment, view)
+            present = self._present(segment, view, moved.setdefault(segment.path, _Moved()))
             if present is None:
                 break
             if not any(_share_a_line(present, one) for one in taken.get(present.path, ())):
                 found.append(present)
         return found
 
-    def _present(self, segment: Segment, view: IndexView) -> Segment | None:
+    def _present(self, segment: Segment, view: IndexView, moved: _Moved) -> Segment | None:
         """The segment where its text stands now, None where it does not any more or has changed its layer."""
         if view.is_overlay(segment.path) != (segment.layer == "overlay"):
             return None
         key = view.key_of(segment.path)
-        lines = self.lines.of(key, lambda: view.text(segment.path) or "").lines if key else []
-        length = segment.end_line - segment.start_line
-        if segment_text(lines, segment.start_line, segment.end_line) == segment.text:
-            return segment
-        first = segment.text.split("\n", 1)[0]
-        for start, line in enumerate(lines):
-            if line == first and segment_text(lines, start, start + length) == segment.text:
-                return msgspec.structs.replace(segment, start_line=start, end_line=start + length)
-        return None
+        lines = self.lines.of(key, lambda: view.text(segment.path)).lines if key else []
+        start = moved.place_of(segment, lines)
+        if start is None:
+            return None
+        end = start + segment.end_line - segment.start_line
+        moved.by = start - segment.start_line
+        moved.given.append((start, end))
+        return msgspec.structs.replace(segment, start_line=start, end_line=end)
 
     def remember(self, key: PackKey, segments: list[Segment]) -> None:
         with self._lock:
@@ -86,6 +88,31 @@ def pack_key(
     request: PackRequest, view: IndexView, own_path: str, base: str = "", base_segments: int = 0
 ) -> PackKey:
     return PackKey(view.root, own_path, request.tokenizer, request.header_tokens, base, base_segments)
+
+
+class _Moved:
+    """Where segments of one path stand now. Others may have the same text: what stood together stays together."""
+
+    def __init__(self) -> None:
+        self.by = 0
+        """Lines, the last one that was found."""
+        self.given: list[Span] = []
+        """No segment stands where another one does."""
+
+    def place_of(self, segment: Segment, lines: Sequence[str]) -> int | None:
+        """The first line of the nearest free place with its text."""
+        expected, length = segment.start_line + self.by, segment.end_line - segment.start_line
+
+        def stands_at(start: int) -> bool:
+            end = start + length
+            free = all(end <= first or last <= start for first, last in self.given)
+            return free and segment_text(lines, start, end) == segment.text
+
+        if expected >= 0 and stands_at(expected):
+            return expected
+        first_line = segment.text.split("\n", 1)[0]
+        places = (start for start, line in enumerate(lines) if line == first_line and stands_at(start))
+        return min(places, key=lambda start: abs(start - expected), default=None)
 
 
 def _share_a_line(one: Segment, other: Segment) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from indexer.messages import Definition
 from indexer.packing.evidence import Candidate, Evidence
+from indexer.packing.spans import Span
 
 Place = tuple[str, int, str]
 """Path, first line and name."""
@@ -35,10 +36,13 @@ class Pool:
             known.reasons[feature] = reason
             known.steady = known.steady or steady
 
-    def add_lines(self, path: str, start_line: int, end_line: int, strength: float, reason: str) -> None:
-        """Lines that are no definition, found by search."""
+    def add_lines(
+        self, path: str, start_line: int, end_line: int, near: Span, strength: float, reason: str
+    ) -> None:
+        """Lines that search has found, those in which it found most being `near`."""
         if path != self._own_path:
-            found = Candidate(path, start_line, end_line, None, Evidence(search=strength), {"search": reason})
+            evidence, reasons = Evidence(search=strength), {"search": reason}
+            found = Candidate(path, start_line, end_line, None, evidence, reasons, near=near)
             self._found.setdefault((path, start_line, ""), found)
 
     def candidates(self) -> list[Candidate]:

@@ -13,7 +13,7 @@ from indexer.packing.evidence import Candidate, Evidence, Weights, needed, told
 from indexer.packing.filling import Filling, Prices, Thing, Way
 from indexer.packing.spans import Span, inside, without
 from indexer.packing.texts import Texts
-from indexer.packing.weights import LIKE_OF_SEARCH, NEEDED
+from indexer.packing.weights import LIKE_BUDGET, LIKE_OF_SEARCH, NEEDED
 
 DEAREST_SHARE = 2
 """One step may take at most this part (1/2) of the budget: no single thing is worth all others."""
@@ -40,8 +40,11 @@ SLACK = 8
 """One part in so many is left free of what is unlikely (`APPENDED_FROM`): what a moving cursor adds shall find room
 behind what is kept."""
 
+MOST_FREE = 3
+"""A pack that leaves one part in so many of the budget free is filled up."""
+
 KEPT_VALUE = 0.75
-"""A pack is kept while it can be made worth at least this share of one that is chosen anew."""
+"""A pack is kept while it can be made to show at least this share of what one that is chosen anew shows."""
 
 LEFT_OUT_FROM = 0.2
 """What is likelier to be needed than this, or imported and used near, and has found no room, is told."""
@@ -56,7 +59,9 @@ class Chosen(msgspec.Struct, frozen=True):
     segments: list[Segment]
     left_out: int
     """Definitions that are likely to be needed and have found no room."""
-    value: float
+    needed: float
+    """Of the definitions that the next line may name, so many (the sum of their chances) are shown. What is here only
+    because it is like what is being written does not count: it comes and goes with every line."""
 
 
 class Choice:
@@ -77,9 +82,11 @@ class Choice:
         self._candidates: list[Candidate] = []
         self._chances: list[float] = []
         self._things: list[Thing] = []
+        self._named: list[tuple[float, ...]] = []
+        """Of each thing, what each version is worth because it may be named."""
         ranked = sorted(
             (
-                (needed(one.evidence, weights), LIKE_OF_SEARCH * one.evidence.search, number, one)
+                (needed(one.evidence, weights), _likeness(one, budget), number, one)
                 for number, one in enumerate(candidates)
             ),
             key=lambda each: (-each[0] - each[1], each[2]),
@@ -96,6 +103,7 @@ class Choice:
                 self._candidates.append(candidate)
                 self._chances.append(chance)
                 self._things.append(Thing(candidate.path, ways))
+                self._named.append(tuple(chance * version.worth.named for version in versions))
 
     def anew(self) -> Chosen:
         """For the most value."""
@@ -107,8 +115,12 @@ class Choice:
     def keeping(self, kept: Sequence[Segment], anew: Chosen) -> Chosen:
         """The segments of the last pack in their order, as they are where that is nearly as good as `anew`; else what
         is needed now is added behind them, in place of the last of them where room is short; else `anew`."""
+        free = self._budget - sum(segment.tokens for segment in kept)
+        if free > self._budget // MOST_FREE:  # the budget has grown: it is filled behind what is there
+            held = Held([*self._base, *kept])
+            return self._chosen(kept, self._filled(free - self._budget // SLACK, held), held)
         as_it_is = self._chosen(kept, None, Held(self._base))
-        if as_it_is.value >= anew.value - WORTH_READING:
+        if as_it_is.needed >= anew.needed - WORTH_READING:
             return as_it_is
         held = Held([*self._base, *kept])
         wanted = self._filled(self._budget // MOST_ADDED, held, APPENDED_FROM).tokens
@@ -116,8 +128,8 @@ class Choice:
         held = Held([*self._base, *stay])
         room = self._budget - sum(segment.tokens for segment in stay)
         added = self._chosen(stay, self._filled(room, held, APPENDED_FROM), held)
-        best = max(added, as_it_is, key=lambda one: one.value)
-        return best if best.value >= KEPT_VALUE * anew.value else anew
+        best = max(added, as_it_is, key=lambda one: one.needed)
+        return best if best.needed >= KEPT_VALUE * anew.needed else anew
 
     def _likely(self, least: float) -> list[bool]:
         return [chance >= least for chance in self._chances]
@@ -132,6 +144,8 @@ class Choice:
 
     def _chosen(self, stay: Sequence[Segment], filling: Filling | None, held: Held) -> Chosen:
         segments = [*stay, *(self._laid_out(filling, held) if filling is not None else ())]
+        if stay:  # what follows may be of the file that it ends with
+            segments = self._texts.recounted(segments)
         if filling is None or stay:  # what stays counts as well
             there = Held([*self._base, *segments])
             filling = Filling(self._things, self._prices, 0, dearest=0, held=there)
@@ -139,7 +153,10 @@ class Choice:
             way < 0 and _is_missed(candidate.evidence, chance)
             for way, candidate, chance in zip(filling.chosen, self._candidates, self._chances, strict=True)
         )
-        return Chosen(segments, missing, filling.value)
+        needed_here = sum(
+            named[way] for named, way in zip(self._named, filling.chosen, strict=True) if way >= 0
+        )
+        return Chosen(segments, missing, needed_here)
 
     def _laid_out(self, filling: Filling, held: Held) -> list[Segment]:
         """File by file: unsaved ones first, then those that are here because of the file that is edited, last those
@@ -190,6 +207,13 @@ class Held:
 
 def _is_missed(evidence: Evidence, chance: float) -> bool:
     return chance >= LEFT_OUT_FROM or evidence.imported_near > 0.0 or evidence.attribute > 0.0
+
+
+def _likeness(candidate: Candidate, budget: int) -> float:
+    """What its lines are worth because they are like those that are being written."""
+    if candidate.definition is not None:
+        return 0.0
+    return LIKE_OF_SEARCH * candidate.evidence.search * min(1.0, budget / LIKE_BUDGET)
 
 
 def _touch(one: Span, other: Span) -> bool:

@@ -16,10 +16,14 @@ LINES_AFTER = 12
 WORDS_FADE = 8
 """Lines from the cursor at which a word counts half."""
 
-QUERY_LINES = 8
+QUERY_LINES = 12
 """Lines before the cursor that search is asked with; more of them dilute what the cursor is about."""
 
+QUERY_LINES_BELOW = 5
+"""And after it: what is there already often says what is missing."""
+
 QUERY_CHARACTERS = 800
+QUERY_CHARACTERS_BELOW = 300
 SHORTEST_NAME = 2
 
 LONGEST_LINE = 1000
@@ -187,4 +191,6 @@ def _indent(text: str) -> int:
 def _query(lines: list[str], line: int, character: int) -> str:
     before = lines[max(0, line - QUERY_LINES) : line]
     current = lines[line][:character] if line < len(lines) else ""
-    return "\n".join([*before, current]).strip()[-QUERY_CHARACTERS:]
+    above = "\n".join([*before, current]).strip()[-QUERY_CHARACTERS:]
+    below = "\n".join(lines[line + 1 : line + 1 + QUERY_LINES_BELOW]).strip()[:QUERY_CHARACTERS_BELOW]
+    return f"{above}\n{below}".strip()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -20,9 +22,12 @@ from indexer.parsing.lines import segment_text, split_lines
 CHARACTERS_PER_TOKEN = 3.5
 """Of source code under the tokenizers that we know (3 to 4), to compare candidates by."""
 
+KEPT_BYTES = 64 * 1024 * 1024
+"""Of lines that are remembered: of some 1,000 files of 500 lines, what packs of a few parts of large roots are made
+of."""
 
-KEPT_FILES = 512
-"""Whose lines are remembered, some 30 MB: what packs of one part of a root are made of."""
+_BYTES_PER_VERSIONS = 700
+"""Of one definition's, with their spans and key."""
 
 
 class FileLines:
@@ -30,32 +35,51 @@ class FileLines:
 
     def __init__(self, text: str) -> None:
         self.lines = split_lines(text)
-        self.characters = [0, *accumulate(len(line) + 1 for line in self.lines)]
+        self.characters = array("I", [0, *accumulate(len(line) + 1 for line in self.lines)])
         """Before each line, and before the end."""
         self.versions: dict[tuple[int, str], tuple[Version, ...]] = {}
         """By first line and name."""
+        self._bytes = sum(map(sys.getsizeof, (self.lines, self.characters, *self.lines)))
+
+    def size(self) -> int:
+        """Bytes in memory, roughly; grows with `versions`."""
+        return self._bytes + len(self.versions) * _BYTES_PER_VERSIONS
 
 
 class LineMemory:
-    """The lines of texts that were asked for last, by their content. From any thread."""
+    """The lines of texts that were asked for last, by their content: one for all who ask. From any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = KEPT_BYTES) -> None:
+        self._limit = limit
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, FileLines] = OrderedDict()
+        self._known: OrderedDict[str, tuple[FileLines, int]] = OrderedDict()
+        """With the bytes that were counted for them last."""
+        self._held = 0
 
-    def of(self, key: str, text: Callable[[], str]) -> FileLines:
+    def of(self, key: str, text: Callable[[], str | None]) -> FileLines:
+        """Without lines where there is no text now, which is asked for again next time: it may be about to be
+        written."""
         with self._lock:
             known = self._known.get(key)
             if known is not None:
-                self._known.move_to_end(key)
-                return known
-        found = FileLines(text())
-        if key:
+                self._put(key, known[0])
+                return known[0]
+        read = text()
+        found = FileLines(read or "")
+        if key and read is not None:
             with self._lock:
-                self._known[key] = found
-                while len(self._known) > KEPT_FILES:
-                    self._known.popitem(last=False)
+                self._put(key, found)
         return found
+
+    def _put(self, key: str, lines: FileLines) -> None:
+        """As the one asked for last; what was asked for longest ago goes."""
+        _, before = self._known.pop(key, (None, 0))
+        now = lines.size()
+        self._known[key] = lines, now
+        self._held += now - before
+        while self._held > self._limit:
+            _, (_, dropped) = self._known.popitem(last=False)
+            self._held -= dropped
 
 
 class Texts:
@@ -93,7 +117,7 @@ class Texts:
         known = self._files.get(path)
         if known is None:
             key = self._view.key_of(path)
-            known = self._files[path] = self._memory.of(key, lambda: self._view.text(path) or "")
+            known = self._files[path] = self._memory.of(key, lambda: self._view.text(path))
         return known
 
     def exact(self, path: str, span: Span) -> int:

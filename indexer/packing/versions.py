@@ -27,6 +27,7 @@ class Worth(msgspec.Struct, frozen=True):
 LINE = Worth(0.62, 0.1)
 SIGNATURE = Worth(0.8, 0.2)
 DESCRIBED = Worth(0.9, 0.35)
+NEAR = Worth(0.9, 0.85)
 WHOLE = Worth(1.0, 1.0)
 
 
@@ -42,7 +43,10 @@ def versions_of(candidate: Candidate, lines: Sequence[str]) -> list[Version]:
     if whole[0] >= whole[1]:
         return []
     if own is None:
-        return [Version(whole, WHOLE)]
+        near = trim_span(lines, *(candidate.near or whole))
+        return _growing(
+            [Version(near, NEAR), Version(whole, WHOLE)] if near[0] < near[1] else [Version(whole, WHOLE)]
+        )
     line = own.name_line if whole[0] <= own.name_line < whole[1] else whole[0]
     ways = [Version((line, line + 1), LINE)]
     opened = signature(own, lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from indexer.messages import Definition, Hit
@@ -103,6 +103,18 @@ class IndexView(GraphView, Protocol):
 
     def definitions_named(self, name: str) -> Sequence[Definition]:
         """Definitions with exactly this name anywhere in the root, by path and line."""
+        ...
+
+    def few_named(self, name: str, most: int) -> Sequence[Definition] | None:
+        """The same; None where more than `most` files have one, which is quick."""
+        ...
+
+    def defined(self, names: Iterable[str]) -> Collection[str]:
+        """Those of these names that some path defines."""
+        ...
+
+    def hiding(self, path: str) -> IndexView:
+        """The same view, but what this path defines is not found by its name, and so need not be read."""
         ...
 
     def names(self) -> Collection[str]:

@@ -34,5 +34,9 @@ NEEDED = Weights(
     },
 )
 
-LIKE_OF_SEARCH = 0.05
+LIKE_BUDGET = 4_096
+"""Tokens. In a smaller budget what is only like what is being written counts for less: there is hardly room for what it
+names."""
+
+LIKE_OF_SEARCH = 0.15
 """What it is worth to read the lines of the first hit of a search: code that is like what is being written."""

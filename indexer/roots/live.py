@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import copy
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from indexer.children.reading import load
 from indexer.messages import Definition
@@ -45,8 +48,15 @@ class LiveFiles:
         self._cache = cache
         self._on_stale = on_stale
         self._source = source
+        self._hidden = ""
         self.state = (self._maps.version, *sorted(document.serial for document in overlays.values()))
         """Differs where paths or texts may."""
+
+    def hiding(self, path: str) -> Self:
+        """The same, but what this path defines is not found by its name, and so need not be read."""
+        other = copy.copy(self)
+        other._hidden = path
+        return other
 
     def files(self) -> Collection[str]:
         return self._maps.shown.index(self.overlays)
@@ -90,17 +100,36 @@ class LiveFiles:
         return [definition_of(path, tag) for tag in self.tags_in(path)]
 
     def definitions_named(self, name: str) -> Sequence[Definition]:
-        found = [
-            definition_of(path, tag)
-            for path, document in self.overlays.items()
-            for tag in document.definitions()
-            if tag.name == name
-        ]
-        for path, content in self._live.defining(name, self._maps):
-            if path not in self.overlays:
-                tags = self._live.definitions_of(content)
-                found.extend(definition_of(path, tag) for tag in tags if tag.name == name)
+        return self._named(name, self._unsaved(name), self._stored(name))
+
+    def few_named(self, name: str, most: int) -> Sequence[Definition] | None:
+        """The same; None, before any of them is read, where more than `most` files have one."""
+        unsaved = self._unsaved(name)
+        stored = list(itertools.islice(self._stored(name), most + 1))
+        return self._named(name, unsaved, stored) if len(unsaved) + len(stored) <= most else None
+
+    def _named(
+        self, name: str, unsaved: Mapping[str, Sequence[Tag]], stored: Iterable[tuple[str, StoredContent]]
+    ) -> list[Definition]:
+        found = [definition_of(path, tag) for path, tags in unsaved.items() for tag in tags]
+        for path, content in stored:
+            tags = self._live.definitions_of(content)
+            found.extend(definition_of(path, tag) for tag in tags if tag.name == name)
         return sorted(found, key=lambda definition: (definition.path, definition.start_line))
+
+    def _unsaved(self, name: str) -> dict[str, Sequence[Tag]]:
+        """Path → definitions with this name."""
+        return {
+            path: tags
+            for path, document in self.overlays.items()
+            if path != self._hidden and (tags := document.by_name().get(name))
+        }
+
+    def _stored(self, name: str) -> Iterator[tuple[str, StoredContent]]:
+        """Paths with the contents that define this name, in no order."""
+        for path, content in self._live.places(name, self._maps):
+            if path not in self.overlays and path != self._hidden:
+                yield path, content
 
     def imports_of(self, path: str) -> Sequence[Import]:
         overlay = self.overlays.get(path)
@@ -139,13 +168,18 @@ class LiveFiles:
 
     def defining(self, name: str) -> Sequence[str]:
         """Paths that define this name, in order."""
-        unsaved = {
-            path
+        return sorted({*self._unsaved(name), *(path for path, _ in self._stored(name))})
+
+    def defined(self, names: Iterable[str]) -> set[str]:
+        """Those of these names that some path defines."""
+        wanted = set(names)
+        unsaved = (
+            wanted & document.by_name().keys()
             for path, document in self.overlays.items()
-            if any(tag.name == name for tag in document.definitions())
-        }
-        stored = {path for path, _ in self._live.defining(name, self._maps) if path not in self.overlays}
-        return sorted(stored | unsaved)
+            if path != self._hidden
+        )
+        found = set[str]().union(*unsaved)
+        return found | {name for name in wanted - found if next(self._stored(name), None)}
 
     def names(self) -> Collection[str]:
         """All that are defined; some may have no definition any longer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -72,6 +72,9 @@ class LiveRoot:
         self.now = Maps(MappingProxyType({}), MappingProxyType({}), ShownPaths({}, self.contents), 0)
         self.sites = SiteCache()
         self._lexicon: Lexicon | None = None
+        self._making_lexicon = threading.Lock()
+        self._learning = threading.Lock()
+        """Held while a batch of names becomes known, in the lexicon as well."""
         self._names: dict[str, str | tuple[str, ...]] = {}
         """Name → contents that define it (most names have one); may name contents that no path has any
         longer."""
@@ -125,11 +128,12 @@ class LiveRoot:
             self.contents[content.key] = content
             for name in content.distinct_names():
                 fresh[name].append(content.key)
-        if self._lexicon is not None:
-            self._lexicon.learn(name for name in fresh if name not in self._names)
-        for name, keys in fresh.items():
-            keys = (*self._keys_defining(name), *keys)
-            self._names[name] = keys[0] if len(keys) == 1 else keys
+        with self._learning:
+            if self._lexicon is not None:
+                self._lexicon.learn(name for name in fresh if name not in self._names)
+            for name, keys in fresh.items():
+                keys = (*self._keys_defining(name), *keys)
+                self._names[name] = keys[0] if len(keys) == 1 else keys
 
     def _keys_defining(self, name: str) -> tuple[str, ...]:
         keys = self._names.get(name, ())
@@ -137,10 +141,17 @@ class LiveRoot:
 
     def defining(self, name: str, maps: Maps | None = None) -> Iterable[tuple[str, StoredContent]]:
         """(path, content) of every file that defines `name` in these maps (else as they are now), by path."""
-        paths_by_key = (maps or self.now).paths_by_key
-        found = [(path, key) for key in self._keys_defining(name) for path in paths_by_key.get(key, ())]
+        found = ((path, content.key) for path, content in self.places(name, maps))
         for path, key in sorted(found):
             yield path, self.contents[key]
+
+    def places(self, name: str, maps: Maps | None = None) -> Iterator[tuple[str, StoredContent]]:
+        """The same in no order, for whoever needs only the first few or their number: some names are defined by
+        thousands of files."""
+        paths_by_key = (maps or self.now).paths_by_key
+        for key in self._keys_defining(name):
+            for path in paths_by_key.get(key, ()):
+                yield path, self.contents[key]
 
     def names(self) -> list[str]:
         """All names that contents define, those of contents included that no path has any longer."""
@@ -148,10 +159,20 @@ class LiveRoot:
 
     @property
     def lexicon(self) -> Lexicon:
-        """The same by their words. Made when somebody asks, and from then on kept up."""
-        if self._lexicon is None:
-            self._lexicon = Lexicon(self.names())
-        return self._lexicon
+        """The same by their words. Made when somebody asks, and from then on kept up; from any thread."""
+        if self._lexicon is not None:
+            return self._lexicon
+        with self._making_lexicon:
+            if self._lexicon is None:
+                with self._learning:
+                    names = self.names()
+                made = Lexicon(
+                    names
+                )  # takes a second in a large root: what is learned meanwhile does not wait
+                with self._learning:
+                    made.learn(itertools.islice(self._names, len(names), None))
+                    self._lexicon = made
+            return self._lexicon
 
     def definitions_of(self, content: StoredContent) -> tuple[Tag, ...]:
         """Unpacked, by place; from any thread."""

@@ -47,7 +47,8 @@ class LiveView(LiveFiles):
 
 
 def _admitted(root: Root, overlays: Mapping[str, OverlayDocument]) -> dict[str, OverlayDocument]:
-    """The unsaved documents of this root, by relative path, without those that may not be read by a model."""
+    """The unsaved documents of this root, by relative path, without those of files that may not be read by a model; of
+    one that has only come to hold what may not be read nothing is shown."""
     found: dict[str, OverlayDocument] = {}
     for path, document in overlays.items():
         absolute = Path(path)
@@ -58,8 +59,10 @@ def _admitted(root: Root, overlays: Mapping[str, OverlayDocument]) -> dict[str, 
         # one is not there yet
         ignored = relative not in root.live.manifest and absolute.exists()
         hidden = PurePosixPath(relative).parts[0] == ".git" if relative != "." else True
-        if not (ignored or hidden or why_file_excluded(absolute, root.path) or document.why_excluded()):
-            found[relative] = document
+        if not (ignored or hidden or why_file_excluded(absolute, root.path)):
+            shown = document.shown
+            if relative in root.live.manifest or not shown.withholds:
+                found[relative] = shown
     return found
 
 

@@ -26,8 +26,12 @@ class OverlayDocument:
         self._text = text
         self._lock = threading.Lock()
         self._facts: FileFacts | None = None
+        self._by_name: Mapping[str, Sequence[Tag]] | None = None
         self._shown: str | None = None
         self._excluded: str | None = None
+        self._withheld: OverlayDocument | None = None
+        self.withholds = False
+        """Whether it stands, empty, for one whose text may not be read."""
 
     @property
     def text(self) -> str:
@@ -42,9 +46,30 @@ class OverlayDocument:
             self._excluded = why_content_excluded(self._text.encode("utf-8", "replace")) or ""
         return self._excluded
 
+    @property
+    def shown(self) -> OverlayDocument:
+        """This one, or where its text may not be read one without text, always the same: what was saved before is no
+        longer true, so it is not shown in its place."""
+        if not self.why_excluded():
+            return self
+        with self._lock:
+            if self._withheld is None:
+                self._withheld = OverlayDocument(self.path, "")
+                self._withheld.withholds = True
+            return self._withheld
+
     def definitions(self) -> Sequence[Tag]:
         """By place."""
         return self._parsed().definitions
+
+    def by_name(self) -> Mapping[str, Sequence[Tag]]:
+        """Definitions, each name's by place."""
+        if self._by_name is None:
+            found: dict[str, list[Tag]] = {}
+            for tag in self.definitions():
+                found.setdefault(tag.name, []).append(tag)
+            self._by_name = found
+        return self._by_name
 
     def imports(self) -> list[Import]:
         return self._parsed().imports

@@ -101,7 +101,10 @@ def named_definitions(files: LiveFiles, query: str) -> Iterator[Definition]:
     owner, where it has such a one."""
     owners = {match["name"]: match["owner"] for match in _MEMBER.finditer(query)}
     for name in identifiers(query):
-        definitions = files.definitions_named(name)
+        if name in owners and files.defined([owners[name]]):
+            definitions = files.definitions_named(name)  # however many: those of one owner are few
+        else:
+            definitions = files.few_named(name, _MOST_NAMED) or ()
         owned = [one for one in definitions if owners.get(name) == one.container.rpartition(".")[2]]
         if name in owners and owned:
             definitions = owned

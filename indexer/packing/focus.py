@@ -1,0 +1,33 @@
+"""Where in a run of lines the words meet that stand near the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from indexer.names.lexicon import words_of
+from indexer.packing.spans import Span
+from indexer.parsing.lines import split_lines, trim_span
+
+LINES = 20
+"""A screen's part: what somebody would look at to see how it is done there."""
+
+STEP = 4
+"""Lines between two places that are tried."""
+
+
+def focus(text: str, start_line: int, said: Mapping[str, float]) -> Span:
+    """The lines of `text`, which begins at `start_line`, in which most of what is `said` (word → how much it counts) is
+    found; all of them where they are few."""
+    lines = split_lines(text)
+    if len(lines) <= LINES + STEP:
+        return start_line, start_line + len(lines)
+    words = [said.keys() & words_of(line) for line in lines]
+
+    def worth(first: int) -> float:
+        return sum(said[word] for word in frozenset[str]().union(*words[first : first + LINES]))
+
+    places = range(0, len(lines) - LINES + STEP, STEP)
+    first, last = trim_span(
+        lines, best := max(places, key=lambda place: (worth(place), -place)), best + LINES
+    )
+    return start_line + first, start_line + last
