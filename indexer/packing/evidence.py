@@ -101,9 +101,9 @@ def needed(evidence: Evidence, weights: Weights) -> float:
     return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, total))))
 
 
-def told(candidate: Candidate, most: int = 2) -> str:
+def told(candidate: Candidate, most: int = 2) -> list[str]:
     """The reasons that explain most, in words."""
     found = [candidate.reasons[name] for name in FEATURES if candidate.reasons.get(name)]
     if len(found) > 1 and "popular" in candidate.reasons:
         found.remove(candidate.reasons["popular"])  # explains little where anything else does
-    return "; ".join(found[:most])
+    return found[:most]

@@ -68,13 +68,13 @@ class Filling:
         self._prices = prices
         self._budget = budget
         self._dearest = dearest
-        self._held = held
         self._wanted = wanted if wanted is not None else [True] * len(things)
         self._within = _Containment(things)
         self._refused: set[tuple[int, int]] = set()
-        for number, thing in enumerate(things):
-            for way, version in enumerate(thing.ways):
-                if held(thing.path, version.span):
+        self._is_held = [[held(thing.path, version.span) for version in thing.ways] for thing in things]
+        for number, ways in enumerate(self._is_held):
+            for way, is_held in enumerate(ways):
+                if is_held:
                     self._note(number, way)
 
     @property
@@ -118,16 +118,17 @@ class Filling:
         added = thing.ways[way].value - self.values[number]
         for inner, inner_way in self._within.of(number, way):
             added += max(0.0, self._things[inner].ways[inner_way].value - self.values[inner])
-        tokens = self._added(thing.path, thing.ways[way].span, self._prices.roughly)
+        tokens = self._added(number, way, self._prices.roughly)
         if added <= 0.0 or self.tokens + tokens > self._budget or tokens > self._dearest:
             return 0.0
         return added / max(tokens, 1)
 
-    def _added(self, path: str, span: Span, price: Cost) -> int:
-        """Tokens that these lines add to what is there."""
-        runs = self.runs.get(path)
-        if self._held(path, span):
+    def _added(self, number: int, way: int, price: Cost) -> int:
+        """Tokens that the lines of a version add to what is there."""
+        if self._is_held[number][way]:
             return 0
+        path, span = self._things[number].path, self._things[number].ways[way].span
+        runs = self.runs.get(path)
         if runs is None:
             return self._prices.header(path) + price(path, span)
         together, replaced = _joined(runs, span)
@@ -138,14 +139,14 @@ class Filling:
     def _take(self, number: int, way: int) -> None:
         thing = self._things[number]
         span = thing.ways[way].span
-        tokens = self._added(thing.path, span, self._prices.exact)
+        tokens = self._added(number, way, self._prices.exact)
         if self.tokens + tokens > self._budget:
             self._refused.add((number, way))
             return
         self._note(number, way)
         for inner, inner_way in self._within.of(number, way):
             self._note(inner, inner_way)
-        if not self._held(thing.path, span):
+        if not self._is_held[number][way]:
             self.tokens += tokens
             runs = self.runs.setdefault(thing.path, {})
             together, replaced = _joined(runs, span)

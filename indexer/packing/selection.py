@@ -161,7 +161,7 @@ class Choice:
     def _laid_out(self, filling: Filling, held: Held) -> list[Segment]:
         """File by file: unsaved ones first, then those that are here because of the file that is edited, last those
         that come and go with the cursor, the least likely behind all others: they are the first to make room."""
-        why: dict[str, list[tuple[float, Span, str]]] = {}
+        why: dict[str, list[tuple[float, Span, list[str]]]] = {}
         steady: set[str] = set()
         likeliest: dict[str, float] = {}
         for candidate, chance, thing, way in zip(
@@ -184,8 +184,9 @@ class Choice:
             runs = [part for run in filling.runs[path] for part in without(run, held.of(path), lines)]
             for segment in texts.segments(path, runs):
                 span = segment.start_line, segment.end_line
-                reasons = [reason for _, part, reason in sorted(why[path]) if _touch(part, span)]
-                why_here = "; ".join(list(dict.fromkeys(filter(None, reasons)))[:MOST_REASONS])
+                here = [reasons for _, part, reasons in sorted(why[path]) if _touch(part, span)]
+                told_once = dict.fromkeys(reason for reasons in here for reason in reasons)
+                why_here = "; ".join(list(told_once)[:MOST_REASONS])
                 found.append(msgspec.structs.replace(segment, reason=why_here))
         return found
 
