@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from memory_view import MemoryView
 
 from indexer.messages import Pack, PackRequest, Segment, TokenizerRef
+from indexer.packing.evidence import Candidate, Evidence
 from indexer.packing.pack import LEAST_BUDGET, pack
 from indexer.packing.pack_memory import PackMemory
+from indexer.packing.selection import Choice
+from indexer.packing.texts import Texts
 from indexer.packing.tokens import EstimatedTokens, ModelTokens, TokenizerError, tokenizer_for
 
 ESTIMATE = TokenizerRef()
@@ -325,6 +328,17 @@ def test_a_budget_that_has_grown_is_filled_behind_what_is_there():
     small = packed(marked, files=files, memory=memory, budget=200).segments
     large = packed(marked, files=files, memory=memory, budget=800).segments
     assert large[: len(small)] == small and len(large) > 2 * len(small)
+
+
+def test_a_member_stands_under_the_line_that_names_its_class():
+    """Wherever there is room for that line: by itself a method says nothing of whose it is."""
+    view = MemoryView(SHOP)
+    (member,) = view.definitions_named("reload")
+    alone = Candidate(member.path, member.start_line, member.end_line, member, Evidence(named=1.0), {})
+    texts = Texts(view, EstimatedTokens(3.0), 1)
+    made = Choice([alone], texts, 100).anew().segments
+    assert [one.text.split("\n")[0] for one in made] == ["class Config:", "    def reload(self) -> None:"]
+    assert made[0].reason and sum(one.tokens for one in made) <= 100
 
 
 def test_what_is_near_gets_room_even_if_the_front_must_move():

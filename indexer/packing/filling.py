@@ -102,6 +102,20 @@ class Filling:
         self._refused.clear()
         self.fill()
 
+    def put(self, path: str, span: Span, budget: int) -> None:
+        """These lines as well, of a path that is there, if they fit into the budget."""
+        runs = self.runs.get(path, {})
+        if any(start <= span[0] and span[1] <= end for start, end in runs) or not runs:
+            return
+        together, replaced = _joined(runs, span)
+        tokens = self._prices.exact(path, together)
+        added = tokens - sum(runs[run] for run in replaced)
+        if self.tokens + added <= budget:
+            for run in replaced:
+                del runs[run]
+            runs[together] = tokens
+            self.tokens += added
+
     def _push(self, heap: list[tuple[float, int, int]], number: int) -> None:
         """The version that adds most for its tokens now."""
         ways = range(self.chosen[number] + 1, len(self._things[number].ways))

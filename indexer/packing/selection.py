@@ -53,6 +53,9 @@ MOST_REASONS = 3
 """That one segment is shown with."""
 
 
+OWNER = "its members are here"
+
+
 class Chosen(msgspec.Struct, frozen=True):
     """What one pack holds."""
 
@@ -109,6 +112,7 @@ class Choice:
         """For the most value."""
         held = Held(self._base)
         filling = self._filled(self._budget - self._budget // SLACK, held)
+        self._put_owners(filling, held, self._budget)
         filling.fill_up(self._budget, self._likely(APPENDED_FROM))
         return self._chosen([], filling, held)
 
@@ -127,7 +131,9 @@ class Choice:
         stay = _fitting(kept, self._budget - wanted)
         held = Held([*self._base, *stay])
         room = self._budget - sum(segment.tokens for segment in stay)
-        added = self._chosen(stay, self._filled(room, held, APPENDED_FROM), held)
+        filling = self._filled(room, held, APPENDED_FROM)
+        self._put_owners(filling, held, room)
+        added = self._chosen(stay, filling, held)
         best = max(added, as_it_is, key=lambda one: one.needed)
         return best if best.needed >= KEPT_VALUE * anew.needed else anew
 
@@ -141,6 +147,16 @@ class Choice:
         filling = Filling(self._things, self._prices, budget, dearest=dearest, held=held, wanted=likely)
         filling.fill()
         return filling
+
+    def _put_owners(self, filling: Filling, held: Held, budget: int) -> None:
+        """The line that names its class before each member: by itself the member says nothing of whose it is."""
+        for candidate, way in zip(self._candidates, filling.chosen, strict=True):
+            own = candidate.definition
+            if way < 0 or own is None or not own.container:
+                continue
+            owner = self._texts.owner(own)
+            if owner is not None and not held(own.path, owner):
+                filling.put(own.path, owner, budget)
 
     def _chosen(self, stay: Sequence[Segment], filling: Filling | None, held: Held) -> Chosen:
         segments = [*stay, *(self._laid_out(filling, held) if filling is not None else ())]
@@ -186,7 +202,7 @@ class Choice:
                 span = segment.start_line, segment.end_line
                 here = [reasons for _, part, reasons in sorted(why[path]) if _touch(part, span)]
                 told_once = dict.fromkeys(reason for reasons in here for reason in reasons)
-                why_here = "; ".join(list(told_once)[:MOST_REASONS])
+                why_here = "; ".join(list(told_once)[:MOST_REASONS]) or OWNER
                 found.append(msgspec.structs.replace(segment, reason=why_here))
         return found
 

@@ -11,9 +11,9 @@ from itertools import accumulate
 
 import msgspec
 
-from indexer.messages import Layer, Segment
+from indexer.messages import Definition, Layer, Segment
 from indexer.packing.evidence import Candidate
-from indexer.packing.spans import Span, merged
+from indexer.packing.spans import CONTAINERS, Span, merged
 from indexer.packing.tokens import SegmentTokenizer
 from indexer.packing.versions import Version, versions_of
 from indexer.packing.view import IndexView
@@ -39,6 +39,8 @@ class FileLines:
         """Before each line, and before the end."""
         self.versions: dict[tuple[int, str], tuple[Version, ...]] = {}
         """By first line and name."""
+        self.owners: dict[str, tuple[tuple[int, int, int], ...]] | None = None
+        """Of types by name: first line, end line and the line with the name."""
         self._bytes = sum(map(sys.getsizeof, (self.lines, self.characters, *self.lines)))
 
     def size(self) -> int:
@@ -112,6 +114,21 @@ class Texts:
         if known is None:
             known = file.versions[key] = tuple(versions_of(candidate, file.lines))
         return known
+
+    def owner(self, definition: Definition) -> Span | None:
+        """The line that names the type which a member belongs to; None where its file has none of that name around
+        it."""
+        file = self._file(definition.path)
+        if file.owners is None:
+            found: dict[str, list[tuple[int, int, int]]] = {}
+            for tag in self._view.tags_in(definition.path):
+                if tag.kind in CONTAINERS:
+                    found.setdefault(tag.name, []).append((tag.start_line, tag.end_line, tag.name_line))
+            file.owners = {name: tuple(places) for name, places in found.items()}
+        for start, end, line in file.owners.get(definition.container, ()):
+            if start < definition.start_line < end and start <= line < len(file.lines):
+                return line, line + 1
+        return None
 
     def _file(self, path: str) -> FileLines:
         known = self._files.get(path)
