@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from indexer.children.workers import Workers
 from indexer.embedding.embedding import Embedding
 from indexer.files.batcher import Changes
 from indexer.files.listing import list_files
+from indexer.files.times import changed_ns
 from indexer.roots import root as rooting
 from indexer.roots import roots as roots_module
 from indexer.roots.facilities import Facilities
@@ -209,14 +211,29 @@ def test_a_file_that_was_written_just_now_is_not_known_by_its_time(tmp_path):
     """However late its facts are taken over: it may have been written again within the same tick of the clock."""
     write(tmp_path / "fresh.py", "x = 1\n")
     write(tmp_path / "old.py", "x = 1\n")
-    age(tmp_path / "old.py")
+    time.sleep(0.05)
+    old_ns = changed_ns((tmp_path / "old.py").stat())
     files = [reading.FileToRead(file.path, file.size) for file in list_files(tmp_path).files]
     os.utime(tmp_path / "fresh.py")
     read = reading.decode_read(reading.read_files(str(tmp_path), files, time_limit=False))
     os.utime(tmp_path / "fresh.py")
     hashed = reading.decode_hashed(reading.hash_files(str(tmp_path), files, time_limit=False))
     for found in (read, hashed):
-        assert {it.path: it.mtime_ns for it in found} == {"fresh.py": 0, "old.py": 10**18}
+        assert {it.path: it.mtime_ns for it in found} == {"fresh.py": 0, "old.py": old_ns}
+
+
+def test_what_was_moved_over_a_file_of_its_size_and_time_shows(tmp_path):
+    """As two files of a checkout, written within one tick of the clock, one of which then takes the other's place."""
+    write(tmp_path / "one.py", "x = 1\n")
+    write(tmp_path / "two.py", "y = 2\n")
+    for name in ("one.py", "two.py"):
+        age(tmp_path / name)
+    before = {file.path: file for file in list_files(tmp_path).files}
+    time.sleep(0.05)
+    (tmp_path / "one.py").replace(tmp_path / "two.py")
+    (after,) = list_files(tmp_path).files
+    assert after.path == "two.py" and after.size == before["two.py"].size
+    assert after.mtime_ns != before["two.py"].mtime_ns
 
 
 async def test_a_folder_that_does_not_answer_holds_up_nobody_else(tmp_path, monkeypatch):

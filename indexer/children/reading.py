@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from indexer.files.exclusions import MAX_BYTES, MAX_REINCLUDED_BYTES
+from indexer.files.times import changed_ns
 from indexer.parsing.facts import content_key, facts_of
 from indexer.parsing.languages import language_of
 from indexer.store.rows import ContentRows, pack
@@ -144,7 +145,8 @@ def load(path: Path) -> tuple[bytes, int]:
         data = file.read(MAX_REINCLUDED_BYTES + 1)
         if len(data) > MAX_REINCLUDED_BYTES:  # it was smaller when it was listed
             raise _too_large(MAX_REINCLUDED_BYTES)
-        return data, 0 if is_racy(state.st_mtime_ns, now_ns) else state.st_mtime_ns
+        changed = changed_ns(state)
+        return data, 0 if is_racy(changed, now_ns) else changed
 
 
 def is_racy(mtime_ns: int, read_ns: int) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from indexer.files.batcher import Changes
 from indexer.files.exclusions import Exclusions
 from indexer.files.listing import Folders, ListedFile, list_files, why_not_a_file
+from indexer.files.times import changed_ns
 
 MOST_ASKED = 64
 """New files and folders about which git is asked by name; for more the whole listing is quicker."""
@@ -100,7 +101,7 @@ def _look_at_known(root: Path, path: str, links: Folders, exclusions: Exclusions
         reason = reason or exclusions.why_excluded(path, state.st_size) or ""
         if not reason:
             reincluded = exclusions.reincludes(path)
-            seen.files.append(ListedFile(path, state.st_size, state.st_mtime_ns, reincluded))
+            seen.files.append(ListedFile(path, state.st_size, changed_ns(state), reincluded))
             return
     seen.gone.append(path)
     seen.skipped[path] = reason

@@ -12,6 +12,7 @@ import msgspec
 
 from indexer.files import git
 from indexer.files.exclusions import Exclusions
+from indexer.files.times import changed_ns
 from indexer.files.walk import WalkLimit, walk
 
 
@@ -22,6 +23,7 @@ class ListedFile(msgspec.Struct, frozen=True):
     """POSIX, relative to the root."""
     size: int
     mtime_ns: int
+    """As `times.changed_ns` has it."""
     reincluded: bool = False
     """`.forewordignore` takes it back in by name: pass this on to `why_content_excluded`."""
 
@@ -177,7 +179,7 @@ def _add(path: str, root: Path, folders: Folders, exclusions: Exclusions, listin
             reason = why_not_a_file(state) or exclusions.why_excluded(path, state.st_size)
             if reason is None:
                 reincluded = exclusions.reincludes(path)
-                listing.files.append(ListedFile(path, state.st_size, state.st_mtime_ns, reincluded))
+                listing.files.append(ListedFile(path, state.st_size, changed_ns(state), reincluded))
                 return
     listing.skipped.append((path, reason))
 
