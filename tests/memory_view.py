@@ -40,6 +40,9 @@ class MemoryView:
     def text(self, path: str) -> str | None:
         return self._texts.get(path)
 
+    def unsaved(self):
+        return self._unsaved.keys()
+
     def is_overlay(self, path: str) -> bool:
         return path in self._unsaved
 

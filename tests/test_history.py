@@ -11,7 +11,7 @@ import pytest
 from index_service import git, repository, write
 
 from indexer.history.branch import Branch, read_branch
-from indexer.history.commits import Commit, head, read_commits
+from indexer.history.commits import Commit, head, read_log
 from indexer.history.edits import NEAR_LINES, REMEMBERED, EditLog, Place, changed_lines
 from indexer.history.history import NO_HISTORY, History
 from indexer.history.past import LARGE_COMMIT, MOST_TOGETHER, Past
@@ -36,18 +36,18 @@ def test_commits_are_read_with_their_files(tmp_path):
     root = repository(tmp_path / "r", {"a.py": "1\n", "sub/b c.py": "1\n", "é.py": "1\n"})
     commit(root, "two", a="2\n")
     commit(root, "none")
-    read = read_commits(root, head(root))
+    read = read_log(root, head(root))[0]
     assert [set(one.paths) for one in read] == [set(), {"a.py"}, {"a.py", "sub/b c.py", "é.py"}]
     assert all(one.time_s > 1_000_000_000 for one in read)
-    assert [set(one.paths) for one in read_commits(root / "sub", head(root))] == [set(), set(), {"b c.py"}]
-    assert len(read_commits(root, head(root), most=2)) == 2
+    assert [set(one.paths) for one in read_log(root / "sub", head(root))[0]] == [set(), set(), {"b c.py"}]
+    assert len(read_log(root, head(root), most=2)[0]) == 2
 
 
 @pytest.mark.parametrize("unborn", [True, False])
 def test_without_commits_there_is_no_history(tmp_path, unborn):
     if unborn:
         git(tmp_path, "init", "-q")
-    assert head(tmp_path) == "" and read_commits(tmp_path, "HEAD") == []
+    assert head(tmp_path) == "" and read_log(tmp_path, "HEAD")[0] == []
     assert read_branch(tmp_path, "").merge_base == ""
 
 
@@ -60,7 +60,7 @@ def test_programs_of_a_repository_do_not_run(tmp_path):
         git(root, "config", name, trap)
     git(root, "config", "log.showSignature", "true")
     (root / "a.py").write_text("2\n")
-    read_commits(root, head(root))
+    read_log(root, head(root))[0]
     assert read_branch(root, head(root)).changed == {"a.py"}
     assert not (tmp_path / "ran").exists()
 
@@ -113,7 +113,7 @@ def test_a_long_history_costs_no_more_than_its_end(tmp_path):
         )
         stream += b"M 100644 :1 f%d.py\n" % (number % 7) if number % 50 == 0 else b""
     subprocess.run(["git", "fast-import", "--quiet"], cwd=tmp_path, input=bytes(stream), check=True)
-    read = read_commits(tmp_path, head(tmp_path))
+    read = read_log(tmp_path, head(tmp_path))[0]
     assert len(read) == 2_000 and read[0].time_s == 10**9 + 199_999
 
 

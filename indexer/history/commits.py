@@ -34,18 +34,12 @@ def head(folder: Path) -> str:
         return ""
 
 
-def read_commits(
-    folder: Path, start: str, most: int = MOST_COMMITS, timeout_s: float = READING_S
-) -> list[Commit]:
-    """The last commits before and with `start`, merges left out, the newest first. Blocks. Compares trees by the names
-    in them, so that no file's content is looked at and no program of the repository runs."""
-    return read_log(folder, start, most, timeout_s)[0]
-
-
 def read_log(
     folder: Path, start: str, most: int = MOST_COMMITS, timeout_s: float = READING_S
 ) -> tuple[list[Commit], bool]:
-    """The same, and whether git told all of them: it may have been stopped, or not have run at all."""
+    """The last commits before and with `start`, merges left out, the newest first; and whether git told all of them: it
+    may have been stopped, or not have run at all. Blocks. Compares trees by the names in them, so that no file's
+    content is looked at and no program of the repository runs."""
     told, whole = git.partly_told(
         folder,
         timeout_s,

@@ -16,9 +16,10 @@ from indexer.packing.focus import focus
 from indexer.packing.lookup import Lookup
 from indexer.packing.pool import Pool, closeness, first
 from indexer.packing.probes import Probed, Typed
-from indexer.packing.spans import CONSTRUCTORS
+from indexer.packing.spans import CONSTRUCTORS, CONTAINERS
 from indexer.packing.surroundings import Surroundings, Use, statement_lines
 from indexer.packing.view import IndexView
+from indexer.parsing.definitions import FUNCTION_KINDS
 
 MAX_NAMED = 60
 """Names that are looked up, nearest first: some 20 lines of code have no more that matter."""
@@ -41,8 +42,7 @@ MAX_MEMBERS = 120
 MAX_OVERLAYS = 8
 """Unsaved documents that are shown for themselves; what others define still counts through names."""
 
-_FUNCTIONS = frozenset({"function", "method", "constructor"})
-_TYPES = frozenset({"class", "struct", "interface", "enum", "trait", "type"})
+_TYPES = CONTAINERS | {"type"}
 
 
 def gathered(
@@ -53,9 +53,7 @@ def gathered(
     hits: Sequence[Hit],
 ) -> list[Candidate]:
     """All of them, by place; the same inputs give the same. Never of the cursor's file."""
-    view = view.hiding(
-        own_path
-    )  # what the cursor's file defines is known: `written` is newer than any view of it
+    view = view.hiding(own_path)  # `written` is newer than any view of what the cursor's file defines
     lookup = Lookup(view, (tag.name for tag in written.tags.definitions))
     as_written = Written(view, own_path, written.tags)
     bindings = Bindings(view.graph, as_written, own_path)
@@ -238,8 +236,7 @@ def _worked_on(pool: Pool, view: IndexView, lookup: Lookup, own_path: str) -> No
         for definition in lookup.in_path(edit.path) if edit.path != own_path else ():
             if definition.start_line < edit.end_line and edit.start_line < definition.end_line:
                 pool.add(definition, "edited", 1.0 / (1.0 + rank / 2), "worked on a moment ago")
-    unsaved = sorted(path for path in view.files() if path != own_path and view.is_overlay(path))
-    for path in unsaved[:MAX_OVERLAYS]:
+    for path in sorted(set(view.unsaved()) - {own_path})[:MAX_OVERLAYS]:
         for definition in lookup.in_path(path):
             if not definition.container:
                 pool.add(definition, "unsaved", 1.0, "unsaved document")
@@ -268,8 +265,8 @@ def _name(
     evidence.popular = min(1.0, math.log1p(view.popularity(name)) / _POPULAR)
     evidence.private = float(name.startswith("_") and not name.endswith("__"))
     evidence.type = float(definition.kind in _TYPES)
-    evidence.method = float(definition.kind in _FUNCTIONS and bool(definition.container))
-    evidence.constant = float(definition.kind not in _TYPES | _FUNCTIONS)
+    evidence.method = float(definition.kind in FUNCTION_KINDS and bool(definition.container))
+    evidence.constant = float(definition.kind not in _TYPES | FUNCTION_KINDS)
 
 
 _POPULAR = math.log1p(100)

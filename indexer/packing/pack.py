@@ -4,7 +4,6 @@ cursor?"""
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from indexer.packing.candidates import gathered
 from indexer.packing.overlay import overlay
 from indexer.packing.pack_memory import PackMemory, pack_key
 from indexer.packing.probes import probed
-from indexer.packing.selection import Choice
+from indexer.packing.selection import Choice, fitting
 from indexer.packing.surroundings import look_around
 from indexer.packing.texts import Texts
 from indexer.packing.tokens import SegmentTokenizer
@@ -60,7 +59,7 @@ async def pack(
     usable = base.usable(view, (relative_path,), request.base_limit)
     shown = base.segments[:usable]
     changed = overlay(request, view, relative_path, tokenizer, shown) if request.base_budget > 0 else []
-    changed = _fitting(changed, request.budget)
+    changed = fitting(changed, request.budget)
     hits, searched = await searching
     candidates = gathered(view, relative_path, written, around, hits)
     texts = Texts(view, tokenizer, request.header_tokens, memory.lines if memory is not None else None)
@@ -70,7 +69,7 @@ async def pack(
     key = pack_key(request, view, relative_path, base.id, usable)
     sticky = memory.still_true(key, view, [*shown, *changed]) if memory is not None else []
     if sticky:
-        chosen = choice.keeping(_fitting(texts.recounted(sticky), room), chosen)
+        chosen = choice.keeping(fitting(texts.recounted(sticky), room), chosen)
     if memory is not None:
         memory.remember(key, chosen.segments)
     segments = [*changed, *chosen.segments]
@@ -101,12 +100,6 @@ def _why_nothing(request: PackRequest, view: IndexView, relative_path: str) -> s
             f"{relative_path} has more than {MAX_TEXT_CHARACTERS} characters, so its names are not looked at"
         )
     return ""
-
-
-def _fitting(kept: Sequence[Segment], budget: int) -> list[Segment]:
-    """The first of these that fit: an overlay that has grown may push out what was kept."""
-    tokens = itertools.accumulate(segment.tokens for segment in kept)
-    return [segment for segment, so_far in zip(kept, tokens, strict=True) if so_far <= budget]
 
 
 async def _search(view: IndexView, query: str) -> tuple[Sequence[Hit], list[str]]:

@@ -52,8 +52,8 @@ LEFT_OUT_FROM = 0.2
 MOST_REASONS = 3
 """That one segment is shown with."""
 
-
 OWNER = "its members are here"
+"""Why a line is shown that names a class and nothing else."""
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -122,13 +122,15 @@ class Choice:
         free = self._budget - sum(segment.tokens for segment in kept)
         if free > self._budget // MOST_FREE:  # the budget has grown: it is filled behind what is there
             held = Held([*self._base, *kept])
-            return self._chosen(kept, self._filled(free - self._budget // SLACK, held), held)
+            filling = self._filled(free - self._budget // SLACK, held)
+            self._put_owners(filling, held, free)
+            return self._chosen(kept, filling, held)
         as_it_is = self._chosen(kept, None, Held(self._base))
         if as_it_is.needed >= anew.needed - WORTH_READING:
             return as_it_is
         held = Held([*self._base, *kept])
         wanted = self._filled(self._budget // MOST_ADDED, held, APPENDED_FROM).tokens
-        stay = _fitting(kept, self._budget - wanted)
+        stay = fitting(kept, self._budget - wanted)
         held = Held([*self._base, *stay])
         room = self._budget - sum(segment.tokens for segment in stay)
         filling = self._filled(room, held, APPENDED_FROM)
@@ -237,7 +239,7 @@ def _touch(one: Span, other: Span) -> bool:
     return one[0] < other[1] and other[0] < one[1]
 
 
-def _fitting(kept: Sequence[Segment], budget: int) -> list[Segment]:
-    """The first of these that fit."""
+def fitting(kept: Sequence[Segment], budget: int) -> list[Segment]:
+    """The first of these that fit: what stands before them may have grown."""
     tokens = accumulate(segment.tokens for segment in kept)
     return [segment for segment, so_far in zip(kept, tokens, strict=True) if so_far <= budget]

@@ -1,19 +1,15 @@
-"""Runs of lines: merging, subtracting, and the headers of definitions that are too large to show whole."""
+"""Runs of lines: merging, subtracting, and the heads of definitions."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from indexer.messages import Definition
 from indexer.parsing.lines import trim_span
 
 HEADER_LINES = 24
-"""Of a definition too large for its share: signature, docstring's beginning and, for a class, its first
-attributes."""
-
-OUTLINE_SPANS = 8
-"""Headers shown of a large file. Each is a segment of its own and pays for a path line."""
+"""No signature is longer, nor what stands in a class above its first function."""
 
 CONTAINERS = frozenset(
     {"class", "interface", "struct", "trait", "enum", "impl", "module", "namespace", "object"}
@@ -66,53 +62,15 @@ def signature(definition: Definition, lines: Sequence[str]) -> Span:
     return trim_span(lines, definition.start_line, end)
 
 
-def outline(definitions: Sequence[Definition], lines: Sequence[str]) -> list[Span]:
-    """Signatures of a file's first public top-level definitions."""
-    public = [one for one in definitions if not one.container and not one.name.startswith("_")]
-    return merged([signature(one, lines) for one in public[:OUTLINE_SPANS]], lines)
-
-
-def skeleton(definition: Definition, members: Sequence[Definition], lines: Sequence[str]) -> list[Span]:
-    """A class's own header, and the signatures of these members."""
-    return merged([signature(definition, lines), *(signature(member, lines) for member in members)], lines)
-
-
 def head(definition: Definition, lines: Sequence[str]) -> Span:
     """Of a class: everything above its first function that is no longer than a header may be."""
-    start, last = (
-        definition.start_line,
-        min(definition.end_line, definition.start_line + HEADER_LINES, len(lines)),
-    )
-    opened = signature(definition, lines)
-    end = opened[1]
+    last = min(definition.end_line, definition.start_line + HEADER_LINES, len(lines))
+    end = signature(definition, lines)[1]
     while end < last and not _MEMBER.match(lines[end]):
         end += 1
-    return trim_span(lines, start, end)
+    return trim_span(lines, definition.start_line, end)
 
 
 _MEMBER = re.compile(
     r"\s*(?:@|(?:async\s+)?def\b|fn\b|pub\b|func\b|(?:public|private|protected|static)\b|\w+\(.*\{)"
 )
-
-
-def headers(
-    definition: Definition, definitions: Sequence[Definition], lines: Sequence[str], needed: Collection[str]
-) -> list[Span]:
-    """A large definition in short: a class's head with its constructor's signature and the `needed` members
-    whole; of anything else its first lines."""
-    members = [
-        one
-        for one in definitions
-        if definition.start_line < one.start_line < definition.end_line and one.container == definition.name
-    ]
-    head_end = min(definition.end_line, definition.start_line + HEADER_LINES)
-    if definition.kind not in CONTAINERS or not members:
-        return merged([trim_span(lines, definition.start_line, head_end)], lines)
-    functions = [one for one in members if one.kind in ("method", "function", "constructor")] or members
-    spans = [trim_span(lines, definition.start_line, min(functions[0].start_line, head_end))]
-    for member in functions:
-        if member.name in CONSTRUCTORS:
-            spans.append(signature(member, lines))
-        elif member.name in needed:
-            spans.append(trim_span(lines, member.start_line, member.end_line))
-    return merged(spans, lines)

@@ -95,6 +95,10 @@ class IndexView(GraphView, Protocol):
         unknown."""
         ...
 
+    def unsaved(self) -> Collection[str]:
+        """Paths whose living text is not saved."""
+        ...
+
     def is_overlay(self, path: str) -> bool: ...
 
     def definitions_in(self, path: str) -> Sequence[Definition]:

@@ -61,6 +61,9 @@ class LiveFiles:
     def files(self) -> Collection[str]:
         return self._maps.shown.index(self.overlays)
 
+    def unsaved(self) -> Collection[str]:
+        return self.overlays.keys()
+
     def is_overlay(self, path: str) -> bool:
         return path in self.overlays
 
