@@ -78,6 +78,11 @@ class Speed(msgspec.Struct):
         return max(LEAST_TOKENS, stepped(self.fresh_tokens() * COLD_S / WANTED_S))
 
 
+def prior(device: str) -> Speed:
+    """Of an engine that was not measured yet."""
+    return Speed(PRIOR_TOKENS_S.get(device, UNKNOWN_DEVICE_TOKENS_S))
+
+
 class _Prompt(msgspec.Struct, frozen=True):
     tokens: int
     at_s: float
@@ -92,7 +97,7 @@ class Clock:
         self._prompts: OrderedDict[str, _Prompt] = OrderedDict()
 
     def speed(self, endpoint: str, device: str) -> Speed:
-        speed = self._speeds.setdefault(endpoint, Speed(PRIOR_TOKENS_S.get(device, UNKNOWN_DEVICE_TOKENS_S)))
+        speed = self._speeds.setdefault(endpoint, prior(device))
         self._speeds.move_to_end(endpoint)
         _forget(self._speeds)
         return speed

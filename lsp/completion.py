@@ -290,17 +290,19 @@ async def _write(
     from engine.endpoints.endpoint import Priority, Sampling
 
     tokens = min(MAX_BLOCK_TOKENS, settings.max_lines * TOKENS_PER_BLOCK_LINE) if place.block else LINE_TOKENS
-    trimmer = Trimmer(place)
+    trimmer = await asyncio.to_thread(Trimmer, place)
     answer = _Answer(Decision("", False, why="the engine sent nothing"), asked_at=clock())
     shown = ""
     async with aclosing(endpoint.generate(prompt, Sampling(tokens), priority=Priority.COMPLETION)) as chunks:
         async for chunk in chunks:
             answer.chunk = chunk
             answer.first_at = answer.first_at or clock()
+            # a parse of what surrounds the cursor takes up to 20 ms: others shall not wait for it
             if chunk.finished is None:
-                answer.decision = trimmer.feed(chunk.text)
+                answer.decision = await asyncio.to_thread(trimmer.feed, chunk.text)
             else:
-                answer.decision = trimmer.finish(chunk.text, cut=chunk.finished == "length")
+                cut = chunk.finished == "length"
+                answer.decision = await asyncio.to_thread(trimmer.finish, chunk.text, cut=cut)
             now = answer.decision.text if answer.decision.done else answer.decision.shown
             if on_text is not None and now != shown:
                 shown = now

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from lsp.budget import PRIOR_TOKENS_S, Speed
+from lsp.budget import prior
 from lsp.completion import DEFAULT_BUDGET_TOKENS, Tokenizer
 from lsp.settings import EngineSettings
 
@@ -71,7 +71,7 @@ def prompt_budget(profile: Profile, device: str) -> int:
     """Tokens of one whole prompt where no setting says otherwise and nothing of it is cached."""
     if device == "cpu":
         return DEFAULT_BUDGET_TOKENS
-    return min(profile.default_budget, Speed(PRIOR_TOKENS_S[device]).cold_tokens())
+    return min(profile.default_budget, prior(device).cold_tokens())
 
 
 def needs_the_engine() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,8 @@ from lsp.engines import Engine
 from lsp.index_link import IndexLink
 from lsp.inline import InlineCompletions, Outcome, SelectedItem
 from lsp.settings import EngineSettings, Settings
+from lsp.site import Decision
+from lsp.trim import Trimmer
 from lsp.workspace import Workspace
 
 CURSOR = "▮"
@@ -72,6 +75,20 @@ async def test_text_grows_as_it_is_told() -> None:
     assert len(told) > 2
     assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(told))
     assert told[-1] == "b = a\n    return b"
+
+
+async def test_what_is_written_is_judged_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parsing takes up to 20 ms, and other requests must not wait for it."""
+    threads: set[int] = set()
+
+    class Watched(Trimmer):
+        def feed(self, written: str) -> Decision:
+            threads.add(threading.get_ident())
+            return super().feed(written)
+
+    monkeypatch.setattr("lsp.completion.Trimmer", Watched)
+    await run("return ▮\n", ScriptedEndpoint("a + b\nand so on\n"))
+    assert threads and threading.get_ident() not in threads
 
 
 async def test_a_cut_stream_without_a_line_says_why() -> None:
