@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from indexer.names.lexicon import words_of
 from indexer.packing.spans import Span
 from indexer.parsing.lines import split_lines, trim_span
+from indexer.parsing.words import words
 
 LINES = 20
 """A screen's part: what somebody would look at to see how it is done there."""
@@ -21,10 +21,10 @@ def focus(text: str, start_line: int, said: Mapping[str, float]) -> Span:
     lines = split_lines(text)
     if len(lines) <= LINES + STEP:
         return start_line, start_line + len(lines)
-    words = [said.keys() & words_of(line) for line in lines]
+    found = [said.keys() & words(line) for line in lines]
 
     def worth(first: int) -> float:
-        return sum(said[word] for word in frozenset[str]().union(*words[first : first + LINES]))
+        return sum(said[word] for word in frozenset[str]().union(*found[first : first + LINES]))
 
     places = range(0, len(lines) - LINES + STEP, STEP)
     first, last = trim_span(

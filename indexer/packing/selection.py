@@ -21,10 +21,12 @@ DEAREST_SHARE = 2
 APPENDED_FROM = 0.02
 """What is less likely to be needed is not added to a pack that is kept: it would come and go with every line."""
 
-LEAST_TOKENS = 12
-"""That a line takes: no more candidates than the budget has room for are looked at, the best of them."""
+TOKENS_PER_CANDIDATE = 30
+"""Of budget: so many candidates are looked at, the likeliest. Twice as many took twice as long and showed nothing more
+of what was needed, at 4,096 and 8,192 tokens."""
 
-LEAST_CANDIDATES = 40
+LEAST_CANDIDATES = 85
+"""In a small budget, where 1,024 tokens hold so many single lines."""
 
 ROOM_FOR_MORE = 40
 """Tokens of budget for each candidate that is looked at in more than one line; the others would hardly get it."""
@@ -94,7 +96,7 @@ class Choice:
             ),
             key=lambda each: (-each[0] - each[1], each[2]),
         )
-        for chance, like, _, candidate in ranked[: max(budget // LEAST_TOKENS, LEAST_CANDIDATES)]:
+        for chance, like, _, candidate in ranked[: max(budget // TOKENS_PER_CANDIDATE, LEAST_CANDIDATES)]:
             versions = texts.versions(candidate)
             if len(self._things) >= budget // ROOM_FOR_MORE:
                 versions = versions[:1]
