@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import psutil
+from processes import lives
 
 from indexer import launch
 from indexer.client import IndexClient, IndexServiceError
@@ -53,7 +53,7 @@ async def stop_service() -> None:
 async def gone(pid: int) -> None:
     for process in list(launch._started):
         process.poll()
-    await until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    await until(lambda: not lives(pid))
 
 
 async def until(condition: Callable[[], object], what: str = "") -> None:

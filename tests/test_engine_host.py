@@ -18,6 +18,7 @@ import httpx
 import psutil
 import pytest
 from host_client import generate, steps
+from processes import lives
 
 from engine.endpoints.client import EngineRequestError, Sampling, SGLangEndpoint, collect
 from engine.hosting.host import EXIT_LOCK_HELD
@@ -307,12 +308,12 @@ async def test_dies_wholly_and_comes_back(other_home):
     os.kill(young.pid, signal.SIGKILL)
     with pytest.raises(EngineError, match="killed by SIGKILL"):
         await loading
-    await until(lambda: not any(alive(process) for process in family))
+    await until(lambda: not any(lives(process) for process in family))
 
     first = await ensure_engine(profile, timeout_s=120)
     family = processes(first)
     os.kill(first.pid, signal.SIGKILL)
-    await until(lambda: not any(alive(process) for process in family))
+    await until(lambda: not any(lives(process) for process in family))
     assert read_engine(MODEL) is None
 
     second = await ensure_engine(profile, timeout_s=120)
@@ -321,7 +322,7 @@ async def test_dies_wholly_and_comes_back(other_home):
     family = processes(second)
     scheduler = next(process for process in family if "scheduler" in " ".join(process.cmdline()))
     scheduler.kill()
-    await until(lambda: not any(alive(process) for process in family))
+    await until(lambda: not any(lives(process) for process in family))
     assert read_engine(MODEL) is None
     assert b"died while it served" in json_path(MODEL, second.version).read_bytes()
 
@@ -351,7 +352,7 @@ async def test_a_newer_version_lets_it_finish(other_home):
         await endpoint.close()
         assert [engine.state for engine in list_engines()] == ["draining"]
         assert (await running)["meta_info"]["completion_tokens"] == 150
-    await until(lambda: not any(alive(process) for process in family), 20)
+    await until(lambda: not any(lives(process) for process in family), 20)
     assert list_engines() == []
 
 
@@ -362,7 +363,7 @@ async def test_leaves_when_nobody_asks(other_home):
     async with connect(info) as client:
         # longer than the idle time on a slow machine: it must not be cut off
         await generate(client, [7, 8, 9], 100)
-    await until(lambda: not any(alive(process) for process in family), 30)
+    await until(lambda: not any(lives(process) for process in family), 30)
     assert not json_path(MODEL, info.version).exists()
 
 
@@ -386,7 +387,7 @@ async def test_a_host_that_prepares_weights_takes_its_children_along(other_home,
         assert await stop_engine(MODEL, timeout_s=20)
     with pytest.raises(EngineError, match="killed by SIGKILL" if end == "kill" else "stopped before it was"):
         await preparing
-    await until(lambda: not any(alive(process) for process in converting), 5)
+    await until(lambda: not any(lives(process) for process in converting), 5)
 
 
 async def test_failure_is_told_to_all_who_wait(other_home, tmp_path, monkeypatch):
@@ -403,7 +404,3 @@ async def test_failure_is_told_to_all_who_wait(other_home, tmp_path, monkeypatch
 
 async def test_stopping_what_does_not_run(other_home):
     assert await stop_engine(MODEL) is False
-
-
-def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from index_service import client, git, gone, isolate, kill, repository, stop_service, until, write
+from processes import lives
 
 from indexer import paths
 from indexer.client import IndexClient, IndexUnavailable
@@ -138,7 +139,7 @@ async def _disturbed_cold_index(root: Path, victim: str, delay_s: float) -> None
             assert status.state == "ready"
         except IndexUnavailable:
             pass
-    await until(lambda: not any(it.is_running() and it.status() != psutil.STATUS_ZOMBIE for it in ending))
+    await until(lambda: not any(map(lives, ending)))
 
 
 async def _undisturbed_s(root: Path) -> float:

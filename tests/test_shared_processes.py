@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from editor import Editor, editor
+from processes import lives
 
 from engine.hosting.launcher import stop_engine
 
@@ -54,7 +55,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 async def gone(processes: list[psutil.Process], timeout_s: float = 20.0) -> None:
     async with asyncio.timeout(timeout_s):
-        while any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes):
+        while any(map(lives, processes)):
             await asyncio.sleep(0.05)
 
 

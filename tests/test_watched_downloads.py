@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
+from processes import lives
 
 from engine.weights.sources import SourceError, run_watched
 
@@ -63,7 +63,7 @@ run_watched({download!r}, pathlib.Path({str(tmp_path)!r}), print)
     with subprocess.Popen(child(starter), stderr=subprocess.DEVNULL) as started:
         pid = int(wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
         started.send_signal(number)
-    wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: not lives(pid))
 
 
 def wait_for(condition, timeout_s: float = 20.0):

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from index_service import until
+from processes import lives
 
 from indexer import paths
 from indexer.children import forkserver, reading
@@ -189,14 +190,7 @@ async def test_no_helper_outlives_its_service(tmp_path, signum):
     assert len(helpers) >= 3
     parent.send_signal(signum)
     await parent.wait()
-    await until(lambda: not any(map(_lives, helpers)))
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    await until(lambda: not any(map(lives, helpers)))
 
 
 def _fork_servers() -> list[psutil.Process]:
@@ -227,7 +221,7 @@ async def test_a_fork_server_that_was_killed_is_replaced():
     first = await children.run(os.getpid)
     (server,) = _fork_servers()
     server.kill()
-    await until(lambda: not _lives(server))
+    await until(lambda: not lives(server))
     psutil.Process(first).kill()
     with pytest.raises(ChildCrashed):
         while True:  # until the pool has seen it
