@@ -6,6 +6,8 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 # The GPU lock where a driver answers, the slim one everywhere else; overrule with LOCK=locks/gpu.txt.
 LOCK ?= $(if $(shell nvidia-smi -L 2>/dev/null),locks/gpu.txt,locks/cpu.txt)
+# Files of tests that share no engine run side by side; those with an engine want the cores for themselves.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,10 +24,11 @@ bench: setup ## the engine beside SGLang's stock path and llama.cpp (half an hou
 	.venv/bin/foreword bench engine
 
 test: setup ## every test: units, protocol, and end to end with the real engine
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not engine"
+	$(RUN) -m pytest -m engine
 
 test-fast: setup ## the tests that start no engine
-	$(RUN) -m pytest -m "not engine and not slow"
+	$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not engine and not slow"
 
 lint: setup ## ruff, pyright in strict mode, and the import rules between the rooms
 	$(RUN) -m ruff check .
