@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,10 +19,12 @@ from indexer.messages import Pack, PackRequest, Segment, TokenizerRef
 from lsp.documents import Snapshot, line_around, line_ending, position_at
 from lsp.overlap import CLOSERS
 from lsp.settings import Settings
-from lsp.trim import Decision, Place, Trimmer
+from lsp.trim import Place
+from lsp.writing import LINE_TOKENS as LINE_TOKENS
+from lsp.writing import MAX_BLOCK_TOKENS, sampling_at, write
 
 if TYPE_CHECKING:
-    from engine.endpoints.endpoint import Chunk, Endpoint
+    from engine.endpoints.endpoint import Endpoint
     from engine.profiles import Profile
     from indexer.client import IndexClient
     from lsp.base_keeper import BaseInUse
@@ -41,12 +42,6 @@ MAX_SUFFIX_TOKENS = 512
 """The suffix follows the cursor in the prompt, so every keystroke computes it anew: it stays short."""
 HEADER_RESERVE_TOKENS = 64
 """Repository name, path line and control tokens of the cursor's own file."""
-
-LINE_TOKENS = 96
-"""No line of code is longer; the trimmer normally ends the stream long before."""
-TOKENS_PER_BLOCK_LINE = 14
-"""Of source text, indentation included, rounded up; times `max_lines` it bounds a block."""
-MAX_BLOCK_TOKENS = 512
 
 PACK_TIMEOUT_S = 3.0
 """A pack takes tens of milliseconds; a completion without context is better than one that waits longer."""
@@ -93,10 +88,13 @@ async def complete(
     offset: int,
     root: str | None = None,
     base: BaseInUse | None = None,
+    priority: int | None = None,
+    on_read: Callable[[Reading], Awaitable[None]] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Completion:
-    """What belongs at `offset` of `snapshot`; `base` is what the engine has read ahead. `on_text` gets the text so far
-    each time it has changed, the line under way included; what is still growing may be taken back.
+    """What belongs at `offset` of `snapshot`; `base` is what the engine has read ahead. `on_read` gets what the model
+    is to read, before it does. `on_text` gets the text so far each time it has changed, the line under way included;
+    what is still growing may be taken back.
 
     Raises EngineRequestError when the engine fails. Trouble with the index costs the context, not the
     completion. Cancelling this ends the request in the engine.
@@ -114,11 +112,28 @@ async def complete(
         context_tokens=endpoint.context_tokens,
         base=base,
     )
+    if on_read is not None:
+        await on_read(reading)
     place, pack, note, prompt = reading.place, reading.pack, reading.note, reading.prompt
-    answer = await _write(endpoint, prompt, place, settings, on_text, clock)
+    ending = line_ending(document.text)
+
+    def told(text: str) -> None:
+        if on_text is not None:
+            on_text(text.replace("\n", ending))
+
+    answer = await write(
+        endpoint,
+        prompt,
+        place,
+        sampling_at(place, settings),
+        wait_s=settings.wait_s,
+        priority=priority,
+        on_text=told,
+        clock=clock,
+    )
     decision, chunk = answer.decision, answer.chunk
     return Completion(
-        text=decision.text.replace("\n", line_ending(document.text)),
+        text=decision.text.replace("\n", ending),
         reason=decision.why,
         replaced=decision.replaced,
         block=place.block,
@@ -266,48 +281,3 @@ def _prompt(
         max_window_tokens=shares.window,
         max_suffix_tokens=shares.suffix,
     )
-
-
-# ---------------------------------------------------------------- what the model writes
-
-
-class _Answer(msgspec.Struct):
-    decision: Decision
-    chunk: Chunk | None = None
-    first_at: float | None = None
-    asked_at: float = 0.0
-
-
-async def _write(
-    endpoint: Endpoint,
-    prompt: Prompt,
-    place: Place,
-    settings: Settings,
-    on_text: Callable[[str], None] | None,
-    clock: Callable[[], float],
-) -> _Answer:
-    """Follows the stream until the trimmer has what it wants, then closes it, which ends it in the engine."""
-    from engine.endpoints.endpoint import Priority, Sampling
-
-    tokens = min(MAX_BLOCK_TOKENS, settings.max_lines * TOKENS_PER_BLOCK_LINE) if place.block else LINE_TOKENS
-    trimmer = await asyncio.to_thread(Trimmer, place)
-    answer = _Answer(Decision("", False, why="the engine sent nothing"), asked_at=clock())
-    shown = ""
-    async with aclosing(endpoint.generate(prompt, Sampling(tokens), priority=Priority.COMPLETION)) as chunks:
-        async for chunk in chunks:
-            answer.chunk = chunk
-            answer.first_at = answer.first_at or clock()
-            # a parse of what surrounds the cursor takes up to 20 ms: others shall not wait for it
-            if chunk.finished is None:
-                answer.decision = await asyncio.to_thread(trimmer.feed, chunk.text)
-            else:
-                cut = chunk.finished == "length"
-                answer.decision = await asyncio.to_thread(trimmer.finish, chunk.text, cut=cut)
-            now = answer.decision.text if answer.decision.done else answer.decision.shown
-            if on_text is not None and now != shown:
-                shown = now
-                on_text(shown)
-            late = clock() - answer.first_at > settings.wait_s
-            if answer.decision.done or (late and answer.decision.text):
-                break
-    return answer

@@ -1,39 +1,45 @@
-"""One inline completion as the server sees it: newer requests replace older ones, typed-along ones cost
-nothing, and whatever yields no text yields a reason."""
+"""One inline completion as the server sees it: what was offered before costs nothing, newer requests replace older
+ones or go along with them, and whatever yields no text yields a reason."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 
+from lsp.asking import Asking, Question, Written
+from lsp.asking import why_not_completed as why_not_completed
 from lsp.base_keeper import BaseKeeper
-from lsp.budget import Clock, Speed
-from lsp.completion import Completion, complete
+from lsp.completion import Completion
 from lsp.documents import Snapshot, key_of
 from lsp.engine_link import EngineLink
 from lsp.engines import Engine
 from lsp.extent import most_lines, passed_over, within
+from lsp.flights import CHANGED, REPLACED, Flights
 from lsp.index_link import IndexLink
+from lsp.inflight import InFlight
+from lsp.memory import Memory
 from lsp.settings import Settings
-from lsp.suggestions import Selected, Suggestion, accepted, remembered, rest_of
+from lsp.suggestions import (
+    Selected,
+    Suggestion,
+    accepted,
+    closers_between,
+    left_of,
+    like_lines_of,
+    plain,
+    remembered,
+)
 from lsp.workspace import Workspace
 
-if TYPE_CHECKING:
-    from indexer.client import IndexClient
-
-GONE_FAULTS = ("unreachable", "refused", "dropped", "draining")
-"""Faults of a request after which the embedded engine is looked for anew: its host has left, is leaving or
-was replaced."""
-
-REPLACED = "a newer request took its place"
 CLOSED = "the document was closed"
 NO_SUCH_LINE = "there is no such line"
 NOT_OPEN = "the document is not open"
+
+Told = Callable[[str], None]
+Said = TypeVar("Said")
 
 
 class SelectedItem(msgspec.Struct, frozen=True):
@@ -55,12 +61,14 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class _Running(msgspec.Struct):
-    task: asyncio.Task[Completion | str]
+    """A request of the client's."""
+
+    task: asyncio.Task[Any]
     ended_because: str = ""
 
 
 class InlineCompletions:
-    """All completions of one server: at most one runs for each document."""
+    """All completions of one server: one request of the client's at a time for each document."""
 
     def __init__(
         self, documents: Workspace, index: IndexLink, engine: EngineLink, settings: Callable[[], Settings]
@@ -68,64 +76,58 @@ class InlineCompletions:
         self.last: Completion | None = None
         self.last_empty_reason = ""
         self._documents = documents
-        self._index = index
         self._engine = engine
         self._settings = settings
+        self._asking = Asking(documents, index, engine, settings)
+        self._memory = Memory(self._asking, settings)
+        self._flights = Flights(self._asking, engine, self._memory.landed)
         self._running: dict[str, _Running] = {}
         self._suggestions: dict[str, Suggestion] = {}
+        """What each document's user sees, or saw last."""
         self._passed_over: dict[str, str] = {}
-        self._most_lines: dict[str, int] = {}
-        self._clock = Clock(time.monotonic)
-        self.bases = BaseKeeper(
-            index, lambda: engine.engine, lambda: list(documents.roots), self.speed, engine.using
-        )
+
+    @property
+    def bases(self) -> BaseKeeper:
+        return self._asking.bases
+
+    def prompt_tokens(self, engine: Engine, key: str) -> int:
+        """See `Asking.prompt_tokens`."""
+        return self._asking.prompt_tokens(engine, key)
 
     async def answer(
         self, snapshot: Snapshot | None, offset: int | None, selected: SelectedItem | None = None
     ) -> Outcome:
-        """Cancelling this, or asking again for the same document, ends the request in the engine. `offset` is
-        None where the document has no such line."""
+        """Cancelling this, or asking again for the same document, ends the request in the engine, unless what that
+        writes is what is asked for again. `offset` is None where the document has no such line."""
         outcome = await self._answer(snapshot, offset, selected)
         if not outcome.text:
             self.last_empty_reason = outcome.reason
         return outcome
 
     async def stream(
-        self,
-        snapshot: Snapshot | None,
-        offset: int | None,
-        on_text: Callable[[str], None],
-        *,
-        with_context: bool,
+        self, snapshot: Snapshot | None, offset: int | None, on_text: Told, *, with_context: bool
     ) -> Completion:
         """One completion of the model's, told while it grows; nothing remembered answers in its place."""
-        if snapshot is None:
-            return Completion(text="", reason=NOT_OPEN)
-        key = key_of(snapshot.uri)
-        self._most_lines.pop(key, None)
-        if offset is None:
-            self._end(key, REPLACED)
-            said = NO_SUCH_LINE
-        else:
-            said = await self._ask(key, snapshot, offset, with_context=with_context, on_text=on_text)
+        said = await self._stream(snapshot, offset, on_text, with_context)
         completion = Completion(text="", reason=said) if isinstance(said, str) else said
         if not completion.text:
             self.last_empty_reason = completion.reason
         return completion
 
+    def changed(self, snapshot: Snapshot) -> None:
+        """A document has another text."""
+        self._flights.changed(snapshot)
+
     def forget(self, uri: str) -> None:
         """The document was closed."""
-        self._suggestions.pop(key_of(uri), None)
-        self._passed_over.pop(key_of(uri), None)
-        self._most_lines.pop(key_of(uri), None)
-        self._end(key_of(uri), CLOSED)
+        key = key_of(uri)
+        for known in (self._suggestions, self._passed_over):
+            known.pop(key, None)
+        self._end(key, CLOSED)
+        self._flights.end_all_of(key, CLOSED)
+        self._memory.forget(key)
 
-    def _end(self, key: str, why: str) -> None:
-        """Cancels what runs for this document, if anything does."""
-        older = self._running.pop(key, None)
-        if older is not None:
-            older.ended_because = why
-            older.task.cancel()
+    # ------------------------------------------------------------ one request after another
 
     async def _answer(
         self, snapshot: Snapshot | None, offset: int | None, selected: SelectedItem | None
@@ -133,29 +135,89 @@ class InlineCompletions:
         if snapshot is None:
             return Outcome(reason=NOT_OPEN)
         key = key_of(snapshot.uri)
-        self._end(key, REPLACED)
         if offset is None:
+            self._alone(key)
             return Outcome(reason=NO_SUCH_LINE)
         asked, start, end = snapshot, offset, offset
         if selected is not None:
             taken = accepted(snapshot, offset, selected.start, selected.end, selected.text)
             if not isinstance(taken, Selected):
+                self._alone(key)
                 return Outcome(reason=taken)
             asked, offset, start, end = taken.snapshot, taken.offset, selected.start, selected.end
-        self._bound(key, asked, offset, selected is not None)
-        said = await self._suggest(key, asked, offset)
+        most = self._most_lines(key, asked, offset, selected is not None)
+        joined = self._flights.joined(key, asked.text[:offset], asked.text[offset:])
+        said = await self._in_turn(key, self._suggest(key, asked, offset, most, joined))
         if isinstance(said, str):
             return Outcome(reason=said)
-        now = self._documents.get(snapshot.uri)
-        if now is None:
-            return Outcome(reason=CLOSED)
+        if why := self._gone(snapshot):
+            return Outcome(reason=why)
         self._suggestions[key] = said
-        if now.version != snapshot.version or now.text != snapshot.text:
-            return Outcome(reason="the document has changed since")
+        self._flights.ahead.shown(key, asked, said, self._memory.of(key))
         text = said.text if selected is None else selected.text + said.text
         return Outcome(text, start, end + said.replaced)
 
-    def _bound(self, key: str, snapshot: Snapshot, offset: int, selected: bool) -> None:
+    async def _stream(
+        self, snapshot: Snapshot | None, offset: int | None, on_text: Told, with_context: bool
+    ) -> Completion | str:
+        if snapshot is None:
+            return NOT_OPEN
+        key = key_of(snapshot.uri)
+        self._alone(key)
+        if offset is None:
+            return NO_SUCH_LINE
+
+        def told(text: str) -> None:
+            if not self._gone(snapshot):
+                on_text(like_lines_of(snapshot, text))
+
+        flight = self._flights.begin(Question(snapshot=snapshot, offset=offset, with_context=with_context))
+        written = await self._in_turn(key, flight.followed("", told))
+        if isinstance(written, Written):
+            self.last = written.completion
+            return self._gone(snapshot) or written.completion
+        return written or self._engine.reason
+
+    async def _in_turn(self, key: str, work: Coroutine[Any, Any, Said]) -> Said | str:
+        """What came of a request, or why it was ended by the next one. Nothing is awaited before it is known to whoever
+        asks next, so that of two requests one always ends the other."""
+        self._end(key, REPLACED)
+        running = self._running[key] = _Running(asyncio.create_task(work, name=f"complete {key}"))
+        try:
+            return await running.task
+        except asyncio.CancelledError:
+            if not _being_cancelled():
+                return running.ended_because
+            if self._running.get(key) is running:
+                del self._running[key]
+                await self._flights.linger(key)
+            raise
+        finally:
+            if self._running.get(key) is running:
+                del self._running[key]
+
+    def _end(self, key: str, why: str) -> None:
+        """Ends the client's request for this document, if there is one; what is in flight for it goes on."""
+        older = self._running.pop(key, None)
+        if older is not None:
+            older.ended_because = why
+            older.task.cancel()
+
+    def _alone(self, key: str) -> None:
+        """Nothing that was asked for in this document before is wanted."""
+        self._end(key, REPLACED)
+        self._flights.end_all_of(key, REPLACED)
+
+    def _gone(self, snapshot: Snapshot) -> str:
+        """Why an answer about this snapshot is of no use any more; empty where it is."""
+        now = self._documents.get(snapshot.uri)
+        if now is None:
+            return CLOSED
+        return "" if now.version == snapshot.version and now.text == snapshot.text else CHANGED
+
+    # ------------------------------------------------------------ a suggestion
+
+    def _most_lines(self, key: str, snapshot: Snapshot, offset: int, selected: bool) -> int:
         """How many lines the next answer for this document may have, by what its user has just done."""
         earlier = self._suggestions.get(key)
         if earlier is not None and not selected:
@@ -163,153 +225,50 @@ class InlineCompletions:
             if above is not None:
                 self._passed_over[key] = above
         wanted, above = self._settings().max_lines, self._passed_over.get(key)
-        self._most_lines[key] = most_lines(wanted, above, snapshot, offset, selected=selected)
+        return most_lines(wanted, above, snapshot, offset, selected=selected)
 
-    async def _suggest(self, key: str, snapshot: Snapshot, offset: int) -> Suggestion | str:
+    async def _suggest(
+        self, key: str, snapshot: Snapshot, offset: int, max_lines: int, joined: InFlight | None
+    ) -> Suggestion | str:
         """A suggestion, or why there is none."""
-        earlier = self._suggestions.get(key)
-        if earlier is not None and (rest := rest_of(earlier, snapshot, offset)) is not None:
-            short = within(rest, self._most_lines.get(key, self._settings().max_lines))
-            if short is not None:
-                return short
-        completion = await self._ask(key, snapshot, offset)
-        if isinstance(completion, str) or not completion.text:
-            return completion if isinstance(completion, str) else completion.reason
-        return remembered(snapshot, offset, completion.text, completion.replaced)
-
-    async def _ask(
-        self,
-        key: str,
-        snapshot: Snapshot,
-        offset: int,
-        *,
-        with_context: bool = True,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion | str:
-        """A completion of the model's, or why there is none. Nothing is awaited before the work is known to
-        whoever asks next, so that of two requests one always ends the other."""
-        self._end(key, REPLACED)
-        work = asyncio.create_task(
-            self._work(snapshot, offset, with_context, on_text), name=f"complete {snapshot.uri}"
-        )
-        running = self._running[key] = _Running(work)
-        try:
-            said = await work
-        except asyncio.CancelledError:
-            if _being_cancelled():
-                raise
-            return running.ended_because or self._engine.reason  # else the engine was closed under it
-        finally:
-            if self._running.get(key) is running:
-                del self._running[key]
-        if isinstance(said, Completion):
-            self.last = said
+        if self._engine.engine is not None or self._engine.state != "off":
+            known = await self._memory.suggestion(key, snapshot, offset, max_lines)
+            if known is not None:
+                self._flights.end(key, REPLACED)
+                return known
+        if joined is not None:
+            said = await self._left(joined, snapshot, offset, max_lines)
+            if said is not None:
+                return said
+        flight = self._flights.begin(Question(snapshot=snapshot, offset=offset, max_lines=max_lines))
+        said = await self._left(flight, snapshot, offset, max_lines)
+        assert said is not None, "a request goes along with itself"
         return said
 
-    async def _work(
-        self,
-        snapshot: Snapshot,
-        offset: int,
-        with_context: bool,
-        on_text: Callable[[str], None] | None,
-    ) -> Completion | str:
-        from engine.endpoints.sse import EngineRequestError
-
-        root = self._documents.root_of(snapshot.path)
-        why = await asyncio.to_thread(why_not_completed, snapshot.path, root)
-        if why is not None:
-            return why
-        engine = self._engine.engine
-        if engine is None:
-            self._engine.wake()
-            return self._engine.reason
-        index, why_not = self._index_for(root) if with_context else (None, "")
-        self.bases.wanted()
-        try:
-            with self._engine.using(engine):
-                return await self._complete(engine, index, why_not, snapshot, offset, root, on_text)
-        except EngineRequestError as failed:
-            why = str(failed)
-            if failed.fault == "unreachable" and engine.pid is not None:
-                why += " `foreword engine status` tells"
-            if failed.fault in GONE_FAULTS:
-                self._engine.lost(engine, why)
-            return why
-        finally:
-            self.bases.over()
-
-    def _index_for(self, root: str | None) -> tuple[IndexClient | None, str]:
-        """The index to ask, or None and why there is none."""
-        why = "the index is switched off" if not self._settings().index else self._index.why_not(root)
-        return (None, why) if why else (self._index.client, "")
-
-    async def _complete(
-        self,
-        engine: Engine,
-        index: IndexClient | None,
-        why_not: str,
-        snapshot: Snapshot,
-        offset: int,
-        root: str | None,
-        on_text: Callable[[str], None] | None,
-    ) -> Completion:
-        settings, key = self._settings(), key_of(snapshot.uri)
-        max_lines = min(settings.max_lines, self._most_lines.get(key, settings.max_lines))
-        settings = msgspec.structs.replace(settings, max_lines=max_lines)
-        if not settings.budget_tokens:
-            settings = msgspec.structs.replace(settings, budget_tokens=self.prompt_tokens(engine, key))
-        if index is not None:
-            await self._index.flush(leave=snapshot.path)
-        base = self.bases.of(root, engine) if index is not None else None
-        completion = await complete(
-            snapshot,
-            index,
-            engine.endpoint,
-            engine.tokenizer,
-            engine.profile,
-            settings,
-            on_text,
-            offset=offset,
-            root=root,
-            base=base,
-        )
-        self._measured(engine, root, completion)
-        self._clock.read(key, settings.budget_tokens)
-        if not why_not:
-            return completion
-        return msgspec.structs.replace(completion, notes=[*completion.notes, why_not])
-
-    def speed(self, engine: Engine) -> Speed:
-        """How fast it reads, as far as that has been measured."""
-        return self._clock.speed(engine.endpoint.name, engine.device)
-
-    def prompt_tokens(self, engine: Engine, key: str) -> int:
-        """Of the next prompt for this document beside the base, where no setting says otherwise."""
-        foreign = engine.device == "remote"  # where tokens may be paid for, and a cache is none of ours
-        most = engine.budget_tokens if foreign else engine.endpoint.context_tokens
-        return self._clock.budget(self.speed(engine), key, most)
-
-    def _measured(self, engine: Engine, root: str | None, completion: Completion) -> None:
-        if completion.cached_tokens is not None:
-            computed = completion.prompt_tokens - completion.cached_tokens
-            self.speed(engine).seen(computed, completion.read_s)
-        self.bases.found(root, completion.base_tokens, completion.cached_tokens)
+    async def _left(
+        self, flight: InFlight, snapshot: Snapshot, offset: int, max_lines: int
+    ) -> Suggestion | str | None:
+        """What is left here of what is written, or why there is nothing; None where that is worth another request."""
+        before, after = snapshot.text[:offset], snapshot.text[offset:]
+        typed, closers = plain(before[len(flight.before) :]), closers_between(after, flight.after)
+        written = await flight.followed(typed, lambda _: None)
+        if isinstance(written, str):
+            return written or self._engine.reason
+        if written is None or closers is None:
+            return None
+        self.last = completion = written.completion
+        if len(flight.before) == offset:
+            if not completion.text:
+                return completion.reason
+            return remembered(snapshot, offset, completion.text, completion.replaced)
+        left = left_of(plain(completion.text), typed, closers)
+        if left is None:
+            return None
+        text = like_lines_of(snapshot, left.text)
+        return within(remembered(snapshot, offset, text, completion.replaced + left.closers), max_lines)
 
 
 def _being_cancelled() -> bool:
     """Whether it is the caller who is cancelled, not only the work that it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def why_not_completed(path: str | None, root: str | None) -> str | None:
-    """Why this file is never shown to a model; None when it may be, and for a document that is no file."""
-    from indexer.files.exclusions import why_file_excluded
-
-    if path is None:
-        return None
-    try:
-        why = why_file_excluded(Path(path), Path(root) if root else Path(path).parent)
-    except OSError as failed:
-        return f"whether this file may be read cannot be told: {failed}"
-    return None if why is None else f"excluded file: {why}"

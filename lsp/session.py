@@ -163,9 +163,12 @@ class ForewordServer(LanguageServer):
         changes = [change_of(change) for change in params.content_changes]
         document = params.text_document
         try:
-            self.index.document(self.documents.change(document.uri, changes, document.version))
+            snapshot = self.documents.change(document.uri, changes, document.version)
         except NotOpen as unknown:
             self.log_warning(str(unknown))
+            return
+        self.index.document(snapshot)
+        self.completions.changed(snapshot)
 
     def did_save(self, uri: str) -> None:
         snapshot = self.documents.get(uri)
@@ -207,7 +210,8 @@ class ForewordServer(LanguageServer):
                 self._closed(closed.uri)
         for content in cells.text_content or []:
             changes = [change_of(change) for change in content.changes]
-            self.documents.change(content.document.uri, changes, content.document.version)
+            cell = self.documents.change(content.document.uri, changes, content.document.version)
+            self.completions.changed(cell)
 
     def notebook_did_close(self, params: types.DidCloseNotebookDocumentParams) -> None:
         self.documents.close_notebook(params.notebook_document.uri)

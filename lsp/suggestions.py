@@ -1,11 +1,16 @@
-"""Suggestions that a client can be given without asking the model: what was typed continues an earlier
-one."""
+"""A suggestion at its place, and what is left of it when some of it was typed."""
 
 from __future__ import annotations
 
 import msgspec
 
-from lsp.documents import Snapshot
+from lsp.documents import Snapshot, line_ending
+
+CLOSER_OF = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'", "`": "`"}
+"""What editors put behind the cursor when the first of a pair is typed."""
+
+MAX_CLOSERS = 4
+"""That an editor has put there at a time; nobody opens more brackets on the way through one suggestion."""
 
 
 class Suggestion(msgspec.Struct, frozen=True):
@@ -21,16 +26,69 @@ def remembered(snapshot: Snapshot, offset: int, text: str, replaced: int) -> Sug
     return Suggestion(snapshot.text[:offset], snapshot.text[offset:], text, replaced)
 
 
-def rest_of(suggestion: Suggestion, snapshot: Snapshot, offset: int) -> Suggestion | None:
-    """What is left of `suggestion` when all that changed since is that its beginning was typed; else None."""
-    before, after = snapshot.text[:offset], snapshot.text[offset:]
-    if after != suggestion.after or not before.startswith(suggestion.before):
+class Left(msgspec.Struct, frozen=True):
+    """What is left of a text; it replaces `closers` characters behind the cursor that the editor put there."""
+
+    text: str
+    closers: int = 0
+
+
+def plain(text: str) -> str:
+    """With line breaks of one kind: in a file of mixed ones a typed break and a suggested one may differ."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def left_of(text: str, typed: str, closers: str = "") -> Left | None:
+    """What is left of `text` when its beginning was typed and the editor closed what that opened; None when something
+    else was typed, or when it would say nothing any more. All three texts are `plain`."""
+    if not text.startswith(typed):
         return None
-    typed = before[len(suggestion.before) :]
-    left = suggestion.text[len(typed) :]
-    if not suggestion.text.startswith(typed) or not left.strip():
+    left = text[len(typed) :]
+    if not left.strip() or not _in_order(closers, _closing(typed)) or not _in_order(closers, left):
         return None
-    return Suggestion(before, after, left, suggestion.replaced)
+    return Left(left, len(closers))
+
+
+def closers_between(now: str, then: str) -> str | None:
+    """What editors put before the text after the cursor since it was `then`; None where it is another text."""
+    put = now[: len(now) - len(then)] if len(now) >= len(then) else ""
+    return put if are_closers(put) and now[len(put) :] == then else None
+
+
+def typed_between(text: str, before: str, after: str) -> list[str]:
+    """What may have been typed since a whole text was `before` and `after`, the cursor being between them: all that
+    stands there, or that without what the editor put behind the cursor. Nothing where it changed elsewhere."""
+    if len(text) < len(before) + len(after) or not text.startswith(before) or not text.endswith(after):
+        return []
+    between = plain(text[len(before) : len(text) - len(after)])
+    ends = range(len(between), max(0, len(between) - MAX_CLOSERS) - 1, -1)
+    return [between[:end] for end in ends if are_closers(between[end:])]
+
+
+def are_closers(text: str) -> bool:
+    return len(text) <= MAX_CLOSERS and all(mark in CLOSER_OF.values() for mark in text)
+
+
+def like_lines_of(snapshot: Snapshot, text: str) -> str:
+    """A `plain` text with the document's own line ends."""
+    return text.replace("\n", line_ending(snapshot.text)) if "\n" in text else text
+
+
+def _closing(typed: str) -> str:
+    """What closes all that `typed` leaves open, the innermost first."""
+    open_: list[str] = []
+    for mark in typed:
+        if open_ and mark == open_[-1]:
+            open_.pop()
+        elif mark in CLOSER_OF and (not open_ or open_[-1] not in "\"'`"):
+            open_.append(CLOSER_OF[mark])
+    return "".join(reversed(open_))
+
+
+def _in_order(marks: str, text: str) -> bool:
+    """Whether these characters stand in `text` in this order."""
+    rest = iter(text)
+    return all(mark in rest for mark in marks)
 
 
 class Selected(msgspec.Struct, frozen=True):

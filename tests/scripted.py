@@ -21,7 +21,7 @@ class ScriptedEndpoint:
 
     def __init__(
         self,
-        text: str,
+        text: str | Callable[[Prompt], str],
         *,
         piece: int = 4,
         delay_s: float = 0.0,
@@ -31,6 +31,7 @@ class ScriptedEndpoint:
     ) -> None:
         self.limits: list[str] = []
         self.prompts: list[Prompt] = []
+        self.priorities: list[int] = []
         self.written = 0
         self.closed_early = 0
         self.closed = 0
@@ -41,17 +42,19 @@ class ScriptedEndpoint:
         self, prompt: Prompt, params: Sampling, *, priority: int = 0
     ) -> AsyncGenerator[Chunk, None]:
         self.prompts.append(prompt)
+        self.priorities.append(priority)
+        text = self._text if isinstance(self._text, str) else self._text(prompt)
         whole = False
         try:
-            for end in range(self._piece, len(self._text) + self._piece, self._piece):
+            for end in range(self._piece, len(text) + self._piece, self._piece):
                 await asyncio.sleep(self._delay_s)
                 self._tick()
                 if self._error is not None:
                     raise self._error
-                self.written = min(end, len(self._text))
-                last = end >= len(self._text)
+                self.written = min(end, len(text))
+                last = end >= len(text)
                 finished = self._ends if last else None
-                yield Chunk(self._text[:end], self._text[end - self._piece : end], end, 10, 5, finished)
+                yield Chunk(text[:end], text[end - self._piece : end], end, 10, 5, finished)
             whole = True
         finally:
             self.closed_early += not whole

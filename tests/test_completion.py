@@ -86,7 +86,7 @@ async def test_what_is_written_is_judged_beside_the_loop(monkeypatch: pytest.Mon
             threads.add(threading.get_ident())
             return super().feed(written)
 
-    monkeypatch.setattr("lsp.completion.Trimmer", Watched)
+    monkeypatch.setattr("lsp.writing.Trimmer", Watched)
     await run("return ▮\n", ScriptedEndpoint("a + b\nand so on\n"))
     assert threads and threading.get_ident() not in threads
 

@@ -1,0 +1,78 @@
+"""What was offered in the open documents, given again as long as it is as true as it was."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lsp.asking import Asking, Question, Written
+from lsp.documents import Snapshot, key_of
+from lsp.extent import within
+from lsp.freshness import is_fresh
+from lsp.offered import Found, Offer, Offered
+from lsp.settings import Settings
+from lsp.suggestions import Suggestion, like_lines_of, remembered
+from lsp.writing import TOO_LATE
+
+
+class Memory:
+    """Of one server."""
+
+    def __init__(self, asking: Asking, settings: Callable[[], Settings]) -> None:
+        self._asking = asking
+        self._settings = settings
+        self._documents: dict[str, Offered] = {}
+
+    def of(self, key: str) -> Offered:
+        return self._documents.setdefault(key, Offered())
+
+    def forget(self, key: str) -> None:
+        self._documents.pop(key, None)
+
+    def landed(self, question: Question, written: Written) -> None:
+        """Something was written, or the model had nothing to write there."""
+        completion, text, at = written.completion, question.snapshot.text, question.offset
+        if not completion.text and completion.reason == TOO_LATE:
+            return  # another time it may be sooner
+        why = "" if completion.text else completion.reason
+        offer = Offer(
+            completion.text, completion.replaced, written.source, why, self._most(question.max_lines)
+        )
+        self.of(key_of(question.snapshot.uri)).add(text[:at], text[at:], offer)
+
+    async def suggestion(
+        self, key: str, snapshot: Snapshot, offset: int, max_lines: int
+    ) -> Suggestion | str | None:
+        """What is left of what was offered on the way to this place, or why there was nothing; None where that has to
+        be asked for."""
+        offered = self._documents.get(key)
+        if offered is None:
+            return None
+        before, after = snapshot.text[:offset], snapshot.text[offset:]
+        nothing = offered.nothing(before, after, max_lines)
+        if nothing is not None and await self._is_fresh(nothing, snapshot):
+            return nothing.why
+        for found in offered.at(before, after):
+            if not await self._is_fresh(found.offer, snapshot):
+                offered.drop(found.anchor)
+                continue
+            short = within(_suggestion(found, snapshot, offset), max_lines)
+            if short is not None:
+                offered.used(found.anchor)
+                return short
+        return None
+
+    async def _is_fresh(self, offer: Offer, snapshot: Snapshot) -> bool:
+        setting, documents = self._asking.setting_of(snapshot), self._asking.open_files()
+        return await asyncio.to_thread(is_fresh, offer.source, setting, documents)
+
+    def _most(self, max_lines: int | None) -> int:
+        return self._settings().max_lines if max_lines is None else max_lines
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+
+def _suggestion(found: Found, snapshot: Snapshot, offset: int) -> Suggestion:
+    text = like_lines_of(snapshot, found.left.text)
+    return remembered(snapshot, offset, text, found.offer.replaced + found.left.closers)
