@@ -10,8 +10,8 @@ from lsp.asking import Asking, Question, Written
 from lsp.documents import Snapshot, key_of
 from lsp.engine_link import EngineLink
 from lsp.inflight import InFlight
+from lsp.turns import REPLACED
 
-REPLACED = "a newer request took its place"
 CHANGED = "the document has changed since"
 NOT_WAITED_FOR = "nobody waits for it any more"
 
@@ -61,7 +61,7 @@ class Flights:
             return
         claimed = flight.claimed = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait({flight.task, claimed}, timeout=LINGER_S)
+            await asyncio.wait({flight.task, claimed}, timeout=LINGER_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not claimed.done():
                 flight.end(NOT_WAITED_FOR)

@@ -4,20 +4,21 @@ ones or go along with them, and whatever yields no text yields a reason."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+import time
+from collections.abc import Callable
 
 import msgspec
 
 from lsp.asking import Asking, Question, Written
 from lsp.asking import why_not_completed as why_not_completed
 from lsp.base_keeper import BaseKeeper
+from lsp.cadence import Cadence
 from lsp.completion import Completion
-from lsp.documents import Snapshot, key_of
+from lsp.documents import Snapshot, key_of, line_around
 from lsp.engine_link import EngineLink
 from lsp.engines import Engine
 from lsp.extent import most_lines, passed_over, within
-from lsp.flights import CHANGED, REPLACED, Flights
+from lsp.flights import CHANGED, Flights
 from lsp.index_link import IndexLink
 from lsp.inflight import InFlight
 from lsp.memory import Memory
@@ -32,6 +33,7 @@ from lsp.suggestions import (
     plain,
     remembered,
 )
+from lsp.turns import REPLACED, Turns
 from lsp.workspace import Workspace
 
 CLOSED = "the document was closed"
@@ -39,7 +41,6 @@ NO_SUCH_LINE = "there is no such line"
 NOT_OPEN = "the document is not open"
 
 Told = Callable[[str], None]
-Said = TypeVar("Said")
 
 
 class SelectedItem(msgspec.Struct, frozen=True):
@@ -60,13 +61,6 @@ class Outcome(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class _Running(msgspec.Struct):
-    """A request of the client's."""
-
-    task: asyncio.Task[Any]
-    ended_because: str = ""
-
-
 class InlineCompletions:
     """All completions of one server: one request of the client's at a time for each document."""
 
@@ -80,8 +74,9 @@ class InlineCompletions:
         self._settings = settings
         self._asking = Asking(documents, index, engine, settings)
         self._memory = Memory(self._asking, settings)
-        self._flights = Flights(self._asking, engine, self._memory.landed)
-        self._running: dict[str, _Running] = {}
+        self._cadence = Cadence(time.monotonic)
+        self._flights = Flights(self._asking, engine, self._landed)
+        self._turns = Turns(self._flights.linger)
         self._suggestions: dict[str, Suggestion] = {}
         """What each document's user sees, or saw last."""
         self._passed_over: dict[str, str] = {}
@@ -116,6 +111,7 @@ class InlineCompletions:
 
     def changed(self, snapshot: Snapshot) -> None:
         """A document has another text."""
+        self._cadence.edited(key_of(snapshot.uri))
         self._flights.changed(snapshot)
 
     def forget(self, uri: str) -> None:
@@ -123,7 +119,7 @@ class InlineCompletions:
         key = key_of(uri)
         for known in (self._suggestions, self._passed_over):
             known.pop(key, None)
-        self._end(key, CLOSED)
+        self._turns.end(key, CLOSED)
         self._flights.end_all_of(key, CLOSED)
         self._memory.forget(key)
 
@@ -147,7 +143,7 @@ class InlineCompletions:
             asked, offset, start, end = taken.snapshot, taken.offset, selected.start, selected.end
         most = self._most_lines(key, asked, offset, selected is not None)
         joined = self._flights.joined(key, asked.text[:offset], asked.text[offset:])
-        said = await self._in_turn(key, self._suggest(key, asked, offset, most, joined))
+        said = await self._turns.take(key, self._suggest(key, asked, offset, most, joined))
         if isinstance(said, str):
             return Outcome(reason=said)
         if why := self._gone(snapshot):
@@ -172,40 +168,15 @@ class InlineCompletions:
                 on_text(like_lines_of(snapshot, text))
 
         flight = self._flights.begin(Question(snapshot=snapshot, offset=offset, with_context=with_context))
-        written = await self._in_turn(key, flight.followed("", told))
+        written = await self._turns.take(key, flight.followed("", told))
         if isinstance(written, Written):
             self.last = written.completion
             return self._gone(snapshot) or written.completion
         return written or self._engine.reason
 
-    async def _in_turn(self, key: str, work: Coroutine[Any, Any, Said]) -> Said | str:
-        """What came of a request, or why it was ended by the next one. Nothing is awaited before it is known to whoever
-        asks next, so that of two requests one always ends the other."""
-        self._end(key, REPLACED)
-        running = self._running[key] = _Running(asyncio.create_task(work, name=f"complete {key}"))
-        try:
-            return await running.task
-        except asyncio.CancelledError:
-            if not _being_cancelled():
-                return running.ended_because
-            if self._running.get(key) is running:
-                del self._running[key]
-                await self._flights.linger(key)
-            raise
-        finally:
-            if self._running.get(key) is running:
-                del self._running[key]
-
-    def _end(self, key: str, why: str) -> None:
-        """Ends the client's request for this document, if there is one; what is in flight for it goes on."""
-        older = self._running.pop(key, None)
-        if older is not None:
-            older.ended_because = why
-            older.task.cancel()
-
     def _alone(self, key: str) -> None:
         """Nothing that was asked for in this document before is wanted."""
-        self._end(key, REPLACED)
+        self._turns.end(key, REPLACED)
         self._flights.end_all_of(key, REPLACED)
 
     def _gone(self, snapshot: Snapshot) -> str:
@@ -240,10 +211,24 @@ class InlineCompletions:
             said = await self._left(joined, snapshot, offset, max_lines)
             if said is not None:
                 return said
+        await self._until_a_pause(key, snapshot, offset)
         flight = self._flights.begin(Question(snapshot=snapshot, offset=offset, max_lines=max_lines))
         said = await self._left(flight, snapshot, offset, max_lines)
         assert said is not None, "a request goes along with itself"
         return said
+
+    async def _until_a_pause(self, key: str, snapshot: Snapshot, offset: int) -> None:
+        """Whoever asks again in the meantime ends this."""
+        engine = self._engine.engine
+        if engine is not None:
+            line_before, _ = line_around(snapshot.text, offset)
+            await asyncio.sleep(self._cadence.wait_s(key, line_before, engine.endpoint.name))
+
+    def _landed(self, question: Question, written: Written) -> None:
+        """Something was written, whether somebody still waits for it or not."""
+        self._memory.landed(question, written)
+        if not question.ahead and self._engine.engine is not None:
+            self._cadence.answered(self._engine.engine.endpoint.name, written.completion.total_s)
 
     async def _left(
         self, flight: InFlight, snapshot: Snapshot, offset: int, max_lines: int
@@ -266,9 +251,3 @@ class InlineCompletions:
             return None
         text = like_lines_of(snapshot, left.text)
         return within(remembered(snapshot, offset, text, completion.replaced + left.closers), max_lines)
-
-
-def _being_cancelled() -> bool:
-    """Whether it is the caller who is cancelled, not only the work that it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

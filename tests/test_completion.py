@@ -166,7 +166,7 @@ async def test_of_two_requests_at_once_one_ends_the_other(tmp_path: Path) -> Non
     assert [each.reason for each in outcomes] == ["a newer request took its place"] * 2 + [""]
     assert outcomes[-1].text == "a + b"
     assert len(endpoint.prompts) == 1
-    assert session.completions._running == {}
+    assert len(session.completions._turns) == 0
 
 
 async def test_a_streamed_completion_is_cancelled_and_replaced_like_any_other() -> None:
