@@ -15,6 +15,7 @@ from indexer.messages import Pack, PackRequest, Segment, TokenizerRef
 from indexer.packing.evidence import Candidate, Evidence
 from indexer.packing.pack import LEAST_BUDGET, pack
 from indexer.packing.pack_memory import PackMemory
+from indexer.packing.probes import probed
 from indexer.packing.selection import Choice
 from indexer.packing.texts import Texts
 from indexer.packing.tokens import EstimatedTokens, ModelTokens, TokenizerError, tokenizer_for
@@ -261,6 +262,30 @@ NOTHING = [
 def test_an_empty_pack_says_why(how, note):
     made = packed("from shop.config import Config\nConfig(▮", **how)
     assert not made.segments and any(note in one for one in made.notes)
+
+
+def test_search_is_asked_before_the_text_is_read_and_waited_for_last(monkeypatch):
+    done: list[str] = []
+
+    class Watched(MemoryView):
+        async def search(self, query: str, limit: int):
+            done.append("asked")
+            await asyncio.sleep(0.01)
+            done.append("found")
+            return await super().search(query, limit)
+
+        @property
+        def lexicon(self):
+            done.append("gathering")
+            return super().lexicon
+
+    def reading(*arguments):
+        done.append("reading")
+        return probed(*arguments)
+
+    monkeypatch.setattr("indexer.packing.pack.probed", reading)
+    packed("from shop.config import Config\n\ndef start():\n    ▮", view=Watched(SHOP))
+    assert list(dict.fromkeys(done)) == ["asked", "reading", "gathering", "found"]
 
 
 def test_while_the_index_is_built_names_are_used_and_the_note_says_so():

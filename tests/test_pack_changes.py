@@ -24,6 +24,8 @@ from indexer.packing.pack_memory import PackKey, PackMemory
 from indexer.packing.texts import LineMemory
 from indexer.packing.tokens import tokenizer_for
 from indexer.parsing.facts import facts_of
+from indexer.parsing.tags import Tag
+from indexer.roots.definitions import DefinitionMemory
 from indexer.roots.live import LiveFiles, LiveRoot, TextCache
 from indexer.roots.overlays import OverlayDocument
 from indexer.searching.found import named_definitions
@@ -178,6 +180,37 @@ def test_what_has_a_name_that_many_files_define_is_not_read_to_see_that(tmp_path
     assert not repository.live._unpacked
 
 
+def test_definitions_are_told_as_the_text_has_them_now(tmp_path: Path):
+    repository = Repository(tmp_path, {"lib/a.py": "def run():\n    return 1\n"})
+
+    def told(view: LiveFiles) -> list[tuple[str, int]]:
+        named = view.few_named("run", 3)
+        assert named is not None and named == [
+            one for one in view.definitions_in("lib/a.py") if one.name == "run"
+        ]
+        return [(one.name, one.start_line) for one in view.definitions_in("lib/a.py")]
+
+    assert told(repository.view()) == told(repository.view()) == [("run", 0)]
+    for typed, definitions in (
+        ("\ndef run():\n    return 1\n\n\ndef walk():\n    return 2\n", [("run", 1), ("walk", 5)]),
+        ("x = 1\n", [("x", 0)]),
+    ):
+        assert told(repository.view({"lib/a.py": OverlayDocument("lib/a.py", typed)})) == definitions
+    assert told(repository.view()) == [("run", 0)]
+
+
+def test_definitions_that_are_told_are_remembered_up_to_a_number():
+    memory, asked = DefinitionMemory(limit=50), list[str]()
+
+    def tags(path: str) -> list[Tag]:
+        asked.append(path)
+        return [Tag(f"f{number}", "function", number, number + 1, number, 4) for number in range(10)]
+
+    for path in ("a", "b", "a", "c", "d", "e", "a", "f", "b"):
+        assert [one.path for one in memory.of(path, "key", lambda path=path: tags(path)).all] == [path] * 10
+    assert asked == ["a", "b", "c", "d", "e", "f", "b"], "what was asked for longest ago went"
+
+
 def test_behind_an_imported_package_one_of_many_is_meant(tmp_path: Path):
     files = {f"lib/m{number}.py": f"class Graph:\n    n = {number}\n" for number in range(20)}
     files["nx/__init__.py"] = "from nx.graph import Graph\n"
@@ -225,7 +258,7 @@ def test_names_that_come_while_a_lexicon_is_made_are_in_it(monkeypatch: pytest.M
     live.update({}, (), [content("k3", "third_name")])
     found = live.lexicon.like({"name": 1.0}, 5)
     assert sorted(name for name, _ in found) == ["first_name", "second_name", "third_name"]
-    assert live.lexicon._count == 3, "each once"
+    assert len(live.lexicon) == 3, "each once"
 
 
 def test_several_threads_make_one_lexicon():

@@ -1,15 +1,18 @@
 """What speaks for a candidate of a pack, example by example, and which of two is likelier to be needed."""
 
 import itertools
+import math
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from memory_view import MemoryView
 
 from indexer.messages import Hit
 from indexer.names.lexicon import Lexicon
 from indexer.names.siblings import Siblings
-from indexer.packing.candidates import gathered
+from indexer.packing.candidates import Gathering
 from indexer.packing.evidence import FEATURES, Candidate, Evidence, needed, told
 from indexer.packing.probes import probed
 from indexer.packing.surroundings import look_around
@@ -50,7 +53,7 @@ def candidates(marked: str, path: str = "app/main.py", hits: list[Hit] | None = 
     lines = split_lines(text)
     around = look_around(lines, line, len(before) - before.rfind("\n") - 1)
     written = probed(lines, line, 0, around, language_of(path))
-    found = gathered(view, path, written, around, hits or [])
+    found = Gathering(view, path, written, around).with_hits(hits or [])
     return sorted(found, key=lambda one: -needed(one.evidence, NEEDED))
 
 
@@ -149,6 +152,34 @@ def test_names_are_found_by_their_words_rare_ones_first():
     assert found["userName"] > found["get_order"], "fewer names have `user`"
     assert lexicon.likeness("get_user", {"get": 1.0, "user": 1.0}) == pytest.approx(found["get_user"])
     assert lexicon.likeness("get_user", {"get": 0.5}) < lexicon.likeness("get_user", {"get": 1.0}) < 1.0
+
+
+WORDS = st.sampled_from(["get", "user", "order", "cart", "name", "item"])
+SAID = st.dictionaries(WORDS, st.sampled_from([0.25, 0.5, 1.0]))
+
+
+@given(st.lists(st.lists(WORDS, min_size=1, max_size=4).map("_".join), unique=True), SAID, st.integers(1, 9))
+def test_the_likest_names_are_those_of_a_plain_count(names: list[str], said: dict[str, float], most: int):
+    def rarity(word: str) -> float:
+        return math.log(1 + len(names) / sum(word in name.split("_") for name in names))
+
+    def score(name: str) -> float:
+        return sum(said.get(word, 0.0) * rarity(word) for word in dict.fromkeys(name.split("_")))
+
+    lexicon = Lexicon(names[:2])
+    lexicon.like(said, most)  # what is remembered of it ends when names come
+    lexicon.learn(names[2:])
+    found = lexicon.like(said, most)
+    likeness = {
+        name: score(name) / sum(map(rarity, dict.fromkeys(name.split("_")))) for name in names if score(name)
+    }
+    best = sorted(likeness, key=lambda name: (round(score(name), 9), name), reverse=True)[: 2 * most]
+    assert dict(found) == pytest.approx({name: likeness[name] for name, _ in found})
+    assert len(found) == min(most, len(best))
+    assert sum(like for _, like in found) == pytest.approx(
+        sum(sorted((likeness[name] for name in best), reverse=True)[:most])
+    )
+    assert all(lexicon.likeness(name, said) == pytest.approx(like) for name, like in found)
 
 
 def test_a_live_root_learns_the_words_of_new_names():

@@ -31,7 +31,7 @@ from indexer.graph import Graph
 from indexer.history.history import NO_HISTORY
 from indexer.messages import Hit
 from indexer.names.siblings import Siblings
-from indexer.packing.candidates import gathered
+from indexer.packing.candidates import Gathering
 from indexer.packing.evidence import FEATURES, Candidate
 from indexer.packing.pack import SEARCH_HITS
 from indexer.packing.probes import probed
@@ -143,7 +143,7 @@ class Repository:
         around = look_around(lines, case.line, case.column)
         written = probed(lines, case.line, case.column, around, language_of(case.path))
         hits = await view.search(around.query, SEARCH_HITS)
-        found = gathered(view, case.path, written, around, hits)
+        found = Gathering(view, case.path, written, around).with_hits(hits)
         features = np.array([[getattr(one.evidence, name) for name in FEATURES] for one in found])
         return Asked(case, features, np.array([_is_right(one, case) for one in found], np.bool_))
 

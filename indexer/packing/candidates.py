@@ -6,20 +6,19 @@ worked on."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from indexer.messages import Definition, Hit
 from indexer.modules.bindings import Binding, Bindings, Written
-from indexer.packing.evidence import Candidate, Evidence
+from indexer.packing.evidence import Candidate
 from indexer.packing.focus import focus
 from indexer.packing.lookup import Lookup
 from indexer.packing.pool import Pool, closeness, first
 from indexer.packing.probes import Probed, Typed
-from indexer.packing.spans import CONSTRUCTORS, CONTAINERS
+from indexer.packing.spans import CONSTRUCTORS
 from indexer.packing.surroundings import Surroundings, Use, statement_lines
+from indexer.packing.telling import TYPES, Telling
 from indexer.packing.view import IndexView
-from indexer.parsing.definitions import FUNCTION_KINDS
 
 MAX_NAMED = 60
 """Names that are looked up, nearest first: some 20 lines of code have no more that matter."""
@@ -42,50 +41,48 @@ MAX_MEMBERS = 120
 MAX_OVERLAYS = 8
 """Unsaved documents that are shown for themselves; what others define still counts through names."""
 
-_TYPES = CONTAINERS | {"type"}
 
+class Gathering:
+    """All of them but what search finds, for which nobody waits until the rest is there. Never of the cursor's file."""
 
-def gathered(
-    view: IndexView,
-    own_path: str,
-    written: Probed,
-    around: Surroundings,
-    hits: Sequence[Hit],
-) -> list[Candidate]:
-    """All of them, by place; the same inputs give the same. Never of the cursor's file."""
-    view = view.hiding(own_path)  # `written` is newer than any view of what the cursor's file defines
-    lookup = Lookup(view, (tag.name for tag in written.tags.definitions))
-    as_written = Written(view, own_path, written.tags)
-    bindings = Bindings(view.graph, as_written, own_path)
-    bound = bindings.of(written.tags.imports)
-    pool = Pool(own_path)
-    _imported(pool, lookup, bindings, bound, around)
-    _typed(pool, lookup, written.types(view.graph, as_written, own_path))
-    _named(pool, lookup, written, bound, around)
-    said = around.words
-    likeness = dict(view.lexicon.like(said, MAX_LIKE))
-    several = dict.fromkeys(
-        _by_name(pool, lookup, likeness, "lexical", "called like what stands near the cursor: `{name}`")
-    )
-    used = view.used_beside(own_path)
-    wanted = _most(used, MAX_SIBLING)
-    several |= dict.fromkeys(
-        _by_name(pool, lookup, wanted, "sibling", "used by the files beside this one: `{name}`")
-    )
-    liked = view.popular(MAX_POPULAR)
-    several |= dict.fromkeys(
-        _by_name(pool, lookup, dict.fromkeys(liked, 1.0), "popular", "used all over: `{name}`")
-    )
-    _of_modules(pool, bindings, bound, several)
-    _found(pool, lookup, hits, said)
-    _worked_on(pool, view, lookup, own_path)
-    found = pool.candidates()
-    together = dict(view.history.together(own_path))
-    for candidate in found:
-        _place(candidate, view, own_path, together)
-        if candidate.definition is not None:
-            _name(candidate.evidence, candidate.definition, view, said, used)
-    return found
+    def __init__(self, view: IndexView, own_path: str, written: Probed, around: Surroundings) -> None:
+        view = view.hiding(own_path)  # `written` is newer than any view of what the cursor's file defines
+        lookup = Lookup(view, (tag.name for tag in written.tags.definitions))
+        as_written = Written(view, own_path, written.tags)
+        bindings = Bindings(view.graph, as_written, own_path)
+        bound = bindings.of(written.tags.imports)
+        pool = Pool(own_path)
+        _imported(pool, lookup, bindings, bound, around)
+        _typed(pool, lookup, written.types(view.graph, as_written, own_path))
+        _named(pool, lookup, written, bound, around)
+        likeness = dict(view.lexicon.like(around.words, MAX_LIKE))
+        several = dict.fromkeys(
+            _by_name(pool, lookup, likeness, "lexical", "called like what stands near the cursor: `{name}`")
+        )
+        used = view.used_beside(own_path)
+        wanted = _most(used, MAX_SIBLING)
+        several |= dict.fromkeys(
+            _by_name(pool, lookup, wanted, "sibling", "used by the files beside this one: `{name}`")
+        )
+        liked = view.popular(MAX_POPULAR)
+        several |= dict.fromkeys(
+            _by_name(pool, lookup, dict.fromkeys(liked, 1.0), "popular", "used all over: `{name}`")
+        )
+        _of_modules(pool, bindings, bound, several)
+        _worked_on(pool, view, lookup, own_path)
+        self._pool, self._lookup, self._said = pool, lookup, around.words
+        self._told = Telling(view, own_path, around.words, used)
+        self._tell()
+
+    def with_hits(self, hits: Sequence[Hit]) -> list[Candidate]:
+        """By place; the same inputs give the same."""
+        _found(self._pool, self._lookup, hits, self._said)
+        self._tell()
+        return self._pool.candidates()
+
+    def _tell(self) -> None:
+        for candidate in self._pool.fresh():
+            self._told.of(candidate)
 
 
 # ------------------------------------------------------------ what the file itself says
@@ -116,7 +113,7 @@ def _imported(
             pool.add(definition, feature, strength, reason, steady=True)
             if used:
                 pool.add(definition, "imported_used", 1.0, "")
-            if definition.kind in _TYPES and feature in ("imported_near", "imported_new"):
+            if definition.kind in TYPES and feature in ("imported_near", "imported_new"):
                 _members(
                     pool, lookup, definition, "part", strength, f"member of imported `{definition.name}`"
                 )
@@ -240,45 +237,6 @@ def _worked_on(pool: Pool, view: IndexView, lookup: Lookup, own_path: str) -> No
         for definition in lookup.in_path(path):
             if not definition.container:
                 pool.add(definition, "unsaved", 1.0, "unsaved document")
-
-
-def _place(candidate: Candidate, view: IndexView, own_path: str, together: Mapping[str, float]) -> None:
-    """What can be said of every candidate for the file that it stands in."""
-    evidence = candidate.evidence
-    evidence.near_by = float(candidate.path.rpartition("/")[0] == own_path.rpartition("/")[0])
-    evidence.together = min(1.0, together.get(candidate.path, 0.0))
-    evidence.changed = float(candidate.path in view.history.changed)
-    evidence.test = float(_is_test(candidate.path) and not _is_test(own_path))
-
-
-def _name(
-    evidence: Evidence,
-    definition: Definition,
-    view: IndexView,
-    said: Mapping[str, float],
-    used: Mapping[str, float],
-) -> None:
-    """What can be said of every definition for what it is called, whoever has found it."""
-    name = definition.name
-    evidence.lexical = max(evidence.lexical, view.lexicon.likeness(name, said))
-    evidence.sibling = max(evidence.sibling, used.get(name, 0.0))
-    evidence.popular = min(1.0, math.log1p(view.popularity(name)) / _POPULAR)
-    evidence.private = float(name.startswith("_") and not name.endswith("__"))
-    evidence.type = float(definition.kind in _TYPES)
-    evidence.method = float(definition.kind in FUNCTION_KINDS and bool(definition.container))
-    evidence.constant = float(definition.kind not in _TYPES | FUNCTION_KINDS)
-
-
-_POPULAR = math.log1p(100)
-"""What a hundred files refer to is as popular as can be."""
-
-
-def _is_test(path: str) -> bool:
-    name = path.rpartition("/")[2]
-    marked = name.startswith(("test_", "conftest")) or any(
-        mark in name for mark in ("_test.", ".test.", ".spec.")
-    )
-    return marked or any(f"/{folder}/" in f"/{path}" for folder in ("test", "tests", "__tests__"))
 
 
 def _most(names: Mapping[str, float], most: int) -> dict[str, float]:

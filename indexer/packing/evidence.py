@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter, mul
 
 import msgspec
 
@@ -95,10 +96,23 @@ class Weights(msgspec.Struct, frozen=True):
     of: Mapping[str, float]
 
 
+class Chances:
+    """A regression, ready to be asked about many candidates."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._bias = weights.bias
+        self._factors = tuple(weights.of.values())
+        self._values: Callable[[Evidence], tuple[float, ...]] = attrgetter(*weights.of)
+
+    def of(self, evidence: Evidence) -> float:
+        """The probability that the next line names it."""
+        total = self._bias + sum(map(mul, self._factors, self._values(evidence)))
+        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, total))))
+
+
 def needed(evidence: Evidence, weights: Weights) -> float:
     """The probability that the next line names it."""
-    total = weights.bias + sum(weight * getattr(evidence, name) for name, weight in weights.of.items())
-    return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, total))))
+    return Chances(weights).of(evidence)
 
 
 def told(candidate: Candidate, most: int = 2) -> list[str]:

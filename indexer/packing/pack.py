@@ -12,7 +12,7 @@ import msgspec
 from indexer.files.exclusions import why_file_excluded
 from indexer.messages import Hit, Pack, PackRequest, Segment
 from indexer.packing.base import NO_BASE, Base
-from indexer.packing.candidates import gathered
+from indexer.packing.candidates import Gathering
 from indexer.packing.overlay import overlay
 from indexer.packing.pack_memory import PackMemory, pack_key
 from indexer.packing.probes import probed
@@ -60,8 +60,9 @@ async def pack(
     shown = base.segments[:usable]
     changed = overlay(request, view, relative_path, tokenizer, shown) if request.base_budget > 0 else []
     changed = fitting(changed, request.budget)
+    gathering = Gathering(view, relative_path, written, around)
     hits, searched = await searching
-    candidates = gathered(view, relative_path, written, around, hits)
+    candidates = gathering.with_hits(hits)
     texts = Texts(view, tokenizer, request.header_tokens, memory.lines if memory is not None else None)
     room = request.budget - sum(segment.tokens for segment in changed)
     choice = Choice(candidates, texts, room, [*shown, *changed])
@@ -109,7 +110,8 @@ async def _search(view: IndexView, query: str) -> tuple[Sequence[Hit], list[str]
     if not view.ready:
         return [], ["the index is still being built: search was not asked"]
     try:
-        return await asyncio.wait_for(view.search(query, SEARCH_HITS), SEARCH_TIMEOUT_S), []
+        async with asyncio.timeout(SEARCH_TIMEOUT_S):
+            return await view.search(query, SEARCH_HITS), []
     except TimeoutError:
         return [], [f"the search took longer than {SEARCH_TIMEOUT_S} s and was left out"]
 

@@ -18,6 +18,7 @@ class Pool:
     def __init__(self, own_path: str) -> None:
         self._own_path = own_path
         self._found: dict[Place, Candidate] = {}
+        self._fresh: list[Candidate] = []
 
     def add(
         self, definition: Definition, feature: str, strength: float, reason: str, *, steady: bool = False
@@ -31,6 +32,7 @@ class Pool:
             known = self._found[place] = Candidate(
                 definition.path, definition.start_line, definition.end_line, definition, Evidence(), {}
             )
+            self._fresh.append(known)
         if strength > getattr(known.evidence, feature):
             setattr(known.evidence, feature, min(1.0, strength))
             known.reasons[feature] = reason
@@ -40,10 +42,17 @@ class Pool:
         self, path: str, start_line: int, end_line: int, near: Span, strength: float, reason: str
     ) -> None:
         """Lines that search has found, those in which it found most being `near`."""
-        if path != self._own_path:
+        place = path, start_line, ""
+        if path != self._own_path and place not in self._found:
             evidence, reasons = Evidence(search=strength), {"search": reason}
             found = Candidate(path, start_line, end_line, None, evidence, reasons, near=near)
-            self._found.setdefault((path, start_line, ""), found)
+            self._found[place] = found
+            self._fresh.append(found)
+
+    def fresh(self) -> list[Candidate]:
+        """Those that have come since this was asked last."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
 
     def candidates(self) -> list[Candidate]:
         """By place."""

@@ -9,7 +9,7 @@ from itertools import accumulate
 import msgspec
 
 from indexer.messages import Segment
-from indexer.packing.evidence import Candidate, Evidence, Weights, needed, told
+from indexer.packing.evidence import Candidate, Chances, Evidence, Weights, told
 from indexer.packing.filling import Filling, Prices, Thing, Way
 from indexer.packing.spans import Span, inside, without
 from indexer.packing.texts import Texts
@@ -89,9 +89,10 @@ class Choice:
         self._things: list[Thing] = []
         self._named: list[tuple[float, ...]] = []
         """Of each thing, what each version is worth because it may be named."""
+        chances = Chances(weights)
         ranked = sorted(
             (
-                (needed(one.evidence, weights), _likeness(one, budget), number, one)
+                (chances.of(one.evidence), _likeness(one, budget), number, one)
                 for number, one in enumerate(candidates)
             ),
             key=lambda each: (-each[0] - each[1], each[2]),
@@ -220,7 +221,8 @@ class Held:
             self._spans.setdefault(segment.path, []).append((segment.start_line, segment.end_line))
 
     def __call__(self, path: str, span: Span) -> bool:
-        return any(inside(span, run) for run in self._spans.get(path, ()))
+        runs = self._spans.get(path)
+        return runs is not None and any(inside(span, run) for run in runs)
 
     def of(self, path: str) -> list[Span]:
         return self._spans.get(path, [])

@@ -16,6 +16,7 @@ from indexer.parsing.facts import content_key, decode
 from indexer.parsing.imports import Import
 from indexer.parsing.languages import language_of
 from indexer.parsing.tags import Site, Tag
+from indexer.roots.definitions import NO_DEFINITIONS, FileDefinitions
 from indexer.roots.liveroot import LiveRoot as LiveRoot
 from indexer.roots.overlays import OverlayDocument
 from indexer.roots.texts import TextCache as TextCache
@@ -100,16 +101,29 @@ class LiveFiles:
         return content is None or bool(content.skipped)
 
     def definitions_in(self, path: str) -> Sequence[Definition]:
-        return [definition_of(path, tag) for tag in self.tags_in(path)]
+        return self._told(path).all
 
     def definitions_named(self, name: str) -> Sequence[Definition]:
         return self._named(name, self._unsaved(name), self._stored(name))
 
     def few_named(self, name: str, most: int) -> Sequence[Definition] | None:
         """The same; None, before any of them is read, where more than `most` files have one."""
-        unsaved = self._unsaved(name)
-        stored = list(itertools.islice(self._stored(name), most + 1))
-        return self._named(name, unsaved, stored) if len(unsaved) + len(stored) <= most else None
+        paths = [*self._unsaved(name)] if self.overlays else []
+        paths += (path for path, _ in itertools.islice(self._stored(name), most + 1))
+        if len(paths) > most:
+            return None
+        paths.sort()
+        return [one for path in paths for one in self._told(path).named(name)]
+
+    def _told(self, path: str) -> FileDefinitions:
+        """Of the living text."""
+        overlay = self.overlays.get(path)
+        if overlay is not None:
+            return self._live.told.of(path, self.key_of(path), overlay.definitions)
+        content = self._content(path)
+        if content is None:
+            return NO_DEFINITIONS
+        return self._live.told.of(path, content.key, lambda: self._live.definitions_of(content))
 
     def _named(
         self, name: str, unsaved: Mapping[str, Sequence[Tag]], stored: Iterable[tuple[str, StoredContent]]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from indexer.names.lexicon import Lexicon
 from indexer.parsing.imports import PathIndex
 from indexer.parsing.tags import Tag
+from indexer.roots.definitions import DefinitionMemory
 from indexer.store.contents import ManifestEntry, StoredContent
 from indexer.store.sitecache import SiteCache
 
@@ -71,6 +72,7 @@ class LiveRoot:
         self.contents: dict[str, StoredContent] = {}
         self.now = Maps(MappingProxyType({}), MappingProxyType({}), ShownPaths({}, self.contents), 0)
         self.sites = SiteCache()
+        self.told = DefinitionMemory()
         self._lexicon: Lexicon | None = None
         self._making_lexicon = threading.Lock()
         self._learning = threading.Lock()
