@@ -14,6 +14,7 @@ import msgspec
 import psutil
 
 from indexer import launch
+from indexer.collecting import Collecting
 from indexer.connection import Connection
 from indexer.embedding.embedding import Embedding, EmbeddingUnavailable
 from indexer.files.batcher import Changes
@@ -102,6 +103,7 @@ class Answers:
         self._searcher: Searcher | None = None
         self._packers = ThreadPoolExecutor(_PACKS_AT_ONCE, thread_name_prefix="pack")
         self._loop = asyncio.get_running_loop()
+        self._collecting = Collecting()
 
     def welcome(self) -> Welcome:
         return Welcome(PROTOCOL_VERSION, launch.own_version(), os.getpid())
@@ -134,7 +136,8 @@ class Answers:
             case References():
                 return await self._references(request, connection)
             case PackRequest():
-                return await self._pack(request, connection)
+                with self._collecting.held_back():
+                    return await self._pack(request, connection)
             case BaseRequest():
                 return await self._base(request, connection)
             case StatusRequest():
