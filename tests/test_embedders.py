@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import os
+import sys
 
 import msgspec
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 import tiny_embedders
 from index_service import PATIENCE_S, client, isolate, repository, stop_service
 
+from indexer.children.children import NICENESS, Children
 from indexer.embedding import choice, embedder, origin
 from indexer.embedding import folder as model_folder
 from indexer.embedding.embedder import Idleness, Wanted
@@ -409,3 +412,11 @@ async def test_search_goes_on_when_the_embedder_is_broken_and_over_restarts(tmp_
 async def _whole(connected) -> bool:
     (root,) = (await connected.status()).roots
     return root.vectors == root.chunks > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is a process's")
+async def test_questions_do_not_give_way_to_others():
+    children = Children(1, 0.2, embedder.settle_in_offline)
+    assert await children.run(os.nice, 0) >= os.nice(0) + NICENESS
+    assert await children.run(embedder.at_once, os.nice, 0) == os.nice(0)
+    children.stop()

@@ -1,11 +1,14 @@
-"""The embedding model itself. Runs in one niced child process of the index service."""
+"""The embedding model itself. Runs in one niced child process of the index service; only questions, for which somebody
+waits, are embedded by a thread that is not niced."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import msgspec
 import psutil
@@ -15,6 +18,9 @@ from indexer.embedding.folder import ModelFacts
 
 if TYPE_CHECKING:  # the service imports this module, and none of the model's libraries with it
     from indexer.embedding.models import Model
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 THREADS = 1
 """While others need the processor."""
@@ -43,7 +49,18 @@ def settle_in_offline() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # every length of text is a shape of its own, and by default 1024 compiled shapes are kept: 500 MB
     os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = "16"
-    settle_in()
+    _at_once.append(ThreadPoolExecutor(1, thread_name_prefix="questions"))
+    at_once(os.getpid)  # starts the thread
+    settle_in()  # on Linux niceness is a thread's: that of this one, and of those that it starts from now on
+
+
+_at_once: list[ThreadPoolExecutor] = []
+"""One, in a child that has settled in."""
+
+
+def at_once(job: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    """The result of `job`, where other work does not hold it up."""
+    return _at_once[0].submit(job, *args, **kwargs).result() if _at_once else job(*args, **kwargs)
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -77,7 +94,8 @@ def embed(wanted: Wanted, texts: list[str], *, question: bool) -> bytes:
     prefix = wanted.query_prefix if question else wanted.document_prefix
     threads = THREADS if question else _idleness.threads()
     model, _ = load(wanted)
-    vectors = model.embed([prefix + text for text in texts], threads)
+    asked = [prefix + text for text in texts]
+    vectors = at_once(model.embed, asked, threads) if question else model.embed(asked, threads)
     return np.ascontiguousarray(vectors, dtype="<f4").tobytes()
 
 
