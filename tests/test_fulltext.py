@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +12,7 @@ from indexer.parsing.facts import facts_of
 from indexer.parsing.words import words
 from indexer.searching import text_memory
 from indexer.searching.fulltext import FullText
+from indexer.searching.row_memory import RowMemory
 from indexer.store import reader, upkeep
 from indexer.store.contents import ManifestEntry
 from indexer.store.rows import pack
@@ -120,6 +122,39 @@ def test_what_a_process_before_has_not_indexed_is_found(tmp_path, rows):
     assert again.text.uncovered == 0
     assert {row.key for row in again.text.search("merge", 1_000)} == expected
     again.close()
+
+
+def test_rows_are_read_once_and_never_as_they_are_not_any_more(tmp_path, rows, monkeypatch):
+    store = _store(tmp_path, rows, 0)
+    read: list[int] = []
+    by_id = store.text._rows._read
+    monkeypatch.setattr(store.text._rows, "_read", lambda ids: read.extend(ids) or by_id(ids))
+    first = store.text.search("merge graph", 60)
+    assert len(read) == len(first) == 60
+    assert store.text.search("merge graph", 60) == first and len(read) == 60
+    assert len(store.text.search("merge graph find", 60)) == 60
+    assert 60 < len(read) < 120, "only what the question before did not find"
+    gone = {row.key for row in first[:30]}
+    store.remove_contents(sorted(gone))
+    store.chunks.optimize(cleanup_older_than=timedelta(0))
+    store.text.index(store.known)
+    now = store.text.search("merge graph", 60)
+    assert now == FullText(store.chunks).search("merge graph", 60) and gone.isdisjoint(row.key for row in now)
+    monkeypatch.setattr(store.text._rows, "of", lambda ids: {})
+    assert store.text.search("merge graph", 60) == now, "what moved in between is read as it is found"
+    store.close()
+
+
+def test_rows_are_remembered_up_to_a_size(tmp_path, rows):
+    store = _store(tmp_path, rows, 0)
+    found = store.chunks.search().with_row_id(True).limit(None).to_arrow()
+    ids, texts = found["_rowid"].to_pylist(), found["text"].to_pylist()
+    memory = RowMemory(store.chunks, limit=5_000)
+    for start in range(0, len(ids), 20):
+        rows_there = memory.of(ids[start : start + 20])
+        assert [rows_there[row][-1] for row in ids[start : start + 20]] == texts[start : start + 20]
+        assert 0 < memory._held == sum(len(values[-1]) for values in memory._known.values()) <= 5_000
+    store.close()
 
 
 def test_only_some_contents_are_asked_for(tmp_path, rows):

@@ -199,6 +199,30 @@ def test_definitions_are_told_as_the_text_has_them_now(tmp_path: Path):
     assert told(repository.view()) == [("run", 0)]
 
 
+def test_few_definitions_are_found_as_files_come_and_go(tmp_path: Path):
+    files = {f"lib/m{number}.py": f"def run():\n    return {number}\n" for number in range(4)}
+    repository = Repository(tmp_path, files)
+
+    def found(view: LiveFiles, most: int = 8) -> list[str] | None:
+        named = view.few_named("run", most)
+        return None if named is None else [one.path.removeprefix("lib/").removesuffix(".py") for one in named]
+
+    view = repository.view()
+    for _ in range(2):
+        assert found(view) == ["m0", "m1", "m2", "m3"] and found(view, 3) is None
+        assert found(view.hiding("lib/m2.py"), 3) == ["m0", "m1", "m3"]
+    without = OverlayDocument("lib/m1.py", "def walk():\n    return 1\n")
+    with_two = OverlayDocument("lib/new.py", "def run():\n    return 1\n\n\ndef run():\n    return 2\n")
+    typed = repository.view({"lib/m1.py": without, "lib/new.py": with_two})
+    assert found(typed) == ["m0", "m2", "m3", "new", "new"]
+    repository.live.update({}, ["lib/m0.py"], ())
+    assert found(repository.view()) == ["m1", "m2", "m3"]
+    assert found(view) == ["m0", "m1", "m2", "m3"], "a view is of one moment"
+    many = {f"lib/n{number}.py": f"def run():\n    return {number + 9}\n" for number in range(30)}
+    others = Repository(tmp_path / "many", many)
+    assert found(others.view()) is None and len(found(others.view(), 30) or ()) == 30
+
+
 def test_definitions_that_are_told_are_remembered_up_to_a_number():
     memory, asked = DefinitionMemory(limit=50), list[str]()
 

@@ -16,7 +16,8 @@ from indexer.packing.candidates import Gathering
 from indexer.packing.evidence import FEATURES, Candidate, Evidence, needed, told
 from indexer.packing.probes import probed
 from indexer.packing.surroundings import look_around
-from indexer.packing.texts import LineMemory
+from indexer.packing.texts import LineMemory, Texts
+from indexer.packing.tokens import EstimatedTokens
 from indexer.packing.versions import versions_of
 from indexer.packing.weights import NEEDED
 from indexer.parsing.languages import language_of
@@ -225,6 +226,21 @@ def test_lines_are_remembered_by_content_and_never_mixed_up():
     assert memory.of("a", lambda: "one\n").lines == ["one"]
     assert memory.of("a", lambda: "another\n").lines == ["one"], "the same key is the same content"
     assert memory.of("", lambda: "x\n").lines == ["x"] and memory.of("", lambda: "y\n").lines == ["y"]
+
+
+def test_what_is_remembered_of_costs_changes_no_choice():
+    class Long(EstimatedTokens):
+        def count(self, text: str) -> int:
+            return 10 * len(text)
+
+    view, memory, long = MemoryView({"a.py": "value = 1\n" * 9}), LineMemory(), Long(1.0)
+    first, second = (Texts(view, long, 1, memory) for _ in range(2))
+    roughly = first.roughly("a.py", (0, 5))
+    assert first.exact("a.py", (0, 5)) == first.roughly("a.py", (0, 5)) == 500 != roughly
+    assert second.roughly("a.py", (0, 5)) == roughly, "as for whoever is the first to ask"
+    assert second.exact("a.py", (0, 5)) == 500
+    assert Texts(view, EstimatedTokens(3.0), 1, memory).exact("a.py", (0, 5)) == 17
+    assert Texts(view, long, 1, memory).exact("a.py", (0, 5)) == 500
 
 
 # ---------------------------------------------------------------- the store's part

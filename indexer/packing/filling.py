@@ -65,13 +65,18 @@ class Filling:
         self.chosen = [-1] * len(things)
         """Which version of each thing is there; -1: none."""
         self._things = things
+        self._spans = [[way.span for way in thing.ways] for thing in things]
+        self._worth = [[way.value for way in thing.ways] for thing in things]
         self._prices = prices
         self._budget = budget
         self._dearest = dearest
         self._wanted = wanted if wanted is not None else [True] * len(things)
         self._within = _Containment(things)
         self._refused: set[tuple[int, int]] = set()
-        self._is_held = [[held(thing.path, version.span) for version in thing.ways] for thing in things]
+        self._is_held = [
+            [held(thing.path, span) for span in spans]
+            for thing, spans in zip(things, self._spans, strict=True)
+        ]
         for number, ways in enumerate(self._is_held):
             for way, is_held in enumerate(ways):
                 if is_held:
@@ -118,22 +123,26 @@ class Filling:
 
     def _push(self, heap: list[tuple[float, int, int]], number: int) -> None:
         """The version that adds most for its tokens now."""
-        ways = range(self.chosen[number] + 1, len(self._things[number].ways))
-        offers = [
-            (-self._ratio(number, way), number, way) for way in ways if (number, way) not in self._refused
-        ]
-        best = min(offers, default=None)
-        if best is not None and best[0] < 0.0:
-            heapq.heappush(heap, best)
+        best, best_way = 0.0, -1
+        for way in range(self.chosen[number] + 1, len(self._worth[number])):
+            if (number, way) not in self._refused:
+                ratio = self._ratio(number, way)
+                if ratio > best:
+                    best, best_way = ratio, way
+        if best_way >= 0:
+            heapq.heappush(heap, (-best, number, best_way))
 
     def _ratio(self, number: int, way: int) -> float:
         """What a version adds in value for each token, roughly; 0 for nothing."""
-        thing = self._things[number]
-        added = thing.ways[way].value - self.values[number]
+        added = self._worth[number][way] - self.values[number]
         for inner, inner_way in self._within.of(number, way):
-            added += max(0.0, self._things[inner].ways[inner_way].value - self.values[inner])
+            more = self._worth[inner][inner_way] - self.values[inner]
+            if more > 0.0:
+                added += more
+        if added <= 0.0:
+            return 0.0
         tokens = self._added(number, way, self._prices.roughly)
-        if added <= 0.0 or self.tokens + tokens > self._budget or tokens > self._dearest:
+        if self.tokens + tokens > self._budget or tokens > self._dearest:
             return 0.0
         return added / max(tokens, 1)
 
@@ -141,18 +150,20 @@ class Filling:
         """Tokens that the lines of a version add to what is there."""
         if self._is_held[number][way]:
             return 0
-        path, span = self._things[number].path, self._things[number].ways[way].span
+        path, span = self._things[number].path, self._spans[number][way]
         runs = self.runs.get(path)
         if runs is None:
             return self._prices.header(path) + price(path, span)
         together, replaced = _joined(runs, span)
         if together in runs:
             return 0
+        if not replaced:
+            return price(path, span)
         return max(0, price(path, together) - sum(price(path, run) for run in replaced))
 
     def _take(self, number: int, way: int) -> None:
         thing = self._things[number]
-        span = thing.ways[way].span
+        span = self._spans[number][way]
         tokens = self._added(number, way, self._prices.exact)
         if self.tokens + tokens > self._budget:
             self._refused.add((number, way))
@@ -170,15 +181,16 @@ class Filling:
 
     def _note(self, number: int, way: int) -> None:
         if way > self.chosen[number]:
-            self.chosen[number], self.values[number] = way, self._things[number].ways[way].value
+            self.chosen[number], self.values[number] = way, self._worth[number][way]
 
 
 def _joined(runs: dict[Span, int], span: Span) -> tuple[Span, list[Span]]:
     """`span` with the runs that it shares lines with, and those."""
-    replaced = [run for run in runs if run[0] < span[1] and span[0] < run[1]]
-    start = min([span[0], *(run[0] for run in replaced)])
-    end = max([span[1], *(run[1] for run in replaced)])
-    return (start, end), replaced
+    start, end = span
+    replaced = [run for run in runs if run[0] < end and start < run[1]]
+    if not replaced:
+        return span, replaced
+    return (min(start, min(replaced)[0]), max(end, *[run[1] for run in replaced])), replaced
 
 
 class _Containment:
@@ -187,11 +199,7 @@ class _Containment:
     def __init__(self, things: Sequence[Thing]) -> None:
         self._things = things
         self._known: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
-        self._by_path: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-        for number, thing in enumerate(things):
-            self._by_path[thing.path].append((thing.ways[0].span[0], number))
-        for there in self._by_path.values():
-            there.sort()
+        self._by_path: defaultdict[str, list[tuple[int, int]]] | None = None
 
     def of(self, number: int, way: int) -> tuple[tuple[int, int], ...]:
         """(thing, its largest version that is within)."""
@@ -200,9 +208,19 @@ class _Containment:
             known = self._known[number, way] = tuple(self._find(number, way))
         return known
 
+    def _places(self, path: str) -> list[tuple[int, int]]:
+        """(first line, thing) of all that are of this path, in order."""
+        if self._by_path is None:
+            self._by_path = defaultdict(list)
+            for number, thing in enumerate(self._things):
+                self._by_path[thing.path].append((thing.ways[0].span[0], number))
+            for there in self._by_path.values():
+                there.sort()
+        return self._by_path[path]
+
     def _find(self, number: int, way: int) -> Iterator[tuple[int, int]]:
         start, end = self._things[number].ways[way].span
-        there = self._by_path[self._things[number].path]
+        there = self._places(self._things[number].path)
         for _, other in there[bisect_left(there, (start, -1)) : bisect_left(there, (end, -1))]:
             if other == number:
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -29,6 +30,9 @@ of."""
 _BYTES_PER_VERSIONS = 700
 """Of one definition's, with their spans and key."""
 
+_BYTES_PER_COST = 250
+"""Of one run of lines, with its key."""
+
 
 class FileLines:
     """Of one text."""
@@ -41,11 +45,24 @@ class FileLines:
         """By first line and name."""
         self.owners: dict[str, tuple[tuple[int, int, int], ...]] | None = None
         """Of types by name: first line, end line and the line with the name."""
+        self.costs: dict[Span, int] = {}
+        """Tokens of lines, as `counted_by` has counted them."""
+        self.counted_by: weakref.ref[SegmentTokenizer] | None = None
         self._bytes = sum(map(sys.getsizeof, (self.lines, self.characters, *self.lines)))
 
     def size(self) -> int:
-        """Bytes in memory, roughly; grows with `versions`."""
-        return self._bytes + len(self.versions) * _BYTES_PER_VERSIONS
+        """Bytes in memory, roughly; grows with `versions` and `costs`."""
+        return self._bytes + len(self.versions) * _BYTES_PER_VERSIONS + len(self.costs) * _BYTES_PER_COST
+
+    def cost(self, span: Span, tokenizer: SegmentTokenizer) -> int:
+        """Tokens of these lines."""
+        if self.counted_by is None or self.counted_by() is not tokenizer:
+            self.counted_by, self.costs = weakref.ref(tokenizer), {}
+        costs = self.costs  # another thread may count with another tokenizer, and puts its own in this place
+        known = costs.get(span)
+        if known is None:
+            known = costs[span] = tokenizer.count(segment_text(self.lines, *span))
+        return known
 
 
 class LineMemory:
@@ -141,8 +158,7 @@ class Texts:
         """Tokens of these lines alone."""
         known = self._costs.get((path, span))
         if known is None:
-            text = segment_text(self.lines(path), *span)
-            known = self._costs[path, span] = self._tokenizer.count(text)
+            known = self._costs[path, span] = self._file(path).cost(span, self._tokenizer)
         return known
 
     def roughly(self, path: str, span: Span) -> int:

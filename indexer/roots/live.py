@@ -109,7 +109,11 @@ class LiveFiles:
     def few_named(self, name: str, most: int) -> Sequence[Definition] | None:
         """The same; None, before any of them is read, where more than `most` files have one."""
         paths = [*self._unsaved(name)] if self.overlays else []
-        paths += (path for path, _ in itertools.islice(self._stored(name), most + 1))
+        stored = self._live.few_places(name, self._maps)
+        if stored is None:
+            paths += (path for path, _ in itertools.islice(self._stored(name), most + 1))
+        else:
+            paths += [path for path in stored if path not in self.overlays and path != self._hidden]
         if len(paths) > most:
             return None
         paths.sort()

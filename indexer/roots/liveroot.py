@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -24,6 +24,13 @@ _KEPT_INDEXES = 4
 _UNPACKED_DEFINITIONS = 20_000
 """Definitions of the contents asked for last are kept unpacked, about 8 MB: all of a middling repository, the
 part of a large one that somebody works in."""
+
+
+FEW = 16
+"""Files that define one name and are remembered: more say nothing about which is meant."""
+
+_KEPT_NAMES = 20_000
+"""Some 4 MB: what packs in one part of a root ask about."""
 
 
 class ShownPaths:
@@ -80,6 +87,8 @@ class LiveRoot:
         self._names: dict[str, str | tuple[str, ...]] = {}
         """Name → contents that define it (most names have one); may name contents that no path has any
         longer."""
+        self._few: tuple[int, dict[str, Sequence[str] | None]] = 0, {}
+        """Version of the maps; name → paths."""
         self._unpacked: OrderedDict[str, tuple[Tag, ...]] = OrderedDict()
         self._unpacked_count = 0
         self._unpacking = threading.Lock()
@@ -154,6 +163,18 @@ class LiveRoot:
         for key in self._keys_defining(name):
             for path in paths_by_key.get(key, ()):
                 yield path, self.contents[key]
+
+    def few_places(self, name: str, maps: Maps) -> Sequence[str] | None:
+        """Paths that define `name`, found once for the same maps; None where there are many."""
+        version, known = self._few
+        if version != maps.version:
+            version, known = self._few = maps.version, {}
+        if name not in known:
+            if len(known) >= _KEPT_NAMES:
+                known.clear()
+            found = [path for path, _ in itertools.islice(self.places(name, maps), FEW + 1)]
+            known[name] = found if len(found) <= FEW else None
+        return known[name]
 
     def names(self) -> list[str]:
         """All names that contents define, those of contents included that no path has any longer."""

@@ -18,6 +18,7 @@ from typing import Any
 from lancedb.index import FTS
 from lancedb.query import MatchQuery
 
+from indexer.searching.row_memory import COLUMNS, RowMemory
 from indexer.searching.text_memory import TextMemory
 from indexer.store import reader
 from indexer.store.contents import STORE_ERRORS
@@ -32,7 +33,6 @@ READ_AT_MOST = timedelta(seconds=30)
 _K1, _B = 1.2, 0.75
 _INDEX = "tokens_idx"
 _COLUMN = "tokens"
-_COLUMNS = ["key", "text_key", "start_line", "end_line", "symbol", "text"]
 _SAMPLE = 2_000
 """Rows by which the mean number of words is known within a few percent."""
 _REMEMBERED = 100_000
@@ -59,6 +59,7 @@ class FullText:
         """Blocks. Raises one of STORE_ERRORS."""
         self._table = table
         self._memory = TextMemory(self._stemmed)
+        self._rows = RowMemory(table)
         self._frequencies: dict[str, float] = {}
         """Stem → share of the indexed chunks that have it."""
         self._asked: dict[str, None] = {}
@@ -150,8 +151,13 @@ class FullText:
         query = self._query(asked)
         if keys is not None:
             query = query.where(f"key IN ({quoted(keys)})", prefilter=True)
-        rows = reader.run(query.select([*_COLUMNS, "_score"]).limit(limit))
-        columns = [rows[name].to_pylist() for name in (*_COLUMNS, "_score")]
+        found = reader.run(query.select(["_score"]).with_row_id(True).limit(limit))
+        ids, scores = found["_rowid"].to_pylist(), found["_score"].to_pylist()
+        rows = self._rows.of(ids)
+        if len(rows) == len(ids):
+            return [ChunkRow(*rows[row], score) for row, score in zip(ids, scores, strict=True)]
+        read = reader.run(query.select([*COLUMNS, "_score"]).limit(limit))  # some have gone, or moved
+        columns = [read[name].to_pylist() for name in (*COLUMNS, "_score")]
         return [ChunkRow(*values) for values in zip(*columns, strict=True)]
 
     def _query(self, asked: str) -> Any:

@@ -43,10 +43,15 @@ def run(query: Any) -> pa.Table:
     try:
         return query.to_arrow()
     except STORE_ERRORS as failed:
-        if not any(said in str(failed) for said in _GONE):
+        if not went_away(failed):
             raise
         _log.info("a version of the store went away while it was being read: %s", failed)
         return query.to_arrow()
+
+
+def went_away(failed: Exception) -> bool:
+    """Whether a version was removed while it was being read."""
+    return any(said in str(failed) for said in _GONE)
 
 
 class ChunkRow(msgspec.Struct, frozen=True):
