@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from memory_view import MemoryView
 
 from indexer.graph import Graph
+from indexer.modules.meanings import Modules
+from indexer.modules.offers import Offers
 from indexer.names.memos import Memos, Question
+from indexer.names.values import Names
 
 # ---------------------------------------------------------------- memos alone
 
@@ -204,6 +207,72 @@ def test_after_any_edits_the_graph_says_what_a_fresh_one_says(
         view, fresh = MemoryView(files, over), Graph()
         for path in sorted({**files, **over}):
             assert kept.edges_of(view, path) == fresh.edges_of(view, path), path
+
+
+SHAPES = {
+    "star of a package with modules": {
+        "p/__init__.py": "from .q import *\n",
+        "p/q/__init__.py": "",
+        "p/q/inner.py": "def f(): ...\n",
+        "main.py": "import p\nfrom p import inner\np.inner.f()\np.q.inner.f()\ninner.f()\np.nothing()\n",
+    },
+    "star of a namespace package": {
+        "p/__init__.py": "from space import *\n",
+        "space/deep/one.py": "def f(): ...\n",
+        "space/two.pyi": "def g(): ...\n",
+        "main.py": "import p\np.deep.one.f()\np.two.g()\n",
+    },
+    "star of the root": {
+        "__init__.py": "from one import *\n",
+        "one.py": "from two import f\nimport three\n__all__ = ['f', 'late']\n",
+        "two.py": "def f(): ...\n",
+        "three.py": "def g(): ...\n",
+        "main.py": "from one import *\nf()\nlate()\nthree.g()\n",
+    },
+    "circle": {
+        "a.py": "from b import *\ndef f(): ...\n",
+        "b.py": "from c import *\n",
+        "c.py": "from a import *\ndef g(): ...\n",
+        "main.py": "import b\nfrom c import f\nb.f()\nb.g()\nf()\nb.h()\n",
+    },
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_a_module_cannot_have_is_all_that_is_passed_over(
+    shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, short, long = MemoryView(SHAPES[shape]), Graph(), Graph()
+    found = {path: short.edges_of(view, path) for path in SHAPES[shape]}
+    monkeypatch.setattr(Offers, "may_have", lambda *_: True)
+    assert found == {path: long.edges_of(view, path) for path in SHAPES[shape]}
+    assert any(edge.target is not None for edge in found["main.py"])
+
+
+def test_what_is_written_within_a_function_concerns_no_star(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "p/__init__.py": "from .one import *\nfrom .two import *\n",
+        "p/one.py": "def f(): ...\n",
+        "p/two.py": "def g():\n    pass\n",
+        "main.py": "import p\np.f()\np.g()\np.h()\n",
+    }
+    graph, asked = Graph(), list[str]()
+    find = Modules.find
+    monkeypatch.setattr(
+        Modules, "find", lambda self, module, name, seen: asked.append(name) or find(self, module, name, seen)
+    )
+
+    def meant() -> dict[str, str]:
+        view = MemoryView(files)
+        found = ((name, graph.member_of(view, "p/__init__.py", name)) for name in ("f", "g", "h"))
+        return {name: value.places[0][0] for name, value in found if isinstance(value, Names)}
+
+    assert meant() == {"f": "p/one.py", "g": "p/two.py"} and asked
+    asked.clear()
+    files["p/two.py"] = "def g():\n    class Inner:\n        x = 1\n"
+    assert meant() == {"f": "p/one.py", "g": "p/two.py"} and "f" not in asked and "h" not in asked
+    files["p/two.py"] = "def g():\n    pass\n\n\ndef h():\n    pass\n"
+    assert meant() == {"f": "p/one.py", "g": "p/two.py", "h": "p/two.py"}
 
 
 class Counting(MemoryView):

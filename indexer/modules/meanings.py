@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from indexer.modules import java, python
 from indexer.modules.includes import Includes
+from indexer.modules.offers import Offers
 from indexer.modules.rustpaths import RustPaths
 from indexer.names.memos import Memos, Question
 from indexer.names.rootfacts import RootFacts
@@ -40,6 +41,7 @@ class Modules:
         self._facts = facts
         self._rust = RustPaths(facts, self)
         self.includes = Includes(facts, memos)
+        self.offers = Offers(facts, memos)
         self.member = Question(memos, self._member)
 
     def _member(self, module: Module, name: str) -> Value | None:
@@ -125,6 +127,8 @@ class Modules:
         other: Value | None = None
         for number in reversed(table.stars.get(scope, ())):
             for value in self.star_sources(table, number, seen):
+                if not self.offers.may_have(value, name):
+                    continue
                 found = self.among(value, name, seen) if self.hands_on(value, name) else None
                 if isinstance(found, Names | Module):
                     return found

@@ -193,7 +193,7 @@ class VisibleNames:
             for source in self._modules.star_sources(table, number, Seen()):
                 found = (
                     self._modules.among(source, name, Seen())
-                    if self._modules.hands_on(source, name)
+                    if self._modules.offers.may_have(source, name) and self._modules.hands_on(source, name)
                     else None
                 )
                 if found is not None:
