@@ -41,6 +41,8 @@ NO_SUCH_LINE = "there is no such line"
 NOT_OPEN = "the document is not open"
 
 Told = Callable[[str], None]
+Growing = Callable[[str, int], None]
+"""Gets a text so far, and how many characters behind the cursor it replaces."""
 
 
 class SelectedItem(msgspec.Struct, frozen=True):
@@ -90,11 +92,17 @@ class InlineCompletions:
         return self._asking.prompt_tokens(engine, key)
 
     async def answer(
-        self, snapshot: Snapshot | None, offset: int | None, selected: SelectedItem | None = None
+        self,
+        snapshot: Snapshot | None,
+        offset: int | None,
+        selected: SelectedItem | None = None,
+        *,
+        on_growing: Callable[[Outcome], None] | None = None,
     ) -> Outcome:
         """Cancelling this, or asking again for the same document, ends the request in the engine, unless what that
-        writes is what is asked for again. `offset` is None where the document has no such line."""
-        outcome = await self._answer(snapshot, offset, selected)
+        writes is what is asked for again. `offset` is None where the document has no such line. `on_growing` gets the
+        whole of it each time that it has grown; what is still growing may be taken back."""
+        outcome = await self._answer(snapshot, offset, selected, on_growing or (lambda _: None))
         if not outcome.text:
             self.last_empty_reason = outcome.reason
         return outcome
@@ -126,7 +134,11 @@ class InlineCompletions:
     # ------------------------------------------------------------ one request after another
 
     async def _answer(
-        self, snapshot: Snapshot | None, offset: int | None, selected: SelectedItem | None
+        self,
+        snapshot: Snapshot | None,
+        offset: int | None,
+        selected: SelectedItem | None,
+        on_growing: Callable[[Outcome], None],
     ) -> Outcome:
         if snapshot is None:
             return Outcome(reason=NOT_OPEN)
@@ -141,17 +153,22 @@ class InlineCompletions:
                 self._alone(key)
                 return Outcome(reason=taken)
             asked, offset, start, end = taken.snapshot, taken.offset, selected.start, selected.end
+        item = "" if selected is None else selected.text
+
+        def growing(text: str, replaced: int) -> None:
+            if text.strip() and not self._gone(snapshot):
+                on_growing(Outcome(item + text, start, end + replaced))
+
         most = self._most_lines(key, asked, offset, selected is not None)
         joined = self._flights.joined(key, asked.text[:offset], asked.text[offset:])
-        said = await self._turns.take(key, self._suggest(key, asked, offset, most, joined))
+        said = await self._turns.take(key, self._suggest(asked, offset, most, joined, growing))
         if isinstance(said, str):
             return Outcome(reason=said)
         if why := self._gone(snapshot):
             return Outcome(reason=why)
         self._suggestions[key] = said
         self._flights.ahead.shown(key, asked, said, self._memory.of(key))
-        text = said.text if selected is None else selected.text + said.text
-        return Outcome(text, start, end + said.replaced)
+        return Outcome(item + said.text, start, end + said.replaced)
 
     async def _stream(
         self, snapshot: Snapshot | None, offset: int | None, on_text: Told, with_context: bool
@@ -199,21 +216,22 @@ class InlineCompletions:
         return most_lines(wanted, above, snapshot, offset, selected=selected)
 
     async def _suggest(
-        self, key: str, snapshot: Snapshot, offset: int, max_lines: int, joined: InFlight | None
+        self, snapshot: Snapshot, offset: int, max_lines: int, joined: InFlight | None, growing: Growing
     ) -> Suggestion | str:
         """A suggestion, or why there is none."""
+        key = key_of(snapshot.uri)
         if self._engine.engine is not None or self._engine.state != "off":
             known = await self._memory.suggestion(key, snapshot, offset, max_lines)
             if known is not None:
                 self._flights.end(key, REPLACED)
                 return known
         if joined is not None:
-            said = await self._left(joined, snapshot, offset, max_lines)
+            said = await self._left(joined, snapshot, offset, max_lines, growing)
             if said is not None:
                 return said
         await self._until_a_pause(key, snapshot, offset)
         flight = self._flights.begin(Question(snapshot=snapshot, offset=offset, max_lines=max_lines))
-        said = await self._left(flight, snapshot, offset, max_lines)
+        said = await self._left(flight, snapshot, offset, max_lines, growing)
         assert said is not None, "a request goes along with itself"
         return said
 
@@ -231,12 +249,16 @@ class InlineCompletions:
             self._cadence.answered(self._engine.engine.endpoint.name, written.completion.total_s)
 
     async def _left(
-        self, flight: InFlight, snapshot: Snapshot, offset: int, max_lines: int
+        self, flight: InFlight, snapshot: Snapshot, offset: int, max_lines: int, growing: Growing
     ) -> Suggestion | str | None:
         """What is left here of what is written, or why there is nothing; None where that is worth another request."""
         before, after = snapshot.text[:offset], snapshot.text[offset:]
         typed, closers = plain(before[len(flight.before) :]), closers_between(after, flight.after)
-        written = await flight.followed(typed, lambda _: None)
+
+        def told(text: str) -> None:
+            growing(like_lines_of(snapshot, text), len(closers or ""))
+
+        written = await flight.followed(typed, told)
         if isinstance(written, str):
             return written or self._engine.reason
         if written is None or closers is None:

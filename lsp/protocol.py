@@ -34,6 +34,10 @@ MAX_COMPLAINTS = 3
 AT_DISPATCH: contextvars.ContextVar[Snapshot | None] = contextvars.ContextVar("AT_DISPATCH", default=None)
 """The document that the running request is about, as it was when the request came in."""
 
+PARTIAL_RESULT: contextvars.ContextVar[str | int | None] = contextvars.ContextVar(
+    "PARTIAL_RESULT", default=None
+)
+"""By which token the running inline completion is to be told while it grows; None where that is not wanted."""
 
 Handled = Generator[Any, Any, None]
 """What pygls' own handlers return: a generator of further handlers to call, here of none."""
@@ -72,6 +76,7 @@ class ForewordProtocol(LanguageServerProtocol):
             )  # pygls' own type for methods that are not the protocol's needs them
         try:
             structured = self.structure_message(message)
+            token = partial_result_token(message)
         except Malformed as wrong:
             if request_id is not None and method is not None:
                 self.refuse(wrong)
@@ -79,6 +84,7 @@ class ForewordProtocol(LanguageServerProtocol):
                 self.session.log_warning(f"Ignored {method or 'an answer'}: {wrong}")
             return
         AT_DISPATCH.set(self._document_of(structured))
+        PARTIAL_RESULT.set(token)
         self.handle_message(structured)
 
     # pygls' own is wrapped in a cache, which makes it a variable to pyright.
@@ -158,6 +164,18 @@ class ForewordProtocol(LanguageServerProtocol):
         """Ends the loop; the process' status says whether `shutdown` came first, as the protocol asks."""
         self.session.stop(0 if self._shutdown else 1)
         yield from ()
+
+
+def partial_result_token(message: dict[str, Any]) -> str | int | None:
+    """Of an inline completion, whose parameters have none in lsprotocol (LSP 3.18: `PartialResultParams`). Raises
+    Malformed where it is none."""
+    if message.get("method") != types.TEXT_DOCUMENT_INLINE_COMPLETION:
+        return None
+    token: object = message["params"].get("partialResultToken")  # it has been found to be an object
+    if token is None or (isinstance(token, str | int) and not isinstance(token, bool)):
+        return token
+    said = f"{message['method']}: partialResultToken has to be a string or an integer"
+    raise Malformed(INVALID_PARAMS, said, message.get("id"))
 
 
 def _complaints(error: BaseException | None) -> str:

@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 
 from lsprotocol import types
 
-from lsp.documents import line_around
+from lsp.documents import Snapshot, line_around
 from lsp.inline import Outcome
-from lsp.protocol import AT_DISPATCH
+from lsp.protocol import AT_DISPATCH, PARTIAL_RESULT
 from lsp.session import ForewordServer
 from lsp.status import status
 from lsp.stdio import PARSE_ERROR, FramingError, Malformed, Streams, Writer, parsed, read_body, start_reader
-from lsp.streaming import streamed_completion
+from lsp.streaming import growing_items, streamed_completion
 
 COMPLETION = "foreword/completion"
 CONTEXT = "foreword/context"
@@ -82,13 +82,17 @@ async def inline_completion(
     ls: ForewordServer, params: types.InlineCompletionParams
 ) -> types.InlineCompletionList:
     snapshot = AT_DISPATCH.get()
-    outcome = await ls.complete(snapshot, params.position, params.context.selected_completion_info)
+    growing = None if snapshot is None else growing_items(ls, snapshot, PARTIAL_RESULT.get())
+    selected = params.context.selected_completion_info
+    outcome = await ls.complete(snapshot, params.position, selected, growing)
     if snapshot is None or not outcome.text:
         return types.InlineCompletionList(items=[])
+    return types.InlineCompletionList(items=[inline_item(ls, snapshot, outcome)])
+
+
+def inline_item(ls: ForewordServer, snapshot: Snapshot, outcome: Outcome) -> types.InlineCompletionItem:
     where = ls.range_of(snapshot, outcome.start, outcome.end)
-    return types.InlineCompletionList(
-        items=[types.InlineCompletionItem(insert_text=outcome.text, range=where)]
-    )
+    return types.InlineCompletionItem(insert_text=outcome.text, range=where)
 
 
 async def completion(ls: ForewordServer, params: types.CompletionParams) -> types.CompletionList:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -235,14 +236,16 @@ class ForewordServer(LanguageServer):
         snapshot: Snapshot | None,
         position: types.Position,
         selected: types.SelectedCompletionInfo | None = None,
+        on_growing: Callable[[Outcome], None] | None = None,
     ) -> Outcome:
-        """The completion at a position of a snapshot; of None when the document is not open."""
+        """The completion at a position of a snapshot; of None when the document is not open. `on_growing` gets it while
+        it is written."""
         if snapshot is None:
             outcome = await self.completions.answer(None, 0)
         else:
             item = None if selected is None else self._selected(snapshot, selected)
             offset = self.cursor(snapshot, position.line, position.character)
-            outcome = await self.completions.answer(snapshot, offset, item)
+            outcome = await self.completions.answer(snapshot, offset, item, on_growing=on_growing)
         if not outcome.text and outcome.reason != self._last_logged_reason:
             self.log_info(f"No completion: {outcome.reason}")
         self._last_logged_reason = outcome.reason

@@ -1,7 +1,9 @@
-"""`foreword/completion`: one completion told while it is written, with the figures and what the model read."""
+"""Completions told while they are written: items of `textDocument/inlineCompletion`, and `foreword/completion` with the
+figures and what the model read."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -9,6 +11,8 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 
 from lsp.completion import Completion
+from lsp.documents import Snapshot
+from lsp.inline import Outcome
 from lsp.wire import on_wire
 
 if TYPE_CHECKING:
@@ -60,9 +64,24 @@ async def streamed_completion(server: ForewordServer, params: object) -> dict[st
     answer = _told(completion)
     if snapshot is not None and offset is not None and completion.text:
         end = offset + completion.replaced
-        span = server.range_of(snapshot, offset, end)
-        answer["range"] = {name: _plain(edge) for name, edge in (("start", span.start), ("end", span.end))}
+        answer["range"] = _plain_range(server.range_of(snapshot, offset, end))
     return answer
+
+
+def growing_items(
+    server: ForewordServer, snapshot: Snapshot, token: str | int | None
+) -> Callable[[Outcome], None] | None:
+    """Tells the client what an inline completion is so far, each time as a list of one item that takes the place of the
+    one before; None where it has not asked for that."""
+    if token is None:
+        return None
+
+    def told(outcome: Outcome) -> None:
+        where = _plain_range(server.range_of(snapshot, outcome.start, outcome.end))
+        item = {"insertText": outcome.text, "range": where}
+        server.progress(types.ProgressParams(token=token, value=[item]))
+
+    return told
 
 
 def _told(completion: Completion) -> dict[str, Any]:
@@ -75,6 +94,10 @@ def _told(completion: Completion) -> dict[str, Any]:
     for name in ("replaced", "block", "baseTokens", "readS"):
         del answer[name]
     return answer
+
+
+def _plain_range(span: types.Range) -> dict[str, Any]:
+    return {"start": _plain(span.start), "end": _plain(span.end)}
 
 
 def _plain(position: types.Position) -> dict[str, int]:
