@@ -38,6 +38,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     max_lines: int | None = None
     """None: as many as the settings say."""
     with_context: bool = True
+    candidates: int = 1
+    """Texts to choose from."""
     ahead: bool = False
     """Nobody waits for it yet: it goes behind everything else, and tells nothing of the engine's speed."""
 
@@ -142,6 +144,7 @@ class Asking:
             offset=question.offset,
             root=root,
             base=base,
+            candidates=question.candidates,
             priority=Priority.PREFETCH if question.ahead else Priority.COMPLETION,
             on_read=self._noting(sources, snapshot, root),
         )

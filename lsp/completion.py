@@ -16,15 +16,16 @@ import msgspec
 from engine.prompts import ContextSegment, Prompt, completion_prompt
 from engine.prompts import Tokenizer as PromptTokenizer
 from indexer.messages import Pack, PackRequest, Segment, TokenizerRef
+from lsp.choices import choices, ranked
 from lsp.documents import Snapshot, line_around, line_ending, position_at
 from lsp.overlap import CLOSERS
 from lsp.settings import Settings
 from lsp.trim import Place
 from lsp.writing import LINE_TOKENS as LINE_TOKENS
-from lsp.writing import MAX_BLOCK_TOKENS, sampling_at, write
+from lsp.writing import MAX_BLOCK_TOKENS, Answer, sampling_at, write
 
 if TYPE_CHECKING:
-    from engine.endpoints.endpoint import Endpoint
+    from engine.endpoints.endpoint import Endpoint, Sampling
     from engine.profiles import Profile
     from indexer.client import IndexClient
     from lsp.base_keeper import BaseInUse
@@ -54,6 +55,13 @@ class Tokenizer(PromptTokenizer, Protocol):
     def file(self) -> Path | None: ...
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """Another text for the same place."""
+
+    text: str
+    replaced: int
+
+
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """`text` goes in at the cursor in place of `replaced` characters after it; without text there is a
     `reason`."""
@@ -74,6 +82,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     segments: list[Segment] = []
     notes: list[str] = []
     """Why context that one would expect was not read."""
+    others: list[Choice] = []
+    """To choose from beside `text`, the better first."""
 
 
 async def complete(
@@ -88,13 +98,15 @@ async def complete(
     offset: int,
     root: str | None = None,
     base: BaseInUse | None = None,
+    candidates: int = 1,
     priority: int | None = None,
     on_read: Callable[[Reading], Awaitable[None]] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Completion:
-    """What belongs at `offset` of `snapshot`; `base` is what the engine has read ahead. `on_read` gets what the model
-    is to read, before it does. `on_text` gets the text so far each time it has changed, the line under way included;
-    what is still growing may be taken back.
+    """What belongs at `offset` of `snapshot`; `base` is what the engine has read ahead. `candidates` is how many texts
+    are written, of which the different ones are kept, the best as the completion and the others beside it. `on_read`
+    gets what the model is to read, before it does. `on_text` gets the text so far each time it has changed, the line
+    under way included; what is still growing may be taken back.
 
     Raises EngineRequestError when the engine fails. Trouble with the index costs the context, not the
     completion. Cancelling this ends the request in the engine.
@@ -121,23 +133,29 @@ async def complete(
         if on_text is not None:
             on_text(text.replace("\n", ending))
 
-    answer = await write(
-        endpoint,
-        prompt,
-        place,
-        sampling_at(place, settings),
-        wait_s=settings.wait_s,
-        priority=priority,
-        on_text=told,
-        clock=clock,
-    )
-    decision, chunk = answer.decision, answer.chunk
+    async def write_one(sampling: Sampling, on_text: Callable[[str], None]) -> Answer:
+        return await write(
+            endpoint,
+            prompt,
+            place,
+            sampling,
+            wait_s=settings.wait_s,
+            priority=priority,
+            on_text=on_text,
+            clock=clock,
+        )
+
+    sampling = sampling_at(place, settings, logprobs=candidates > 1)
+    answers = await choices(write_one, sampling, candidates, told)
+    answer, kept = answers[0], ranked(answers)
+    decision = kept[0].decision if kept else answer.decision
+    chunk, tokens = answer.chunk, sum(each.chunk.completion_tokens for each in answers if each.chunk)
     return Completion(
         text=decision.text.replace("\n", ending),
         reason=decision.why,
         replaced=decision.replaced,
         block=place.block,
-        completion_tokens=chunk.completion_tokens if chunk else 0,
+        completion_tokens=tokens,
         prompt_tokens=chunk.prompt_tokens if chunk else prompt.tokens,
         cached_tokens=chunk.cached_tokens if chunk else None,
         base_tokens=sum(each.tokens for each in pack.segments[: pack.base_segments]) if pack else 0,
@@ -146,6 +164,9 @@ async def complete(
         total_s=clock() - started,
         segments=pack.segments if pack else [],
         notes=[*(pack.notes if pack else []), *([note] if note else [])],
+        others=[
+            Choice(each.decision.text.replace("\n", ending), each.decision.replaced) for each in kept[1:]
+        ],
     )
 
 

@@ -9,7 +9,7 @@ from lsp.ahead import Ahead
 from lsp.asking import Asking, Question, Written
 from lsp.documents import Snapshot, key_of
 from lsp.engine_link import EngineLink
-from lsp.inflight import InFlight
+from lsp.inflight import InFlight, Told
 from lsp.turns import REPLACED
 
 CHANGED = "the document has changed since"
@@ -18,6 +18,10 @@ NOT_WAITED_FOR = "nobody waits for it any more"
 LINGER_S = 0.15
 """What a client has cancelled is written on for so long: VS Code cancels at each keystroke and asks again 50 ms later,
 and what is written often goes through what was typed."""
+
+ASKED_AGAIN_S = 1.0
+"""After a change that ends what was written for a document, its user's editor asks anew (Neovim after 0.2 s), and the
+older request has then given way to that one."""
 
 
 class Flights:
@@ -53,6 +57,13 @@ class Flights:
         if flight is not None and flight.claimed is not None and not flight.claimed.done():
             flight.claimed.set_result(None)
         return flight
+
+    async def followed(self, flight: InFlight, typed: str, told: Told) -> Written | str | None:
+        """See `InFlight.followed`; for whoever waits for an answer."""
+        written = await flight.followed(typed, told)
+        if written == CHANGED:
+            await asyncio.sleep(ASKED_AGAIN_S)
+        return written
 
     async def linger(self, key: str) -> None:
         """Nobody waits for this document's request any more: it ends, unless somebody joins it in a moment."""

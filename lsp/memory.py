@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from lsp.asking import Asking, Question, Written
 from lsp.documents import Snapshot, key_of
@@ -35,10 +35,11 @@ class Memory:
         if not completion.text and completion.reason == TOO_LATE:
             return  # another time it may be sooner
         why = "" if completion.text else completion.reason
-        offer = Offer(
-            completion.text, completion.replaced, written.source, why, self._most(question.max_lines)
-        )
-        self.of(key_of(question.snapshot.uri)).add(text[:at], text[at:], offer)
+        most = self._most(question.max_lines)
+        first = Offer(completion.text, completion.replaced, written.source, why, most)
+        others = [Offer(each.text, each.replaced, written.source) for each in completion.others]
+        offered = self.of(key_of(question.snapshot.uri))
+        offered.add(text[:at], text[at:], first, *others, choices=question.candidates > 1)
 
     async def suggestion(
         self, key: str, snapshot: Snapshot, offset: int, max_lines: int
@@ -62,6 +63,16 @@ class Memory:
                 return short
         return None
 
+    async def choices(self, key: str, snapshot: Snapshot, offset: int, max_lines: int) -> list[Suggestion]:
+        """All that there is to choose from at this very place; empty where that has to be asked for."""
+        known = self.of(key).choices(snapshot.text[:offset], snapshot.text[offset:])
+        if not known or not await self._is_fresh(known[0], snapshot):
+            return []
+        shown = [
+            remembered(snapshot, offset, like_lines_of(snapshot, each.text), each.replaced) for each in known
+        ]
+        return different(within(each, max_lines) for each in shown)
+
     async def _is_fresh(self, offer: Offer, snapshot: Snapshot) -> bool:
         setting, documents = self._asking.setting_of(snapshot), self._asking.open_files()
         return await asyncio.to_thread(is_fresh, offer.source, setting, documents)
@@ -71,6 +82,11 @@ class Memory:
 
     def __len__(self) -> int:
         return len(self._documents)
+
+
+def different(suggestions: Iterable[Suggestion | None]) -> list[Suggestion]:
+    """Those that say something, each text once."""
+    return list({each.text: each for each in suggestions if each is not None}.values())
 
 
 def _suggestion(found: Found, snapshot: Snapshot, offset: int) -> Suggestion:

@@ -84,10 +84,12 @@ async def inline_completion(
     snapshot = AT_DISPATCH.get()
     growing = None if snapshot is None else growing_items(ls, snapshot, PARTIAL_RESULT.get())
     selected = params.context.selected_completion_info
-    outcome = await ls.complete(snapshot, params.position, selected, growing)
+    invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
+    outcome = await ls.complete(snapshot, params.position, selected, growing, invoked=invoked)
     if snapshot is None or not outcome.text:
         return types.InlineCompletionList(items=[])
-    return types.InlineCompletionList(items=[inline_item(ls, snapshot, outcome)])
+    shown = (outcome, *outcome.others)
+    return types.InlineCompletionList(items=[inline_item(ls, snapshot, each) for each in shown])
 
 
 def inline_item(ls: ForewordServer, snapshot: Snapshot, outcome: Outcome) -> types.InlineCompletionItem:

@@ -237,15 +237,19 @@ class ForewordServer(LanguageServer):
         position: types.Position,
         selected: types.SelectedCompletionInfo | None = None,
         on_growing: Callable[[Outcome], None] | None = None,
+        *,
+        invoked: bool = False,
     ) -> Outcome:
         """The completion at a position of a snapshot; of None when the document is not open. `on_growing` gets it while
-        it is written."""
+        it is written. `invoked`: somebody wants to choose."""
         if snapshot is None:
             outcome = await self.completions.answer(None, 0)
         else:
             item = None if selected is None else self._selected(snapshot, selected)
             offset = self.cursor(snapshot, position.line, position.character)
-            outcome = await self.completions.answer(snapshot, offset, item, on_growing=on_growing)
+            outcome = await self.completions.answer(
+                snapshot, offset, item, on_growing=on_growing, invoked=invoked
+            )
         if not outcome.text and outcome.reason != self._last_logged_reason:
             self.log_info(f"No completion: {outcome.reason}")
         self._last_logged_reason = outcome.reason

@@ -39,13 +39,18 @@ class Answer(msgspec.Struct):
     first_at: float | None = None
     asked_at: float = 0.0
 
+    @property
+    def mean_logprob(self) -> float | None:
+        """Of what was written, where that was asked for and the engine tells."""
+        return None if self.chunk is None else self.chunk.mean_logprob
 
-def sampling_at(place: Place, settings: Settings) -> Sampling:
+
+def sampling_at(place: Place, settings: Settings, *, logprobs: bool = False) -> Sampling:
     """The most probable text of as many tokens as this place has room for."""
     from engine.endpoints.endpoint import Sampling
 
     most = min(MAX_BLOCK_TOKENS, settings.max_lines * TOKENS_PER_BLOCK_LINE) if place.block else LINE_TOKENS
-    return Sampling(most)
+    return Sampling(most, logprobs=logprobs)
 
 
 async def write(

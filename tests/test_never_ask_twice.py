@@ -113,7 +113,7 @@ async def test_nothing_is_remembered_of_a_document_that_was_closed() -> None:
     typist = Typist(endpoint)
     await typist.offered("x = ▮\n")
     typist.completions.forget("untitled:1")
-    assert len(typist.completions._memory) == 0
+    assert len(typist.completions._suggesting.memory) == 0
     assert (await typist.offered("x = f▮\n")).text == LINE
     assert len(endpoint.prompts) == 2
 
@@ -137,7 +137,7 @@ async def test_what_another_model_wrote_is_not_told() -> None:
 
 
 async def until_read_ahead(typist: Typist) -> None:
-    await until(lambda: not typist.completions._flights.ahead.under_way("untitled:1"))
+    await until(lambda: not typist.completions._suggesting.flights.ahead.under_way("untitled:1"))
 
 
 async def test_what_follows_is_there_when_a_suggestion_is_accepted(at_once: None) -> None:

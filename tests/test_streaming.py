@@ -27,6 +27,9 @@ class Model:
         self.hung_up = asyncio.Event()
 
     async def __call__(self, exchange: Exchange) -> None:
+        if exchange.path != "/v1/completions":  # it is looked at after its first answer
+            await exchange.answer(404, b"{}")
+            return
         await exchange.send(EVENTS)
         try:
             for piece in self.pieces:

@@ -216,7 +216,8 @@ class SGLangEndpoint:
             )
 
         if self._packs_ids and prompt.ids:
-            head = token_body.TokenRequest(request_id, sampling, priority=priority)
+            wanted = True if params.logprobs else msgspec.UNSET
+            head = token_body.TokenRequest(request_id, sampling, priority=priority, return_logprob=wanted)
             packed = ask(token_body.PATH, token_body.encode(head, prompt.ids), token_body.MEDIA_TYPE)
             try:
                 async with aclosing(packed):
@@ -233,6 +234,8 @@ class SGLangEndpoint:
             "sampling_params": sampling,
             "priority": priority,
         }
+        if params.logprobs:
+            request["return_logprob"] = True
         if prompt.ids is None:
             request["text"] = prompt.text
         else:

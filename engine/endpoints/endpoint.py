@@ -43,6 +43,8 @@ class Sampling(msgspec.Struct, frozen=True):
     top_k: int = -1
     """-1: all tokens."""
     repetition_penalty: float = 1.0
+    logprobs: bool = False
+    """Tell how probable the tokens are, where the endpoint can (`Chunk.mean_logprob`)."""
 
     @classmethod
     def advised(
@@ -76,6 +78,8 @@ class Chunk(msgspec.Struct, frozen=True):
     """Prompt tokens that came from the prefix cache; None where the endpoint does not tell."""
     finished: str | None
     """`stop`, `length`, … at the last chunk, else None."""
+    mean_logprob: float | None = None
+    """Of the tokens so far, natural logarithms; None where it was not asked for or the endpoint does not tell."""
 
 
 class Generation(msgspec.Struct, frozen=True):

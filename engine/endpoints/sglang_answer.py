@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from statistics import fmean
 
 import msgspec
 
@@ -21,6 +22,7 @@ class SGLangAnswer:
     def __init__(self, name: str) -> None:
         self._name = name
         self._text = ""
+        self._logprobs: list[float] = []
 
     def take(self, document: JsonObject) -> Chunk:
         """Raises EngineRequestError where the chunk is an error or not what SGLang sends."""
@@ -51,9 +53,20 @@ class SGLangAnswer:
             meta.prompt_tokens,
             meta.cached_tokens,
             None if reason is None else reason.type,
+            self._mean(event.meta_info.output_token_logprobs, incremental=incremental),
         )
         self._text = text
         return chunk
+
+    def _mean(self, told: list[TokenLogprob], *, incremental: bool) -> float | None:
+        """Of all tokens so far, of which a chunk tells as it tells of their text."""
+        new = [each[0] for each in told if each[0] is not None]
+        self._logprobs = self._logprobs + new if incremental else new
+        return fmean(self._logprobs) if self._logprobs else None
+
+
+TokenLogprob = tuple[float | None, int, str | None]
+"""Its logarithm, its id, and its text where that was asked for."""
 
 
 class FinishReason(msgspec.Struct):
@@ -67,6 +80,7 @@ class MetaInfo(msgspec.Struct):
     completion_tokens: int
     cached_tokens: int = 0
     finish_reason: FinishReason | None = None
+    output_token_logprobs: list[TokenLogprob] = []
 
 
 class SGLangEvent(msgspec.Struct):

@@ -34,6 +34,8 @@ class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sampling_params: dict[str, Any]
     stream: bool = True
     priority: int = 0
+    return_logprob: bool | msgspec.UnsetType = msgspec.UNSET
+    """Left out where it is not wanted: hosts of before do not know it."""
 
 
 def encode(request: TokenRequest, ids: Sequence[int]) -> bytes:

@@ -41,6 +41,7 @@ def add_token_route(app: Any, vocabulary: int) -> None:
             sampling_params=head.sampling_params,
             stream=head.stream,
             priority=head.priority,
+            return_logprob=head.return_logprob is True,
         )
         answer: Response = await serve_generate_request(asked, request)
         return answer

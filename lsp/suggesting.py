@@ -1,0 +1,126 @@
+"""Suggestions at a place: what is remembered, what is in flight, or what the engine writes when it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+
+from lsp.asking import Asking, Question, Written
+from lsp.cadence import Cadence
+from lsp.choices import MOST
+from lsp.completion import Completion
+from lsp.documents import Snapshot, key_of, line_around
+from lsp.engine_link import EngineLink
+from lsp.extent import within
+from lsp.flights import Flights
+from lsp.inflight import InFlight
+from lsp.memory import Memory
+from lsp.settings import Settings
+from lsp.suggestions import Suggestion, closers_between, left_of, like_lines_of, plain, remembered
+from lsp.turns import REPLACED
+
+Growing = Callable[[str, int], None]
+"""Gets a text so far, and how many characters behind the cursor it replaces."""
+
+
+class Suggesting:
+    """Of one server."""
+
+    def __init__(self, asking: Asking, engine: EngineLink, settings: Callable[[], Settings]) -> None:
+        self.last: Completion | None = None
+        self.memory = Memory(asking, settings)
+        self.flights = Flights(asking, engine, self._landed)
+        self.cadence = Cadence(time.monotonic)
+        self._engine = engine
+
+    def suggest(
+        self, snapshot: Snapshot, offset: int, max_lines: int, growing: Growing
+    ) -> Coroutine[None, None, list[Suggestion] | str]:
+        """A suggestion, or why there is none. What is in flight is joined or ended at once."""
+        before, after = snapshot.text[:offset], snapshot.text[offset:]
+        joined = self.flights.joined(key_of(snapshot.uri), before, after)
+        return self._suggest(snapshot, offset, max_lines, joined, growing)
+
+    async def choose(
+        self, snapshot: Snapshot, offset: int, max_lines: int, growing: Growing
+    ) -> list[Suggestion] | str:
+        """Up to `MOST` suggestions, the best first, or why there is none. At one place they are asked for once."""
+        key = key_of(snapshot.uri)
+        known = await self.memory.choices(key, snapshot, offset, max_lines)
+        if known and self._engine.engine is not None:
+            self.flights.end(key, REPLACED)
+            return known
+        flight = self.flights.begin(
+            Question(snapshot=snapshot, offset=offset, max_lines=max_lines, candidates=MOST)
+        )
+
+        def told(text: str) -> None:
+            growing(like_lines_of(snapshot, text), 0)
+
+        written = await self.flights.followed(flight, "", told)
+        if not isinstance(written, Written):
+            return written or self._engine.reason
+        self.last = completion = written.completion
+        if not completion.text:
+            return completion.reason
+        best = remembered(snapshot, offset, completion.text, completion.replaced)
+        return [best, *(remembered(snapshot, offset, each.text, each.replaced) for each in completion.others)]
+
+    async def _suggest(
+        self, snapshot: Snapshot, offset: int, max_lines: int, joined: InFlight | None, growing: Growing
+    ) -> list[Suggestion] | str:
+        key = key_of(snapshot.uri)
+        if self._engine.engine is not None or self._engine.state != "off":
+            known = await self.memory.suggestion(key, snapshot, offset, max_lines)
+            if known is not None:
+                self.flights.end(key, REPLACED)
+                return known if isinstance(known, str) else [known]
+        if joined is not None:
+            said = await self._left(joined, snapshot, offset, max_lines, growing)
+            if said is not None:
+                return said if isinstance(said, str) else [said]
+        await self._until_a_pause(key, snapshot, offset)
+        flight = self.flights.begin(Question(snapshot=snapshot, offset=offset, max_lines=max_lines))
+        said = await self._left(flight, snapshot, offset, max_lines, growing)
+        assert said is not None, "a request goes along with itself"
+        return said if isinstance(said, str) else [said]
+
+    async def _until_a_pause(self, key: str, snapshot: Snapshot, offset: int) -> None:
+        """Whoever asks again in the meantime ends this."""
+        engine = self._engine.engine
+        if engine is not None:
+            line_before, _ = line_around(snapshot.text, offset)
+            await asyncio.sleep(self.cadence.wait_s(key, line_before, engine.endpoint.name))
+
+    def _landed(self, question: Question, written: Written) -> None:
+        """Something was written, whether somebody still waits for it or not."""
+        self.memory.landed(question, written)
+        if not question.ahead and self._engine.engine is not None:
+            self.cadence.answered(self._engine.engine.endpoint.name, written.completion.total_s)
+
+    async def _left(
+        self, flight: InFlight, snapshot: Snapshot, offset: int, max_lines: int, growing: Growing
+    ) -> Suggestion | str | None:
+        """What is left here of what is written, or why there is nothing; None where that is worth another request."""
+        before, after = snapshot.text[:offset], snapshot.text[offset:]
+        typed, closers = plain(before[len(flight.before) :]), closers_between(after, flight.after)
+
+        def told(text: str) -> None:
+            growing(like_lines_of(snapshot, text), len(closers or ""))
+
+        written = await self.flights.followed(flight, typed, told)
+        if isinstance(written, str):
+            return written or self._engine.reason
+        if written is None or closers is None:
+            return None
+        self.last = completion = written.completion
+        if len(flight.before) == offset:
+            if not completion.text:
+                return completion.reason
+            return remembered(snapshot, offset, completion.text, completion.replaced)
+        left = left_of(plain(completion.text), typed, closers)
+        if left is None:
+            return None
+        text = like_lines_of(snapshot, left.text)
+        return within(remembered(snapshot, offset, text, completion.replaced + left.closers), max_lines)
