@@ -38,6 +38,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     max_lines: int | None = None
     """None: as many as the settings say."""
     with_context: bool = True
+    supposed: bool = False
+    """The document is one in which an item of the client's list was accepted: what is typed beside the list does not
+    change it."""
     candidates: int = 1
     """Texts to choose from."""
     ahead: bool = False

@@ -63,6 +63,10 @@ class Cadence:
         self._edited[document] = now
         _newest(self._edited, document)
 
+    def accepted(self, document: str) -> None:
+        """What was shown was accepted: what follows is waited for."""
+        self._edited.pop(document, None)
+
     def answered(self, endpoint: str, seconds: float) -> None:
         """So long it took from the question at this endpoint to the whole of what was shown."""
         self._answers.setdefault(endpoint, Mean(TYPICAL_ANSWER_S)).add(seconds)

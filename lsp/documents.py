@@ -121,6 +121,12 @@ def offset_at(text: str, line: int, character: int, encoding: Encoding) -> int:
 def line_start(text: str, line: int) -> int | None:
     """Where a line begins; None when the text has no such line."""
     start = 0
+    if "\r" not in text:  # the usual kind, and much faster: each keystroke asks for several positions
+        for _ in range(line):
+            start = text.find("\n", start) + 1
+            if not start:
+                return None
+        return start
     for _ in range(line):
         ending = _LINE_END.search(text, start)
         if ending is None:
@@ -134,6 +140,9 @@ def position_at(text: str, offset: int, encoding: Encoding) -> tuple[int, int]:
     offset = max(0, min(offset, len(text)))
     if text[offset - 1 : offset + 1] == "\r\n" and offset > 0:
         offset -= 1
+    if "\r" not in text:
+        start = text.rfind("\n", 0, offset) + 1
+        return text.count("\n", 0, start), units(text[start:offset], encoding)
     line, start = 0, 0
     for ending in _LINE_END.finditer(text):
         if ending.end() > offset:

@@ -100,7 +100,13 @@ class Flights:
     def _start(self, question: Question) -> InFlight:
         text, offset = question.snapshot.text, question.offset
         name = f"write {question.snapshot.uri}"
-        flight = InFlight(name, text[:offset], text[offset:], joinable=question.with_context)
+        flight = InFlight(
+            name,
+            text[:offset],
+            text[offset:],
+            joinable=question.with_context,
+            supposed=question.supposed,
+        )
 
         async def work() -> Written | str:
             written = await self._asking.ask(question, flight.grown)

@@ -22,7 +22,10 @@ class InFlight:
     """One request at the engine for the text between `before` and `after`. Its result outlives it: `result` may be
     asked for by as many as like."""
 
-    def __init__(self, name: str, before: str, after: str, *, joinable: bool = True) -> None:
+    def __init__(
+        self, name: str, before: str, after: str, *, joinable: bool = True, supposed: bool = False
+    ) -> None:
+        """`supposed` as of `Question`."""
         self.before = before
         self.after = after
         self.written = ""
@@ -33,6 +36,7 @@ class InFlight:
         """While nobody waits for it: set when somebody does again."""
         self._name = name
         self._joinable = joinable
+        self._supposed = supposed
         self._task: asyncio.Task[Written | str] | None = None
         self._listeners: list[Told] = []
 
@@ -73,7 +77,9 @@ class InFlight:
 
     def fits(self, text: str) -> bool:
         """Whether the whole text of the document may be one on the way through it, wherever the cursor is."""
-        return any(self._goes_through(each) for each in typed_between(text, self.before, self.after))
+        return self._supposed or any(
+            self._goes_through(each) for each in typed_between(text, self.before, self.after)
+        )
 
     async def followed(self, typed: str, told: Told) -> Written | str | None:
         """What came of it, a completion or why there is none; None as soon as it does not go through `typed`. `told`

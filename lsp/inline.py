@@ -110,7 +110,11 @@ class InlineCompletions:
 
     def changed(self, snapshot: Snapshot) -> None:
         """A document has another text."""
-        self._suggesting.cadence.edited(key_of(snapshot.uri))
+        key, cadence = key_of(snapshot.uri), self._suggesting.cadence
+        shown = self._suggestions.get(key)
+        cadence.edited(key)
+        if shown is not None and snapshot.text == shown.before + shown.text + shown.after[shown.replaced :]:
+            cadence.accepted(key)
         self._suggesting.flights.changed(snapshot)
 
     def forget(self, uri: str) -> None:
@@ -151,9 +155,11 @@ class InlineCompletions:
             if text.strip() and not self._gone(snapshot):
                 on_growing(Outcome(item + text, start, end + replaced))
 
-        most = self._most_lines(key, asked, offset, selected is not None)
+        supposed = selected is not None
+        most = self._most_lines(key, asked, offset, supposed)
+        question = Question(snapshot=asked, offset=offset, max_lines=most, supposed=supposed)
         suggest = self._suggesting.choose if invoked else self._suggesting.suggest
-        said = await self._turns.take(key, suggest(asked, offset, most, growing))
+        said = await self._turns.take(key, suggest(question, growing))
         if isinstance(said, str):
             return Outcome(reason=said)
         if why := self._gone(snapshot):

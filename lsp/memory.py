@@ -35,18 +35,16 @@ class Memory:
         if not completion.text and completion.reason == TOO_LATE:
             return  # another time it may be sooner
         why = "" if completion.text else completion.reason
-        most = self._most(question.max_lines)
-        first = Offer(completion.text, completion.replaced, written.source, why, most)
+        first = Offer(completion.text, completion.replaced, written.source, why, self.most_lines(question))
         others = [Offer(each.text, each.replaced, written.source) for each in completion.others]
         offered = self.of(key_of(question.snapshot.uri))
         offered.add(text[:at], text[at:], first, *others, choices=question.candidates > 1)
 
-    async def suggestion(
-        self, key: str, snapshot: Snapshot, offset: int, max_lines: int
-    ) -> Suggestion | str | None:
+    async def suggestion(self, question: Question) -> Suggestion | str | None:
         """What is left of what was offered on the way to this place, or why there was nothing; None where that has to
         be asked for."""
-        offered = self._documents.get(key)
+        snapshot, offset, max_lines = question.snapshot, question.offset, self.most_lines(question)
+        offered = self._documents.get(key_of(snapshot.uri))
         if offered is None:
             return None
         before, after = snapshot.text[:offset], snapshot.text[offset:]
@@ -63,9 +61,10 @@ class Memory:
                 return short
         return None
 
-    async def choices(self, key: str, snapshot: Snapshot, offset: int, max_lines: int) -> list[Suggestion]:
+    async def choices(self, question: Question) -> list[Suggestion]:
         """All that there is to choose from at this very place; empty where that has to be asked for."""
-        known = self.of(key).choices(snapshot.text[:offset], snapshot.text[offset:])
+        snapshot, offset, max_lines = question.snapshot, question.offset, self.most_lines(question)
+        known = self.of(key_of(snapshot.uri)).choices(snapshot.text[:offset], snapshot.text[offset:])
         if not known or not await self._is_fresh(known[0], snapshot):
             return []
         shown = [
@@ -77,8 +76,9 @@ class Memory:
         setting, documents = self._asking.setting_of(snapshot), self._asking.open_files()
         return await asyncio.to_thread(is_fresh, offer.source, setting, documents)
 
-    def _most(self, max_lines: int | None) -> int:
-        return self._settings().max_lines if max_lines is None else max_lines
+    def most_lines(self, question: Question) -> int:
+        """Of an answer."""
+        return self._settings().max_lines if question.max_lines is None else question.max_lines
 
     def __len__(self) -> int:
         return len(self._documents)

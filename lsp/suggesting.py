@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 
+import msgspec
+
 from lsp.asking import Asking, Question, Written
 from lsp.cadence import Cadence
 from lsp.choices import MOST
 from lsp.completion import Completion
-from lsp.documents import Snapshot, key_of, line_around
+from lsp.documents import key_of, line_around
 from lsp.engine_link import EngineLink
 from lsp.extent import within
 from lsp.flights import Flights
@@ -34,26 +36,20 @@ class Suggesting:
         self.cadence = Cadence(time.monotonic)
         self._engine = engine
 
-    def suggest(
-        self, snapshot: Snapshot, offset: int, max_lines: int, growing: Growing
-    ) -> Coroutine[None, None, list[Suggestion] | str]:
+    def suggest(self, question: Question, growing: Growing) -> Coroutine[None, None, list[Suggestion] | str]:
         """A suggestion, or why there is none. What is in flight is joined or ended at once."""
-        before, after = snapshot.text[:offset], snapshot.text[offset:]
-        joined = self.flights.joined(key_of(snapshot.uri), before, after)
-        return self._suggest(snapshot, offset, max_lines, joined, growing)
+        text, offset = question.snapshot.text, question.offset
+        joined = self.flights.joined(key_of(question.snapshot.uri), text[:offset], text[offset:])
+        return self._suggest(question, joined, growing)
 
-    async def choose(
-        self, snapshot: Snapshot, offset: int, max_lines: int, growing: Growing
-    ) -> list[Suggestion] | str:
+    async def choose(self, question: Question, growing: Growing) -> list[Suggestion] | str:
         """Up to `MOST` suggestions, the best first, or why there is none. At one place they are asked for once."""
-        key = key_of(snapshot.uri)
-        known = await self.memory.choices(key, snapshot, offset, max_lines)
+        snapshot, offset = question.snapshot, question.offset
+        known = await self.memory.choices(question)
         if known and self._engine.engine is not None:
-            self.flights.end(key, REPLACED)
+            self.flights.end(key_of(snapshot.uri), REPLACED)
             return known
-        flight = self.flights.begin(
-            Question(snapshot=snapshot, offset=offset, max_lines=max_lines, candidates=MOST)
-        )
+        flight = self.flights.begin(msgspec.structs.replace(question, candidates=MOST))
 
         def told(text: str) -> None:
             growing(like_lines_of(snapshot, text), 0)
@@ -68,41 +64,39 @@ class Suggesting:
         return [best, *(remembered(snapshot, offset, each.text, each.replaced) for each in completion.others)]
 
     async def _suggest(
-        self, snapshot: Snapshot, offset: int, max_lines: int, joined: InFlight | None, growing: Growing
+        self, question: Question, joined: InFlight | None, growing: Growing
     ) -> list[Suggestion] | str:
-        key = key_of(snapshot.uri)
         if self._engine.engine is not None or self._engine.state != "off":
-            known = await self.memory.suggestion(key, snapshot, offset, max_lines)
+            known = await self.memory.suggestion(question)
             if known is not None:
-                self.flights.end(key, REPLACED)
+                self.flights.end(key_of(question.snapshot.uri), REPLACED)
                 return known if isinstance(known, str) else [known]
         if joined is not None:
-            said = await self._left(joined, snapshot, offset, max_lines, growing)
+            said = await self._left(joined, question, growing)
             if said is not None:
                 return said if isinstance(said, str) else [said]
-        await self._until_a_pause(key, snapshot, offset)
-        flight = self.flights.begin(Question(snapshot=snapshot, offset=offset, max_lines=max_lines))
-        said = await self._left(flight, snapshot, offset, max_lines, growing)
+        await self._until_a_pause(question)
+        said = await self._left(self.flights.begin(question), question, growing)
         assert said is not None, "a request goes along with itself"
         return said if isinstance(said, str) else [said]
 
-    async def _until_a_pause(self, key: str, snapshot: Snapshot, offset: int) -> None:
+    async def _until_a_pause(self, question: Question) -> None:
         """Whoever asks again in the meantime ends this."""
-        engine = self._engine.engine
+        engine, snapshot = self._engine.engine, question.snapshot
         if engine is not None:
-            line_before, _ = line_around(snapshot.text, offset)
-            await asyncio.sleep(self.cadence.wait_s(key, line_before, engine.endpoint.name))
+            line_before, _ = line_around(snapshot.text, question.offset)
+            wait_s = self.cadence.wait_s(key_of(snapshot.uri), line_before, engine.endpoint.name)
+            await asyncio.sleep(wait_s)
 
     def _landed(self, question: Question, written: Written) -> None:
         """Something was written, whether somebody still waits for it or not."""
         self.memory.landed(question, written)
-        if not question.ahead and self._engine.engine is not None:
+        if not question.ahead and question.candidates == 1 and self._engine.engine is not None:
             self.cadence.answered(self._engine.engine.endpoint.name, written.completion.total_s)
 
-    async def _left(
-        self, flight: InFlight, snapshot: Snapshot, offset: int, max_lines: int, growing: Growing
-    ) -> Suggestion | str | None:
+    async def _left(self, flight: InFlight, question: Question, growing: Growing) -> Suggestion | str | None:
         """What is left here of what is written, or why there is nothing; None where that is worth another request."""
+        snapshot, offset = question.snapshot, question.offset
         before, after = snapshot.text[:offset], snapshot.text[offset:]
         typed, closers = plain(before[len(flight.before) :]), closers_between(after, flight.after)
 
@@ -123,4 +117,7 @@ class Suggesting:
         if left is None:
             return None
         text = like_lines_of(snapshot, left.text)
-        return within(remembered(snapshot, offset, text, completion.replaced + left.closers), max_lines)
+        return within(
+            remembered(snapshot, offset, text, completion.replaced + left.closers),
+            self.memory.most_lines(question),
+        )

@@ -12,6 +12,7 @@ from test_never_ask_twice import LINE, Typist
 from lsp import cadence, flights
 from lsp.cadence import PAUSED, TYPICAL_ANSWER_S, TYPICAL_INTERVAL_S, Cadence, waited_for
 from lsp.inflight import InFlight
+from lsp.inline import Outcome, SelectedItem
 
 TYPED = "x = foo"
 
@@ -233,6 +234,35 @@ async def test_a_change_elsewhere_ends_what_is_written(monkeypatch: pytest.Monke
     model.typist.type("y = 1\nx = ▮\n")
     assert (await asked).reason == flights.CHANGED
     assert model.endpoint.closed_early == 1
+
+
+async def test_a_selected_item_stays_what_it_is_while_its_word_is_typed() -> None:
+    model = Writes("(a, b)\n")
+    typist = model.typist
+
+    async def selected(marked: str) -> Outcome:
+        uri, offset = typist.type(marked)
+        return await typist.completions.answer(
+            typist.documents.get(uri), offset, SelectedItem(4, offset, "compute")
+        )
+
+    older = asyncio.create_task(selected("x = comp▮\n"))
+    await until(lambda: len(model.endpoint.prompts) == 1)
+    newer = asyncio.create_task(selected("x = compu▮\n"))
+    await asyncio.sleep(0.01)
+    model.step(99)
+    assert (await newer).text == "compute(a, b)"
+    assert (await older).reason == "a newer request took its place"
+    assert len(model.endpoint.prompts) == 1
+
+
+@pytest.mark.usefixtures("never_paused")
+async def test_what_follows_an_acceptance_is_waited_for() -> None:
+    typist = Typist(ScriptedEndpoint(LINE + "\n"))
+    typist.type("▮\n")
+    await typist.offered("x = ▮\n")
+    async with asyncio.timeout(5):
+        assert (await typist.offered(f"x = {LINE}▮\n")).reason
 
 
 @pytest.mark.parametrize(
