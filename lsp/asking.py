@@ -74,9 +74,10 @@ class Asking:
 
         snapshot = question.snapshot
         root = self._documents.root_of(snapshot.path)
-        why = await asyncio.to_thread(why_not_completed, snapshot.path, root)
-        if why is not None:
-            return why
+        if snapshot.path is not None:
+            why = await asyncio.to_thread(why_not_completed, snapshot.path, root)
+            if why is not None:
+                return why
         engine = self._engine.engine
         if engine is None:
             self._engine.wake()
