@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lsp.documents import Snapshot
 from lsp.freshness import Context, Setting, Source, is_fresh, source_of
 from lsp.offered import MAX_PLACES, Offer, Offered
-from lsp.suggestions import left_of, typed_between
+from lsp.suggestions import left_of, plain, typed_between
 
 CURSOR = "▮"
 SETTING = Setting("model there", hash(""), Context.WHOLE)
@@ -191,3 +193,40 @@ def test_a_file_that_goes_or_comes(tmp_path: Path, name: str) -> None:
 )
 def test_a_suggestion_is_as_old_as_its_setting(then: Setting, now: Setting, fresh: bool) -> None:
     assert is_fresh(Source(then), now, {}) == fresh
+
+
+# ---------------------------------------------------------------- whatever is typed
+
+WRITTEN = st.text(alphabet='ab(])"\n\r\t é😀', max_size=8)
+
+
+@given(st.lists(st.tuples(WRITTEN, WRITTEN, WRITTEN.filter(str.strip)), min_size=1, max_size=6), st.data())
+def test_what_is_found_leads_where_the_offer_led(
+    offered: list[tuple[str, str, str]], data: st.DataObject
+) -> None:
+    """Accepting what is left gives the document that accepting the whole offer would have given."""
+    made = Offered()
+    for before, after, text in offered:
+        made.add(before, after, Offer(text, 0, SOURCE))
+    before, after, text = data.draw(st.sampled_from(offered))
+    typed = data.draw(st.one_of(st.just(text[: data.draw(st.integers(0, len(text)))]), WRITTEN))
+    closers = data.draw(st.sampled_from(["", ")", '"', ")]"]))
+    for found in made.at(before + typed, closers + after):
+        accepted = plain(before + typed) + found.left.text + (closers + after)[found.left.closers :]
+        led = {plain(then) + plain(offer) + rest for then, rest, offer in offered}
+        assert accepted in led
+        assert found.left.text.strip()
+
+
+@given(st.tuples(WRITTEN, WRITTEN, WRITTEN.filter(str.strip)), st.data())
+def test_on_the_way_through_an_offer_it_is_always_found(
+    offered: tuple[str, str, str], data: st.DataObject
+) -> None:
+    before, after, text = offered
+    text = plain(text)
+    made = Offered()
+    made.add(before, after, Offer(text, 0, SOURCE))
+    typed = text[: data.draw(st.integers(0, len(text)))]
+    rest = text[len(typed) :]
+    found = [each.left.text for each in made.at(before + typed, after)]
+    assert found == ([rest] if rest.strip() else [])
