@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from indexer import keeper, search
 from indexer.embedding.embedding import EmbeddingUnavailable
 from indexer.parsing.facts import facts_of
+from indexer.parsing.tags import Tag, by_place
 from indexer.parsing.words import words
 from indexer.roots import overlays
 from indexer.roots.live import LiveFiles, LiveRoot, TextCache
 from indexer.roots.overlays import OverlayDocument
 from indexer.search import Searcher
 from indexer.searching import ranking
+from indexer.searching.found import _definition_at
 from indexer.store.contents import ManifestEntry
 from indexer.store.rows import pack
 from indexer.store.schema import VECTOR_DIMENSIONS
@@ -342,3 +346,18 @@ def test_whether_an_unsaved_text_may_be_read_is_known_without_its_facts(monkeypa
     monkeypatch.setattr(overlays, "facts_of_text", lambda text, language: pytest.fail("parsed"))
     assert not OverlayDocument("a.py", "x = 1\n").why_excluded()
     assert OverlayDocument("a.py", "x = 1\0\n").why_excluded() == "binary"
+
+
+spans = st.tuples(st.integers(0, 12), st.integers(1, 6))
+
+
+@given(st.lists(spans, max_size=8), spans)
+def test_a_chunk_belongs_to_what_it_begins_or_else_to_what_is_around_it(there, chunk):
+    tags = by_place(
+        Tag(f"f{number}", "function", start, start + length, start, 4)
+        for number, (start, length) in enumerate(there)
+    )
+    start, end = chunk[0], chunk[0] + chunk[1]
+    begun = [tag for tag in tags if start <= tag.start_line < end]
+    around = [tag for tag in tags if tag.start_line < start < tag.end_line]
+    assert _definition_at(tags, start, end) == (begun[0] if begun else around[-1] if around else None)

@@ -21,7 +21,7 @@ from indexer.roots.liveroot import LiveRoot as LiveRoot
 from indexer.roots.overlays import OverlayDocument
 from indexer.roots.texts import TextCache as TextCache
 from indexer.secrets.redaction import redact
-from indexer.store.contents import ManifestEntry, StoredContent
+from indexer.store.contents import SPAN, ManifestEntry, StoredContent
 from indexer.store.sitecache import SiteSource
 
 
@@ -221,7 +221,10 @@ class LiveFiles:
 
     def path_of(self, key: str) -> str | None:
         """The first stored path with this content whose stored text still lives."""
-        return next((path for path in self.paths_by_key.get(key, ()) if path not in self.overlays), None)
+        for path in self.paths_by_key.get(key, ()):
+            if path not in self.overlays:
+                return path
+        return None
 
     @property
     def version(self) -> int:
@@ -237,12 +240,8 @@ class LiveFiles:
         content = self._content(path) if path not in self.overlays else None
         if content is None:
             return None
-        around = (content.span(chunk) for chunk in range(content.chunks))
-        return min(
-            ((start, end) for start, end in around if start <= line < end),
-            key=lambda span: span[1] - span[0],
-            default=None,
-        )
+        around = [(start, end) for start, end in SPAN.iter_unpack(content.spans) if start <= line < end]
+        return min(around, key=lambda span: span[1] - span[0], default=None)
 
     def definitions_of(self, key: str) -> Sequence[Tag]:
         """Of a stored content, by place."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 
@@ -77,8 +79,8 @@ def candidates(files: LiveFiles, query: str, rows: Sequence[ChunkRow], near: Nea
         known = found.setdefault(place, candidate)
         if known is not candidate:
             _merge(known, candidate)
-    asked = Words(query)
-    if not _has_sense(asked, found.values()):
+    asked = _Asked(query)
+    if not _has_sense(asked.words, found.values()):
         return []
     if near is not None:
         _add_similarities(found.values(), near)
@@ -180,10 +182,34 @@ def _add_similarities(found: Iterable[Candidate], near: Near) -> None:
         lacking[place].similarity = near.scale.apply(similarity)
 
 
-def _signals(one: Candidate, asked: Words, best: float) -> Signals:
-    name, of_question = asked.share_of(ranking.stems_of(one.symbol))
-    path = ranking.stems_of(one.path.rpartition(".")[0] or one.path)
-    _, in_path = asked.share_of(path)
+class _Asked:
+    """A question, and what its words say of symbols and of paths, which many chunks share."""
+
+    def __init__(self, query: str) -> None:
+        self.words = Words(query)
+        self._symbols: dict[str, tuple[float, float]] = {}
+        self._paths: dict[str, tuple[float, float]] = {}
+
+    def of_symbol(self, symbol: str) -> tuple[float, float]:
+        """See `Words.share_of`."""
+        known = self._symbols.get(symbol)
+        if known is None:
+            known = self._symbols[symbol] = self.words.share_of(ranking.stems_of(symbol))
+        return known
+
+    def of_path(self, path: str) -> tuple[float, float]:
+        """(share of the question's words that it has, whether it is aside)."""
+        known = self._paths.get(path)
+        if known is None:
+            stems = ranking.stems_of(path.rpartition(".")[0] or path)
+            aside = float(ranking.is_aside(stems, self.words))
+            known = self._paths[path] = self.words.share_of(stems)[1], aside
+        return known
+
+
+def _signals(one: Candidate, asked: _Asked, best: float) -> Signals:
+    name, of_question = asked.of_symbol(one.symbol)
+    in_path, aside = asked.of_path(one.path)
     return Signals(
         text=one.text_score / best if best else 0.0,
         vector=max(one.similarity, 0.0),
@@ -192,18 +218,17 @@ def _signals(one: Candidate, asked: Words, best: float) -> Signals:
         asked=of_question,
         path=in_path,
         definition=float(one.starts_definition),
-        aside=float(ranking.is_aside(path, asked)),
+        aside=aside,
     )
 
 
 def _definition_at(tags: Sequence[Tag], start: int, end: int) -> Tag | None:
     """The definition that lines [start, end) begin, else the innermost around them; `tags` are by place."""
-    around: Tag | None = None
-    for tag in tags:
-        if tag.start_line >= end:
-            break
-        if tag.start_line >= start:
-            return tag
-        if tag.end_line > start:
-            around = tag
-    return around
+    first = bisect_left(tags, start, key=_START)
+    if first < len(tags) and tags[first].start_line < end:
+        return tags[first]
+    before = reversed(tags[:first])
+    return next((tag for tag in before if tag.end_line > start), None)
+
+
+_START = attrgetter("start_line")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import mul
 
 import msgspec
 
@@ -70,9 +71,7 @@ DEFAULT_SCALE = Scale()
 
 
 def score(signals: Signals) -> float:
-    return sum(
-        weight * signal for weight, signal in zip(_WEIGHTS, msgspec.structs.astuple(signals), strict=True)
-    )
+    return sum(map(mul, _WEIGHTS, msgspec.structs.astuple(signals)))
 
 
 def is_answer(signals: Signals, why: Sequence[str]) -> bool:
