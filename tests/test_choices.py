@@ -55,7 +55,8 @@ class Drawing:
         self.limits: list[str] = []
         self.asked: list[Sampling] = []
         self.ended = 0
-        self.goes_on = asyncio.Event()
+        self.is_read, self.goes_on = asyncio.Event(), asyncio.Event()
+        self.is_read.set()
         self.goes_on.set()
         self._texts, self._fails = texts, fails
 
@@ -68,6 +69,7 @@ class Drawing:
             raise EngineRequestError("busy", "the server is busy")
         text, logprob = self._texts[number % len(self._texts)]
         try:
+            await self.is_read.wait()
             yield Chunk(text[:1], text[:1], 1, 10, 5, None, logprob)
             await self.goes_on.wait()
             yield Chunk(text, text[1:], 2, 10, 5, "stop", logprob)
@@ -118,7 +120,19 @@ async def test_where_the_first_fails_the_reason_is_told() -> None:
     model = Drawing(("foo()\n", -0.4), fails=(0, 1, 2))
     session = Session(model)  # type: ignore[arg-type]
     assert (await invoked(session, "x = ▮\n")).reason == "the server is busy"
-    assert len(model.asked) == 1, "the others wait for its prompt to be read"
+    assert len(model.asked) == 1
+
+
+async def test_the_others_wait_until_the_prompt_is_read() -> None:
+    model = Drawing(("foo()\n", -0.4), ("bar()\n", -0.2), ("baz()\n", -0.1))
+    model.is_read.clear()
+    asked = asyncio.create_task(invoked(Session(model), "x = ▮\n"))  # type: ignore[arg-type]
+    while not model.asked:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert len(model.asked) == 1
+    model.is_read.set()
+    assert len(texts(await asked)) == len(model.asked) == MOST
 
 
 async def test_whoever_gives_up_ends_them_all() -> None:

@@ -183,10 +183,13 @@ async def test_whoever_does_something_else_ends_it(at_once: None, what: str) -> 
     elif what == "closed":
         typist.completions.forget("untitled:1")
     else:
-        await typist.offered("y = ▮\n", "untitled:2")
-        endpoint.written = 0
+        elsewhere = asyncio.create_task(typist.offered("y = ▮\n", "untitled:2"))
+        await until(lambda: len(endpoint.prompts) == 3)
+    assert not typist.completions._suggesting.flights.ahead.under_way("untitled:1")
     await until(lambda: endpoint.closed_early > ended)
     assert endpoint.written < len(LINE)
+    if what == "asked elsewhere":
+        assert (await elsewhere).text == LINE
 
 
 async def test_never_at_a_server_that_takes_no_priorities(at_once: None) -> None:
