@@ -44,13 +44,20 @@ class Flights:
         flight.task.add_done_callback(lambda _: self._forget(key, flight))
         return flight
 
-    def joined(self, key: str, before: str, after: str) -> InFlight | None:
-        """What is in flight and goes on from here; what does not is ended."""
+    def joined(self, question: Question) -> InFlight | None:
+        """What is in flight and goes on from here; what does not is ended, and what was asked of another model or
+        under other cells."""
+        snapshot, offset = question.snapshot, question.offset
+        key, before, after = key_of(snapshot.uri), snapshot.text[:offset], snapshot.text[offset:]
+        setting = self._asking.setting_of(snapshot)
         flight = self._flights.get(key)
-        if flight is not None and flight.typed_at(before, after) is None:
+        if flight is not None and (flight.is_old(setting) or flight.typed_at(before, after) is None):
             self.end(key, REPLACED)
             flight = None
         ahead = self.ahead.taken(key, before, after)
+        if ahead is not None and ahead.is_old(setting):
+            ahead.end(REPLACED)
+            ahead = None
         if flight is None and ahead is not None:
             flight = self._flights[key] = ahead
             ahead.task.add_done_callback(lambda _: self._forget(key, ahead))
@@ -61,9 +68,7 @@ class Flights:
     async def followed(self, flight: InFlight, typed: str, told: Told) -> Written | str | None:
         """See `InFlight.followed`; for whoever waits for an answer."""
         written = await flight.followed(typed, told)
-        if written == CHANGED:
-            await asyncio.sleep(ASKED_AGAIN_S)
-        return written
+        return await given_way(written) if isinstance(written, str) else written
 
     async def linger(self, key: str) -> None:
         """Nobody waits for this document's request any more: it ends, unless somebody joins it in a moment."""
@@ -75,6 +80,7 @@ class Flights:
             await asyncio.wait({flight.task, claimed}, timeout=LINGER_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not claimed.done():
+                self._forget(key, flight)  # nobody joins what is about to end
                 flight.end(NOT_WAITED_FOR)
         if not claimed.done():
             await asyncio.wait({flight.task})
@@ -106,6 +112,7 @@ class Flights:
             text[offset:],
             joinable=question.with_context,
             supposed=question.supposed,
+            setting=self._asking.setting_of(question.snapshot),
         )
 
         async def work() -> Written | str:
@@ -120,3 +127,10 @@ class Flights:
     def _forget(self, key: str, flight: InFlight) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
+
+
+async def given_way(why: str) -> str:
+    """Why a request came to nothing, once a newer one has had the time to take its place."""
+    if why == CHANGED:
+        await asyncio.sleep(ASKED_AGAIN_S)
+    return why

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
-from lsp.suggestions import closers_between, plain, typed_between
+from lsp.freshness import Setting, Source, is_fresh
+from lsp.suggestions import are_closed, closers_between, plain, typed_between
 
 if TYPE_CHECKING:
     from lsp.asking import Written
@@ -23,9 +24,16 @@ class InFlight:
     asked for by as many as like."""
 
     def __init__(
-        self, name: str, before: str, after: str, *, joinable: bool = True, supposed: bool = False
+        self,
+        name: str,
+        before: str,
+        after: str,
+        *,
+        joinable: bool = True,
+        supposed: bool = False,
+        setting: Setting | None = None,
     ) -> None:
-        """`supposed` as of `Question`."""
+        """`supposed` as of `Question`; `setting` is that in which it was asked."""
         self.before = before
         self.after = after
         self.written = ""
@@ -37,6 +45,7 @@ class InFlight:
         self._name = name
         self._joinable = joinable
         self._supposed = supposed
+        self._setting = setting
         self._task: asyncio.Task[Written | str] | None = None
         self._listeners: list[Told] = []
 
@@ -70,10 +79,14 @@ class InFlight:
         """What was typed since it was asked for, if what is written so far goes through that; else None."""
         if not self._joinable or not before.startswith(self.before):
             return None
-        typed = plain(before[len(self.before) :])
-        if closers_between(after, self.after) is None:
+        typed, closers = plain(before[len(self.before) :]), closers_between(after, self.after)
+        if closers is None or not are_closed(typed, closers):
             return None
         return typed if self._goes_through(typed) else None
+
+    def is_old(self, setting: Setting) -> bool:
+        """Whether something else would be asked now."""
+        return self._setting is not None and not is_fresh(Source(self._setting), setting, {})
 
     def fits(self, text: str) -> bool:
         """Whether the whole text of the document may be one on the way through it, wherever the cursor is."""

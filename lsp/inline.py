@@ -159,7 +159,7 @@ class InlineCompletions:
         most = self._most_lines(key, asked, offset, supposed)
         question = Question(snapshot=asked, offset=offset, max_lines=most, supposed=supposed)
         suggest = self._suggesting.choose if invoked else self._suggesting.suggest
-        said = await self._turns.take(key, suggest(question, growing))
+        said = await self._turns.take(key, suggest(question, growing, lambda: self._gone(snapshot)))
         if isinstance(said, str):
             return Outcome(reason=said)
         if why := self._gone(snapshot):

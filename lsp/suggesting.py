@@ -15,7 +15,7 @@ from lsp.completion import Completion
 from lsp.documents import key_of, line_around
 from lsp.engine_link import EngineLink
 from lsp.extent import within
-from lsp.flights import Flights
+from lsp.flights import Flights, given_way
 from lsp.inflight import InFlight
 from lsp.memory import Memory
 from lsp.settings import Settings
@@ -24,6 +24,9 @@ from lsp.turns import REPLACED
 
 Growing = Callable[[str, int], None]
 """Gets a text so far, and how many characters behind the cursor it replaces."""
+
+Gone = Callable[[], str]
+"""Why nobody needs an answer any more, empty where somebody does: the engine is not asked for a text that is gone."""
 
 
 class Suggesting:
@@ -36,19 +39,21 @@ class Suggesting:
         self.cadence = Cadence(time.monotonic)
         self._engine = engine
 
-    def suggest(self, question: Question, growing: Growing) -> Coroutine[None, None, list[Suggestion] | str]:
+    def suggest(
+        self, question: Question, growing: Growing, gone: Gone
+    ) -> Coroutine[None, None, list[Suggestion] | str]:
         """A suggestion, or why there is none. What is in flight is joined or ended at once."""
-        text, offset = question.snapshot.text, question.offset
-        joined = self.flights.joined(key_of(question.snapshot.uri), text[:offset], text[offset:])
-        return self._suggest(question, joined, growing)
+        return self._suggest(question, self.flights.joined(question), growing, gone)
 
-    async def choose(self, question: Question, growing: Growing) -> list[Suggestion] | str:
+    async def choose(self, question: Question, growing: Growing, gone: Gone) -> list[Suggestion] | str:
         """Up to `MOST` suggestions, the best first, or why there is none. At one place they are asked for once."""
         snapshot, offset = question.snapshot, question.offset
         known = await self.memory.choices(question)
         if known and self._engine.engine is not None:
             self.flights.end(key_of(snapshot.uri), REPLACED)
             return known
+        if why := gone():
+            return await given_way(why)
         flight = self.flights.begin(msgspec.structs.replace(question, candidates=MOST))
 
         def told(text: str) -> None:
@@ -64,7 +69,7 @@ class Suggesting:
         return [best, *(remembered(snapshot, offset, each.text, each.replaced) for each in completion.others)]
 
     async def _suggest(
-        self, question: Question, joined: InFlight | None, growing: Growing
+        self, question: Question, joined: InFlight | None, growing: Growing, gone: Gone
     ) -> list[Suggestion] | str:
         if self._engine.engine is not None or self._engine.state != "off":
             known = await self.memory.suggestion(question)
@@ -76,6 +81,8 @@ class Suggesting:
             if said is not None:
                 return said if isinstance(said, str) else [said]
         await self._until_a_pause(question)
+        if why := gone():
+            return await given_way(why)
         said = await self._left(self.flights.begin(question), question, growing)
         assert said is not None, "a request goes along with itself"
         return said if isinstance(said, str) else [said]

@@ -44,9 +44,14 @@ def left_of(text: str, typed: str, closers: str = "") -> Left | None:
     if not text.startswith(typed):
         return None
     left = text[len(typed) :]
-    if not left.strip() or not _in_order(closers, _closing(typed)) or not _in_order(closers, left):
+    if not left.strip() or not are_closed(typed, closers) or not _in_order(closers, left):
         return None
     return Left(left, len(closers))
+
+
+def are_closed(typed: str, closers: str) -> bool:
+    """Whether `closers` close what `typed` opens: an editor puts nothing else behind the cursor by itself."""
+    return _in_order(closers, _closing(typed))
 
 
 def closers_between(now: str, then: str) -> str | None:
