@@ -125,17 +125,19 @@ class Ahead:
         return engine is not None and engine.endpoint.kind == "sglang"
 
     async def _walk(self, key: str, way: _Way, offered: Offered) -> None:
-        await asyncio.sleep(AFTER_S)
-        for place in way.places:
-            known = offered.knows(place.before, place.after)
-            if known is None:
-                if self._busy() or not self._may_read_ahead():
+        try:
+            await asyncio.sleep(AFTER_S)
+            for place in way.places:
+                known = offered.knows(place.before, place.after)
+                if known is None:
+                    if self._busy() or not self._may_read_ahead():
+                        break
+                    known = await self._asked(way, place)
+                if known:
                     break
-                known = await self._asked(way, place)
-            if known:
-                break
-        if self._ways.get(key) is way:
-            del self._ways[key]
+        finally:
+            if self._ways.get(key) is way:
+                del self._ways[key]
 
     async def _asked(self, way: _Way, place: _Place) -> bool:
         """Whether there is something to offer."""

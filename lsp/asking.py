@@ -167,7 +167,9 @@ class Asking:
 
         async def note(reading: Reading) -> None:
             quoted = [each.path for each in reading.pack.segments] if reading.pack is not None else []
-            sources.append(await asyncio.to_thread(source_of, setting, root, quoted, documents))
+            # a pack that failed once may be there the next time
+            read = msgspec.structs.replace(setting, context=Context.NONE) if reading.note else setting
+            sources.append(await asyncio.to_thread(source_of, read, root, quoted, documents))
 
         return note
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lsp.writing import Answer
+from lsp.writing import GIVE_UP_S, Answer
 
 if TYPE_CHECKING:
     from engine.endpoints.endpoint import Sampling
@@ -30,11 +30,13 @@ async def choices(
     write_one: WriteOne, sampling: Sampling, count: int, on_text: Callable[[str], None]
 ) -> list[Answer]:
     """Up to `count` answers, the most probable text's first. The others begin when that does: from then on their prompt
-    is cached. `on_text` gets the first one's. Raises EngineRequestError when the first one fails; without another one
-    there is less to choose from."""
+    is cached; what has not ended when one completion would have to is left out. `on_text` gets the first one's. Raises
+    EngineRequestError when the first one fails; without another one there is less to choose from."""
     from engine.endpoints.sse import EngineRequestError
 
     began = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + GIVE_UP_S
 
     def told(text: str) -> None:
         began.set()
@@ -52,8 +54,13 @@ async def choices(
     others = [asyncio.create_task(another(), name="another choice") for _ in range(count - 1)]
     try:
         first = await write_one(sampling, told)
+        left_s = ends_at - loop.time()
+        if not others or left_s <= 0:
+            return [first]
         began.set()
-        return [first, *(each for each in await asyncio.gather(*others) if each is not None)]
+        done, _ = await asyncio.wait(others, timeout=left_s)
+        drawn_ones = [each.result() for each in others if each in done]
+        return [first, *(each for each in drawn_ones if each is not None)]
     finally:
         for each in others:
             each.cancel()

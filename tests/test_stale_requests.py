@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import msgspec
 import pytest
 from index_service import until
 from scripted import ScriptedEndpoint
 from test_cadence import Writes
-from test_never_ask_twice import LINE, Typist
+from test_never_ask_twice import LINE, MAIN, Indexed, Typist
+from test_never_ask_twice import indexed as indexed
 
+from engine.endpoints.endpoint import Chunk, Priority, Sampling
 from engine.profiles import QWEN_SMALL
+from engine.prompts import Prompt
 from engine.tokens import EstimateTokenizer
-from lsp import cadence, flights
+from indexer.client import IndexClient, IndexServiceError
+from indexer.messages import Pack
+from lsp import ahead, cadence, choices, flights, writing
 from lsp.engines import Engine
 from lsp.inline import CLOSED
 
@@ -104,3 +110,71 @@ async def test_what_another_model_writes_or_from_other_cells_is_not_joined(what:
     assert (await older).reason == "a newer request took its place"
     asked = len(model.endpoint.prompts) + (len(another.prompts) if what == "model" else 0)
     assert asked == 2
+
+
+async def test_what_was_written_without_a_pack_that_failed_is_asked_for_anew(
+    indexed: tuple[Indexed, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typist, root = indexed
+    uri = (root / "app/main.py").as_uri()
+    pack = IndexClient.pack
+
+    async def too_late(*_: object, **__: object) -> Pack:
+        raise IndexServiceError("the index service did not answer in time")
+
+    monkeypatch.setattr(IndexClient, "pack", too_late)
+    assert (await typist.offered(MAIN, uri)).text
+    assert typist.completions.last is not None and not typist.completions.last.segments
+    monkeypatch.setattr(IndexClient, "pack", pack)
+    assert (await typist.offered(MAIN, uri)).text
+    assert typist.completions.last.segments
+    prompts = typist.link.engine.endpoint.prompts
+    assert len(prompts) == 2
+    assert (await typist.offered(MAIN, uri)).text
+    assert len(prompts) == 2
+
+
+async def test_what_fails_ahead_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "AFTER_S", 0.0)
+    endpoint = ScriptedEndpoint(LINE + "\n")
+    typist = Typist(endpoint)
+    generate = endpoint.generate
+
+    async def fails_ahead(*arguments, priority: int = 0, **named):
+        if priority == Priority.PREFETCH:
+            endpoint.priorities.append(priority)
+            raise ValueError("a fault of our own")
+        async for chunk in generate(*arguments, priority=priority, **named):
+            yield chunk
+
+    endpoint.generate = fails_ahead
+    assert (await typist.offered("x = ▮\n")).text == LINE
+    await until(lambda: Priority.PREFETCH in endpoint.priorities)
+    await until(lambda: not typist.completions._suggesting.flights.ahead.under_way("untitled:1"))
+
+
+@pytest.mark.parametrize("first", ["nothing", "late"])
+async def test_choices_end_when_one_completion_would(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    """Those that were drawn have no time of their own."""
+    monkeypatch.setattr(choices, "GIVE_UP_S", 0.2)
+    if first == "nothing":
+        monkeypatch.setattr(writing, "GIVE_UP_S", 0.2)
+
+    class Slow(ScriptedEndpoint):
+        async def generate(self, prompt: Prompt, params: Sampling, *, priority: int = 0):
+            self.prompts.append(prompt)
+            if len(self.prompts) == 1 and first == "late":
+                yield Chunk("foo()\n", "foo()\n", 1, 10, 5, "stop")
+                return
+            await asyncio.sleep(600)
+            yield Chunk("bar()\n", "bar()\n", 1, 10, 5, "stop")
+
+    typist = Typist(Slow(""))
+    uri, offset = typist.type("x = ▮\n")
+    async with asyncio.timeout(10):
+        outcome = await typist.completions.answer(typist.documents.get(uri), offset, invoked=True)
+    if first == "late":
+        assert outcome.text == "foo()"
+    else:
+        assert outcome.reason == writing.TOO_LATE
+        assert len(typist.link.engine.endpoint.prompts) == 1
