@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from engine.endpoints import token_body
 from engine.endpoints.client import SGLangEndpoint
 from engine.endpoints.endpoint import Chunk, Sampling
 from engine.endpoints.sse import EngineRequestError
+from engine.hosting.launch import COMPARABLE_LOGPROBS
 from engine.prompts import Prompt
 from lsp.choices import MOST, ranked
 from lsp.documents import Snapshot
@@ -211,6 +213,13 @@ async def test_a_host_of_ours_is_asked_for_them(wanted: bool) -> None:
         await engine.close()
     assert token_body.decode(exchanges[0].body)[0].return_logprob == (wanted or msgspec.UNSET)
     assert got[-1].mean_logprob == (-1.0 if wanted else None)
+
+
+def test_what_our_hosts_tell_sglang_is_what_it_reads() -> None:
+    found = find_spec("sglang")
+    assert found is not None and found.origin is not None
+    sampler = (Path(found.origin).parent / "srt/layers/sampler.py").read_text()
+    assert all(f'get_bool_env_var("{name}")' in sampler for name in COMPARABLE_LOGPROBS)
 
 
 # ---------------------------------------------------------------- as an editor sees it

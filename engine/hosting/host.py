@@ -166,7 +166,7 @@ def run(record: Record, options: argparse.Namespace) -> None:
     """Fetch weights, load the model, serve until unneeded."""
     from engine.cpu import EIGHT_BITS
     from engine.cpu.facts import FACTS_FILE, FACTS_PATH
-    from engine.hosting.launch import cpu_environment, sglang_arguments
+    from engine.hosting.launch import COMPARABLE_LOGPROBS, cpu_environment, sglang_arguments
     from engine.hosting.serving import Serving, bind_local_port, serve
     from engine.hosting.steps import StepPage
     from engine.models.folder_profile import profile_of_folder
@@ -195,6 +195,7 @@ def run(record: Record, options: argparse.Namespace) -> None:
             os.environ[EIGHT_BITS] = "1"
     if profile.weights is not None or options.folder is not None:
         os.environ["HF_HUB_OFFLINE"] = "1"  # the weights are here: nothing may wait for a hub
+    os.environ.update(COMPARABLE_LOGPROBS)
     # torch.distributed listens, though its group has one member
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     context = int(last_value(arguments, "--context-length"))

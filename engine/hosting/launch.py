@@ -34,6 +34,11 @@ class MemoryShortError(Exception):
     """The machine has no room for the model; the message says how much is missing."""
 
 
+COMPARABLE_LOGPROBS = {"SGLANG_RETURN_ORIGINAL_LOGPROB": "1"}
+"""Variables by which SGLang tells how probable tokens are before it divides by a request's temperature (0.5.23,
+layers/sampler.py): else of two equal texts the one drawn at the lower temperature would seem the more probable."""
+
+
 def cpu_environment(cores: int, threads: str | None, kernels: Path) -> dict[str, str]:
     """Variables that must stand before torch and numba load. Threads wait passively: a spinning one takes the
     editor's core. How many compute is measured later (`engine.cpu.threads`), unless `threads` (FOREWORD_THREADS) says.
