@@ -104,7 +104,9 @@ class Asking:
         indexed = root is not None and self._index.is_open(root)
         context = Context.NONE if why_not else Context.WHOLE if indexed else Context.INDEXING
         name = "" if engine is None else f"{engine.profile.name} {engine.url}"
-        return Setting(name, hash(snapshot.preamble), context)
+        settings = self._settings()
+        shape = hash((settings.max_lines, settings.wait_s, settings.budget_tokens))
+        return Setting(name, hash(snapshot.preamble), context, shape)
 
     def speed(self, engine: Engine) -> Speed:
         """How fast it reads, as far as that has been measured."""

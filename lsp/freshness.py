@@ -34,6 +34,8 @@ class Setting(msgspec.Struct, frozen=True):
     preamble: int
     """Its hash: the earlier cells of a notebook."""
     context: Context
+    shape: int = 0
+    """A hash of the settings that say how long a suggestion and its prompt may be."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -57,7 +59,7 @@ def is_fresh(source: Source, setting: Setting, documents: Mapping[str, Snapshot]
     old, less does not. Looks at the disk."""
     then = source.setting
     another = setting.engine not in ("", then.engine) or setting.preamble != then.preamble
-    if another or setting.context > then.context:
+    if another or setting.shape != then.shape or setting.context > then.context:
         return False
     return all(version_of(path, documents) == version for path, version in source.files)
 

@@ -10,6 +10,7 @@ import pytest
 from index_service import until
 from scripted import ScriptedEndpoint
 from test_cadence import Writes
+from test_completion import NoBar
 from test_never_ask_twice import LINE, MAIN, Indexed, Typist
 from test_never_ask_twice import indexed as indexed
 
@@ -21,7 +22,9 @@ from indexer.client import IndexClient, IndexServiceError
 from indexer.messages import Pack
 from lsp import ahead, cadence, choices, flights, writing
 from lsp.engines import Engine
-from lsp.inline import CLOSED
+from lsp.index_link import IndexLink
+from lsp.inline import CLOSED, InlineCompletions
+from lsp.settings import Settings
 
 
 @pytest.mark.parametrize("what", ["typed", "closed"])
@@ -178,3 +181,13 @@ async def test_choices_end_when_one_completion_would(monkeypatch: pytest.MonkeyP
     else:
         assert outcome.reason == writing.TOO_LATE
         assert len(typist.link.engine.endpoint.prompts) == 1
+
+
+async def test_what_was_offered_under_other_settings_is_asked_for_anew() -> None:
+    typist = Typist(ScriptedEndpoint("    b = a\n    return b\n\n\ndef g():\n"))
+    settings = [Settings(max_lines=1)]
+    index = IndexLink(NoBar, print)
+    typist.completions = InlineCompletions(typist.documents, index, typist.link, lambda: settings[-1])
+    assert (await typist.offered("def f(a):\n    ▮\n")).text == "b = a"
+    settings.append(Settings(max_lines=10))
+    assert (await typist.offered("def f(a):\n    ▮\n")).text == "b = a\n    return b"
