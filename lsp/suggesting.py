@@ -78,6 +78,10 @@ class Suggesting:
                 return known if isinstance(known, str) else [known]
         if joined is not None:
             said = await self._left(joined, question, growing)
+            if isinstance(said, Suggestion):  # it may have been asked for more lines
+                said = within(said, self.memory.most_lines(question))
+            if said is None:  # what was drawn beside it may go through what was typed
+                said = await self.memory.suggestion(question)
             if said is not None:
                 return said if isinstance(said, str) else [said]
         await self._until_a_pause(question)
@@ -124,7 +128,4 @@ class Suggesting:
         if left is None:
             return None
         text = like_lines_of(snapshot, left.text)
-        return within(
-            remembered(snapshot, offset, text, completion.replaced + left.closers),
-            self.memory.most_lines(question),
-        )
+        return remembered(snapshot, offset, text, completion.replaced + left.closers)

@@ -150,6 +150,21 @@ async def test_whoever_gives_up_ends_them_all() -> None:
     assert model.ended == MOST
 
 
+async def test_whoever_types_towards_another_choice_is_given_that_one() -> None:
+    model = Drawing(("foo()\n", -0.4), ("bar()\n", -0.2), ("baz()\n", -0.3))
+    model.goes_on.clear()
+    session = Session(model)  # type: ignore[arg-type]
+    older = asyncio.create_task(invoked(session, "x = ▮\n"))
+    while len(model.asked) < MOST:
+        await asyncio.sleep(0.01)
+    newer = asyncio.create_task(session.ask("x = f▮\n", version=2))
+    await asyncio.sleep(0.01)
+    model.goes_on.set()
+    assert (await newer).text == "oo()", "the best of the three is another"
+    assert len(model.asked) == MOST
+    await older
+
+
 async def test_they_replace_what_is_behind_a_selected_item() -> None:
     session = Session(Drawing(("(a)\n", -0.4), ("(b)\n", -0.2), ("(c)\n", -0.3)))  # type: ignore[arg-type]
     document: tuple[Snapshot, int] = session.open("x = comp▮\n")

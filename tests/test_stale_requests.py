@@ -21,10 +21,12 @@ from engine.tokens import EstimateTokenizer
 from indexer.client import IndexClient, IndexServiceError
 from indexer.messages import Pack
 from lsp import ahead, cadence, choices, flights, writing
+from lsp.asking import Question, Written
 from lsp.engines import Engine
 from lsp.index_link import IndexLink
 from lsp.inline import CLOSED, InlineCompletions
 from lsp.settings import Settings
+from lsp.suggestions import Suggestion
 
 
 @pytest.mark.parametrize("what", ["typed", "closed"])
@@ -191,3 +193,19 @@ async def test_what_was_offered_under_other_settings_is_asked_for_anew() -> None
     assert (await typist.offered("def f(a):\n    ▮\n")).text == "b = a"
     settings.append(Settings(max_lines=10))
     assert (await typist.offered("def f(a):\n    ▮\n")).text == "b = a\n    return b"
+
+
+async def test_whoever_joins_gets_no_more_lines_than_were_asked_for() -> None:
+    model = Writes("    b = a\n    return b\n\n\ndef g():\n")
+    suggesting = model.typist.completions._suggesting
+    snapshot, offset = model.typist.open("def f(a):\n    ▮\n")
+    older = suggesting.flights.begin(Question(snapshot=snapshot, offset=offset))
+    await until(lambda: len(model.endpoint.prompts) == 1)
+    one_line = Question(snapshot=snapshot, offset=offset, max_lines=1)
+    asked = asyncio.create_task(suggesting.suggest(one_line, lambda *_: None, lambda: ""))
+    await asyncio.sleep(0.01)
+    model.step(99)
+    (found,) = await asked
+    assert isinstance(found, Suggestion) and found.text == "b = a"
+    written = await older.task
+    assert isinstance(written, Written) and written.completion.text == "b = a\n    return b"
