@@ -16,7 +16,7 @@ from indexer.packing.evidence import Candidate, Evidence
 from indexer.packing.pack import LEAST_BUDGET, pack
 from indexer.packing.pack_memory import PackMemory
 from indexer.packing.probes import probed
-from indexer.packing.selection import Choice
+from indexer.packing.selection import SINGLE_LINES_UP_TO, Choice
 from indexer.packing.texts import Texts
 from indexer.packing.tokens import EstimatedTokens, ModelTokens, TokenizerError, tokenizer_for
 
@@ -240,14 +240,30 @@ def test_unsaved_documents_stand_instead_of_stored_ones():
     assert layers == sorted(layers, key=["base", "overlay", "retrieved"].index)
 
 
-def test_what_the_cursor_brings_stands_behind_what_the_file_brings():
+def test_what_is_likeliest_to_be_needed_stands_last():
     marked = "from shop.money import taxed, rounded\nfrom shop.config import Config\n\nConfig(taxed(rounded(▮"
     segments = packed(marked).segments
     places = [(one.path, one.start_line) for one in segments]
     by_file = [list(group) for _, group in itertools.groupby(places, key=lambda place: place[0])]
-    assert {group[0][0] for group in by_file[:2]} == {"shop/money.py", "shop/config.py"}
+    assert {group[0][0] for group in by_file[-2:]} == {"shop/money.py", "shop/config.py"}
     assert len(by_file) == len({path for path, _ in places}), "a file's lines stand together"
     assert all(group == sorted(group) for group in by_file), "in their order"
+
+
+def test_only_a_small_budget_has_single_lines_of_what_goes_on():
+    files = {
+        "lib.py": "".join(
+            f"def thing_{number}(\n    first,\n    second,\n):\n    pass\n\n\n" for number in range(9)
+        )
+    }
+    marked = "from lib import thing_3, thing_5\n\nthing_3(1, 2)\nthing_5(▮"
+
+    def alone(budget: int) -> bool:
+        return any(
+            one.end_line - one.start_line == 1 for one in packed(marked, files=files, budget=budget).segments
+        )
+
+    assert alone(60) and not alone(SINGLE_LINES_UP_TO + 1)
 
 
 NOTHING = [

@@ -110,7 +110,7 @@ def _imported(
             feature, strength = "imported_new", 1.0
         reason = _imported_reason(binding, new=feature == "imported_new")
         for definition in binding.definitions:
-            pool.add(definition, feature, strength, reason, steady=True)
+            pool.add(definition, feature, strength, reason)
             if used:
                 pool.add(definition, "imported_used", 1.0, "")
             if definition.kind in TYPES and feature in ("imported_near", "imported_new"):
@@ -127,12 +127,12 @@ def _of_module(
         found = bindings.attribute(binding, use.name) if use.owner == binding.local else None
         for definition in () if found is None else found[1]:
             reason = f"imported: `{binding.local}.{use.name}` from {definition.path}"
-            pool.add(definition, "attribute", closeness(use.distance), reason, steady=True)
+            pool.add(definition, "attribute", closeness(use.distance), reason)
     reason = f"imported module: `{binding.local}`"
     for path in binding.paths:
         top = [one for one in lookup.in_path(path) if not one.container and not one.name.startswith("_")]
         for definition in first(top, MAX_OF_MODULE):
-            pool.add(definition, "module", 1.0, reason, steady=True)
+            pool.add(definition, "module", 1.0, reason)
 
 
 def _typed(pool: Pool, lookup: Lookup, names: Sequence[Typed]) -> None:
@@ -207,7 +207,7 @@ def _of_modules(pool: Pool, bindings: Bindings, bound: Sequence[Binding], names:
             found = bindings.attribute(binding, name)
             for definition in () if found is None else found[1]:
                 reason = f"imported module: `{binding.local}.{name}` from {definition.path}"
-                pool.add(definition, "module", 1.0, reason, steady=True)
+                pool.add(definition, "module", 1.0, reason)
 
 
 def _found(pool: Pool, lookup: Lookup, hits: Sequence[Hit], said: Mapping[str, float]) -> None:

@@ -79,8 +79,6 @@ class Candidate(msgspec.Struct):
     evidence: Evidence
     reasons: dict[str, str]
     """Feature → why, fit to be read."""
-    steady: bool = False
-    """It is here because of the file that is edited, not because of where the cursor is in it."""
     near: Span | None = None
     """Of lines that search has found, those in which it found most."""
 

@@ -31,6 +31,8 @@ class Thing(msgspec.Struct, frozen=True):
 
     path: str
     ways: tuple[Way, ...]
+    least: int = 0
+    """The first version that is taken for itself; smaller ones count where they are there."""
 
 
 class Prices(msgspec.Struct, frozen=True):
@@ -124,7 +126,8 @@ class Filling:
     def _push(self, heap: list[tuple[float, int, int]], number: int) -> None:
         """The version that adds most for its tokens now."""
         best, best_way = 0.0, -1
-        for way in range(self.chosen[number] + 1, len(self._worth[number])):
+        first = max(self.chosen[number] + 1, self._things[number].least)
+        for way in range(first, len(self._worth[number])):
             if (number, way) not in self._refused:
                 ratio = self._ratio(number, way)
                 if ratio > best:

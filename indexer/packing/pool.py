@@ -20,9 +20,7 @@ class Pool:
         self._found: dict[Place, Candidate] = {}
         self._fresh: list[Candidate] = []
 
-    def add(
-        self, definition: Definition, feature: str, strength: float, reason: str, *, steady: bool = False
-    ) -> None:
+    def add(self, definition: Definition, feature: str, strength: float, reason: str) -> None:
         """The strongest of each feature counts."""
         if definition.path == self._own_path or strength <= 0.0:
             return
@@ -36,7 +34,6 @@ class Pool:
         if strength > getattr(known.evidence, feature):
             setattr(known.evidence, feature, min(1.0, strength))
             known.reasons[feature] = reason
-            known.steady = known.steady or steady
 
     def add_lines(
         self, path: str, start_line: int, end_line: int, near: Span, strength: float, reason: str

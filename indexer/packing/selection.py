@@ -29,7 +29,12 @@ LEAST_CANDIDATES = 85
 """In a small budget, where 1,024 tokens hold so many single lines."""
 
 ROOM_FOR_MORE = 40
-"""Tokens of budget for each candidate that is looked at in more than one line; the others would hardly get it."""
+"""Tokens of budget for each candidate that is looked at in more than its smallest version; the others would hardly get
+it."""
+
+SINGLE_LINES_UP_TO = 2_048
+"""Tokens. In a larger budget nothing is shown by one line of several: a small model writes worse below many lines that
+begin something and do not go on, more than it gains by the names in them."""
 
 WORTH_READING = 0.25
 """Of what is needed now, so much (in definitions: the sum of their chances) must be missing from the last pack before
@@ -86,6 +91,8 @@ class Choice:
         self._prices = Prices(texts.exact, texts.roughly, texts.header)
         self._candidates: list[Candidate] = []
         self._chances: list[float] = []
+        self._worth: list[float] = []
+        """Of each thing: what it is worth whole."""
         self._things: list[Thing] = []
         self._named: list[tuple[float, ...]] = []
         """Of each thing, what each version is worth because it may be named."""
@@ -99,8 +106,11 @@ class Choice:
         )
         for chance, like, _, candidate in ranked[: max(budget // TOKENS_PER_CANDIDATE, LEAST_CANDIDATES)]:
             versions = texts.versions(candidate)
+            least = int(
+                candidate.definition is not None and len(versions) > 1 and budget > SINGLE_LINES_UP_TO
+            )
             if len(self._things) >= budget // ROOM_FOR_MORE:
-                versions = versions[:1]
+                versions = versions[: least + 1]
             ways = tuple(
                 Way(version.span, chance * version.worth.named + like * version.worth.like)
                 for version in versions
@@ -108,7 +118,8 @@ class Choice:
             if ways:
                 self._candidates.append(candidate)
                 self._chances.append(chance)
-                self._things.append(Thing(candidate.path, ways))
+                self._worth.append(chance + like)
+                self._things.append(Thing(candidate.path, ways, least))
                 self._named.append(tuple(chance * version.worth.named for version in versions))
 
     def anew(self) -> Chosen:
@@ -180,25 +191,21 @@ class Choice:
         return Chosen(segments, missing, needed_here)
 
     def _laid_out(self, filling: Filling, held: Held) -> list[Segment]:
-        """File by file: unsaved ones first, then those that are here because of the file that is edited, last those
-        that come and go with the cursor, the least likely behind all others: they are the first to make room."""
+        """File by file: unsaved ones first, then the worthiest last, next to the cursor's file: what a model has read
+        last counts most."""
         why: dict[str, list[tuple[float, Span, list[str]]]] = {}
-        steady: set[str] = set()
-        likeliest: dict[str, float] = {}
-        for candidate, chance, thing, way in zip(
-            self._candidates, self._chances, self._things, filling.chosen, strict=True
+        worthiest: dict[str, float] = {}
+        for candidate, chance, worth, thing, way in zip(
+            self._candidates, self._chances, self._worth, self._things, filling.chosen, strict=True
         ):
             if way >= 0 and thing.path in filling.runs:
                 why.setdefault(thing.path, []).append((-chance, thing.ways[way].span, told(candidate)))
-                likeliest[thing.path] = max(likeliest.get(thing.path, 0.0), chance)
-                if candidate.steady:
-                    steady.add(thing.path)
+                worthiest[thing.path] = max(worthiest.get(thing.path, 0.0), worth)
         found: list[Segment] = []
         texts = self._texts
 
-        def place(path: str) -> tuple[bool, bool, float, str]:
-            by_chance = 0.0 if path in steady else -likeliest.get(path, 0.0)
-            return texts.layer(path) != "overlay", path not in steady, by_chance, path
+        def place(path: str) -> tuple[bool, float, str]:
+            return texts.layer(path) != "overlay", worthiest.get(path, 0.0), path
 
         for path in sorted(filling.runs, key=place):
             lines = texts.lines(path)
