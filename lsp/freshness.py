@@ -1,11 +1,12 @@
 """What a suggestion was made from beside its own document, and whether that is still so.
 
 This is the version of the pack: of every file that it quotes, the text of an open document, else size and time on disk.
-A change to any other file leaves a suggestion as good as it was.
+A change to any other file leaves a suggestion as good as it was, and so does opening or closing one that it quotes.
 """
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from pathlib import Path
@@ -61,15 +62,35 @@ def is_fresh(source: Source, setting: Setting, documents: Mapping[str, Snapshot]
     another = setting.engine not in ("", then.engine) or setting.preamble != then.preamble
     if another or setting.shape != then.shape or setting.context > then.context:
         return False
-    return all(version_of(path, documents) == version for path, version in source.files)
+    return all(
+        version_of(path, documents) == version or _is_opened_or_closed(path, version, documents.get(path))
+        for path, version in source.files
+    )
 
 
 def version_of(path: str, documents: Mapping[str, Snapshot]) -> Version:
     document = documents.get(path)
-    if document is not None:
-        return hash(document.text)
+    return _on_disk(path) if document is None else hash(document.text)
+
+
+def _is_opened_or_closed(path: str, version: Version, document: Snapshot | None) -> bool:
+    """Whether a file of another version has been opened or closed in the editor since, and was not changed."""
+    if isinstance(version, tuple):
+        return document is not None and _on_disk(path) == version and _stored(path) == hash(document.text)
+    return version is not None and document is None and _stored(path) == version
+
+
+def _on_disk(path: str) -> tuple[int, int] | None:
     try:
         found = Path(path).stat()
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size
+
+
+def _stored(path: str) -> int | None:
+    """The hash of a file's text as an editor shows it; None where it has none."""
+    try:
+        return hash(Path(path).read_bytes().removeprefix(BOM_UTF8).decode())
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -170,6 +170,23 @@ def test_a_suggestion_is_as_old_as_the_files_that_it_quotes(tmp_path: Path) -> N
     assert not is_fresh(source, SETTING, documents)
 
 
+@pytest.mark.parametrize("text", ["x = 'ä'\n", "x = 'ä'\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_who_only_looks_into_a_file_does_not_change_it(tmp_path: Path, text: str, mark: bytes) -> None:
+    path = str(tmp_path / "a.py")
+    (tmp_path / "a.py").write_bytes(mark + text.encode())
+    opened = {path: Snapshot("file:///a", path, "python", 1, text)}
+    edited = {path: Snapshot("file:///a", path, "python", 2, text + "y")}
+    then, while_open, while_edited = (
+        source_of(SETTING, str(tmp_path), ["a.py"], documents) for documents in ({}, opened, edited)
+    )
+    assert is_fresh(then, SETTING, opened) and not is_fresh(then, SETTING, edited)
+    assert is_fresh(while_open, SETTING, {}) and not is_fresh(while_edited, SETTING, {})
+    (tmp_path / "a.py").write_bytes(mark + text.encode() + b"y")
+    assert not is_fresh(then, SETTING, opened), "it was read as it was before"
+    assert is_fresh(while_edited, SETTING, {}), "it was saved, then closed"
+
+
 @pytest.mark.parametrize("name", ["a.py", "gone.py"])
 def test_a_file_that_goes_or_comes(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.py").write_text("x = 1\n")
