@@ -63,8 +63,8 @@ class InlineCompletions:
         self._asking = Asking(documents, index, engine, settings)
         self._suggesting = Suggesting(self._asking, engine, settings)
         self._turns = Turns(self._suggesting.flights.linger)
-        self._suggestions: dict[str, Suggestion] = {}
-        """What each document's user sees, or saw last."""
+        self._suggestions: dict[str, list[Suggestion]] = {}
+        """What each document's user sees, or saw last; several where they are to choose from."""
         self._passed_over: dict[str, str] = {}
 
     @property
@@ -111,9 +111,9 @@ class InlineCompletions:
     def changed(self, snapshot: Snapshot) -> None:
         """A document has another text."""
         key, cadence = key_of(snapshot.uri), self._suggesting.cadence
-        shown = self._suggestions.get(key)
+        shown = self._suggestions.get(key, [])
         cadence.edited(key)
-        if shown is not None and snapshot.text == shown.before + shown.text + shown.after[shown.replaced :]:
+        if any(snapshot.text == each.before + each.text + each.after[each.replaced :] for each in shown):
             cadence.accepted(key)
         self._suggesting.flights.changed(snapshot)
 
@@ -165,7 +165,7 @@ class InlineCompletions:
         if why := self._gone(snapshot):
             return Outcome(reason=why)
         shown = said[0]
-        self._suggestions[key] = shown
+        self._suggestions[key] = said
         self._suggesting.flights.ahead.shown(key, asked, shown, self._suggesting.memory.of(key))
         others = tuple(Outcome(item + each.text, start, end + each.replaced) for each in said[1:])
         return Outcome(item + shown.text, start, end + shown.replaced, others=others)
@@ -208,9 +208,11 @@ class InlineCompletions:
     def _most_lines(self, key: str, snapshot: Snapshot, offset: int, selected: bool) -> int:
         """How many lines the next answer for this document may have, by what its user has just done."""
         earlier = self._suggestions.get(key)
-        if earlier is not None and not selected:
-            above = passed_over(earlier, snapshot, offset)
-            if above is not None:
+        if earlier and not selected:
+            first, *others = earlier
+            above = passed_over(first, snapshot, offset)
+            typed = snapshot.text[len(first.before) : offset]
+            if above is not None and not any(each.text.startswith(typed) for each in others):
                 self._passed_over[key] = above
         wanted, above = self._settings().max_lines, self._passed_over.get(key)
         return most_lines(wanted, above, snapshot, offset, selected=selected)

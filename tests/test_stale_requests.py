@@ -10,6 +10,8 @@ import pytest
 from index_service import until
 from scripted import ScriptedEndpoint
 from test_cadence import Writes
+from test_cadence import never_paused as never_paused
+from test_choices import Drawing
 from test_completion import NoBar
 from test_never_ask_twice import LINE, MAIN, Indexed, Typist
 from test_never_ask_twice import indexed as indexed
@@ -22,11 +24,12 @@ from indexer.client import IndexClient, IndexServiceError
 from indexer.messages import Pack
 from lsp import ahead, cadence, choices, flights, writing
 from lsp.asking import Question, Written
+from lsp.choices import MOST
 from lsp.engines import Engine
 from lsp.index_link import IndexLink
 from lsp.inline import CLOSED, InlineCompletions
-from lsp.settings import Settings
-from lsp.suggestions import Suggestion
+from lsp.settings import DEFAULT_MAX_LINES, Settings
+from lsp.suggestions import Suggestion, remembered
 
 
 @pytest.mark.parametrize("what", ["typed", "closed"])
@@ -193,6 +196,32 @@ async def test_what_was_offered_under_other_settings_is_asked_for_anew() -> None
     assert (await typist.offered("def f(a):\n    ▮\n")).text == "b = a"
     settings.append(Settings(max_lines=10))
     assert (await typist.offered("def f(a):\n    ▮\n")).text == "b = a\n    return b"
+
+
+@pytest.mark.parametrize(
+    ("typed", "limit"), [("bar()", DEFAULT_MAX_LINES), ("foo(1)", DEFAULT_MAX_LINES), ("qux", 1)]
+)
+async def test_whoever_takes_the_second_choice_has_not_passed_over_the_first(typed: str, limit: int) -> None:
+    typist = Typist(ScriptedEndpoint("\n"))
+    completions = typist.completions
+    snapshot, offset = typist.open("x = ▮\n")
+    texts = ("foo(1)\ny = 2", "bar()\n", "baz()")
+    completions._suggestions["untitled:1"] = [remembered(snapshot, offset, each, 0) for each in texts]
+    now, cursor = typist.open(f"x = {typed}▮\n")
+    assert completions._most_lines("untitled:1", now, cursor, selected=False) == limit
+
+
+@pytest.mark.usefixtures("never_paused")
+async def test_whoever_takes_the_second_choice_has_accepted_too() -> None:
+    model = Drawing(("foo()\n", -0.1), ("bar()\n", -0.2), ("baz()\n", -0.3))
+    typist = Typist(model)
+    typist.type("▮\n")
+    uri, offset = typist.type("x = ▮\n")
+    outcome = await typist.completions.answer(typist.documents.get(uri), offset, invoked=True)
+    assert [each.text for each in outcome.others] == ["bar()", "baz()"]
+    async with asyncio.timeout(5):
+        assert await typist.offered("x = bar()▮\n")
+    assert len(model.asked) > MOST, "what follows is waited for"
 
 
 async def test_whoever_joins_gets_no_more_lines_than_were_asked_for() -> None:
