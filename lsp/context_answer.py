@@ -10,6 +10,7 @@ from pygls.exceptions import JsonRpcInvalidParams
 
 from engine.models.catalogue import QWEN_SMALL
 from engine.tokens import EstimateTokenizer
+from lsp.asking import why_not_completed
 from lsp.completion import read
 from lsp.context_document import document, in_camel_case
 from lsp.context_page import context_page
@@ -22,7 +23,7 @@ from lsp.context_window import (
 )
 from lsp.documents import Snapshot, key_of
 from lsp.engines import prompt_budget
-from lsp.inline import NO_SUCH_LINE, NOT_OPEN, why_not_completed
+from lsp.inline import NO_SUCH_LINE, NOT_OPEN
 from lsp.streaming import DocumentId, NotBelowZero, Position
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import msgspec
 
 from lsp.asking import Asking, Question, Written
-from lsp.asking import why_not_completed as why_not_completed
 from lsp.base_keeper import BaseKeeper
 from lsp.completion import Completion
 from lsp.documents import Snapshot, key_of

@@ -149,6 +149,11 @@ class Writes:
 
         self.endpoint.generate = stepwise
 
+    @property
+    def written(self) -> str:
+        """What its request in flight has written so far."""
+        return self.typist.completions._suggesting.flights._flights["untitled:1"].written
+
     def step(self, count: int) -> None:
         for _ in range(count):
             self.steps.release()
@@ -168,9 +173,7 @@ async def test_what_goes_through_what_was_typed_is_joined(written: int, now: str
     older = asyncio.create_task(model.typist.offered("x = ▮\n"))
     await until(lambda: len(model.endpoint.prompts) == 1)
     model.step(written)
-    await until(
-        lambda: len(model.typist.completions._suggesting.flights._flights["untitled:1"].written) == written
-    )
+    await until(lambda: len(model.written) == written)
     newer = asyncio.create_task(model.typist.offered(now))
     await asyncio.sleep(0)
     model.step(99)
@@ -192,9 +195,7 @@ async def test_what_does_not_is_ended_and_asked_for_anew(written: int, now: str)
     older = asyncio.create_task(model.typist.offered("x = ▮\n"))
     await until(lambda: len(model.endpoint.prompts) == 1)
     model.step(written)
-    await until(
-        lambda: len(model.typist.completions._suggesting.flights._flights["untitled:1"].written) == written
-    )
+    await until(lambda: len(model.written) == written)
     newer = asyncio.create_task(model.typist.offered(now))
     await asyncio.sleep(0.01)
     model.step(99)
@@ -213,7 +214,7 @@ async def test_what_a_client_cancels_at_each_keystroke_is_joined_all_the_same(
     older = asyncio.create_task(model.typist.offered("x = ▮\n"))
     await until(lambda: len(model.endpoint.prompts) == 1)
     model.step(1)
-    await until(lambda: model.typist.completions._suggesting.flights._flights["untitled:1"].written == "f")
+    await until(lambda: model.written == "f")
     older.cancel()
     await asyncio.sleep(0.01)
     model.step(99 if back else 0)

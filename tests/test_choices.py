@@ -89,7 +89,7 @@ def texts(outcome: Outcome) -> list[str]:
 
 async def test_three_to_choose_from_and_never_asked_twice() -> None:
     model = Drawing(("foo()\n", -0.4), ("bar()\n", -0.2), ("baz(1)\n", -0.3))
-    session = Session(model)  # type: ignore[arg-type]
+    session = Session(model)
     assert texts(await invoked(session, "x = ▮\n")) == ["bar()", "baz(1)", "foo()"]
     assert len(model.asked) == MOST
     assert [each.temperature == 0 for each in model.asked] == [True, False, False]
@@ -102,25 +102,25 @@ async def test_three_to_choose_from_and_never_asked_twice() -> None:
 
 async def test_one_that_nobody_chooses_from() -> None:
     model = Drawing(("foo()\n", -0.4), ("bar()\n", -0.2))
-    session = Session(model)  # type: ignore[arg-type]
+    session = Session(model)
     assert texts(await session.ask("x = ▮\n")) == ["foo()"]
     assert len(model.asked) == 1 and not model.asked[0].logprobs
     assert len(texts(await invoked(session, "x = ▮\n", 2))) > 1, "one offer is no choice yet"
 
 
 async def test_the_same_text_is_one_choice() -> None:
-    session = Session(Drawing(("foo()\n", -0.4), ("foo()  \n", -0.2), ("foo()\n", -0.1)))  # type: ignore[arg-type]
+    session = Session(Drawing(("foo()\n", -0.4), ("foo()  \n", -0.2), ("foo()\n", -0.1)))
     assert texts(await invoked(session, "x = ▮\n")) == ["foo()"]
 
 
 async def test_where_one_of_them_fails_there_is_less_to_choose_from() -> None:
-    session = Session(Drawing(("foo()\n", -0.4), ("bar()\n", -0.2), ("baz()\n", -0.1), fails=(1,)))  # type: ignore[arg-type]
+    session = Session(Drawing(("foo()\n", -0.4), ("bar()\n", -0.2), ("baz()\n", -0.1), fails=(1,)))
     assert texts(await invoked(session, "x = ▮\n")) == ["baz()", "foo()"]
 
 
 async def test_where_the_first_fails_the_reason_is_told() -> None:
     model = Drawing(("foo()\n", -0.4), fails=(0, 1, 2))
-    session = Session(model)  # type: ignore[arg-type]
+    session = Session(model)
     assert (await invoked(session, "x = ▮\n")).reason == "the server is busy"
     assert len(model.asked) == 1
 
@@ -128,7 +128,7 @@ async def test_where_the_first_fails_the_reason_is_told() -> None:
 async def test_the_others_wait_until_the_prompt_is_read() -> None:
     model = Drawing(("foo()\n", -0.4), ("bar()\n", -0.2), ("baz()\n", -0.1))
     model.is_read.clear()
-    asked = asyncio.create_task(invoked(Session(model), "x = ▮\n"))  # type: ignore[arg-type]
+    asked = asyncio.create_task(invoked(Session(model), "x = ▮\n"))
     while not model.asked:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
@@ -140,7 +140,7 @@ async def test_the_others_wait_until_the_prompt_is_read() -> None:
 async def test_whoever_gives_up_ends_them_all() -> None:
     model = Drawing(("foo()\n", -0.4), ("bar()\n", -0.2), ("baz()\n", -0.1))
     model.goes_on.clear()
-    session = Session(model)  # type: ignore[arg-type]
+    session = Session(model)
     asked = asyncio.create_task(invoked(session, "x = ▮\n"))
     while len(model.asked) < MOST:
         await asyncio.sleep(0.01)
@@ -153,7 +153,7 @@ async def test_whoever_gives_up_ends_them_all() -> None:
 async def test_whoever_types_towards_another_choice_is_given_that_one() -> None:
     model = Drawing(("foo()\n", -0.4), ("bar()\n", -0.2), ("baz()\n", -0.3))
     model.goes_on.clear()
-    session = Session(model)  # type: ignore[arg-type]
+    session = Session(model)
     older = asyncio.create_task(invoked(session, "x = ▮\n"))
     while len(model.asked) < MOST:
         await asyncio.sleep(0.01)
@@ -166,7 +166,7 @@ async def test_whoever_types_towards_another_choice_is_given_that_one() -> None:
 
 
 async def test_they_replace_what_is_behind_a_selected_item() -> None:
-    session = Session(Drawing(("(a)\n", -0.4), ("(b)\n", -0.2), ("(c)\n", -0.3)))  # type: ignore[arg-type]
+    session = Session(Drawing(("(a)\n", -0.4), ("(b)\n", -0.2), ("(c)\n", -0.3)))
     document: tuple[Snapshot, int] = session.open("x = comp▮\n")
     outcome = await session.completions.answer(*document, SelectedItem(4, 8, "compute"), invoked=True)
     assert texts(outcome) == ["compute(b)", "compute(c)", "compute(a)"]

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import threading
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -121,7 +122,8 @@ async def test_the_earlier_cells_are_read() -> None:
 class Session:
     """A server's completions without its protocol."""
 
-    def __init__(self, endpoint: ScriptedEndpoint) -> None:
+    def __init__(self, endpoint: Any) -> None:
+        """`endpoint`: as much of one as a test needs."""
         self.documents = Workspace()
         self.warned: list[str] = []
         self.link = EngineLink(NoBar, self.warned.append)

@@ -13,7 +13,7 @@ from indexer.messages import Hit
 from indexer.names.lexicon import Lexicon
 from indexer.names.siblings import Siblings
 from indexer.packing.candidates import Gathering
-from indexer.packing.evidence import FEATURES, Candidate, Evidence, needed, told
+from indexer.packing.evidence import FEATURES, Candidate, Chances, Evidence, told
 from indexer.packing.probes import probed
 from indexer.packing.surroundings import look_around
 from indexer.packing.texts import LineMemory, Texts
@@ -55,7 +55,7 @@ def candidates(marked: str, path: str = "app/main.py", hits: list[Hit] | None = 
     around = look_around(lines, line, len(before) - before.rfind("\n") - 1)
     written = probed(lines, line, 0, around, language_of(path))
     found = Gathering(view, path, written, around).with_hits(hits or [])
-    return sorted(found, key=lambda one: -needed(one.evidence, NEEDED))
+    return sorted(found, key=lambda one: -Chances(NEEDED).of(one.evidence))
 
 
 EXAMPLES = [
@@ -135,11 +135,11 @@ def test_every_feature_that_counts_is_one():
 
 def test_nothing_that_speaks_for_a_candidate_makes_it_less_likely():
     against = {"private", "test", "method", "constant"}
-    plain = needed(Evidence(), NEEDED)
+    plain = Chances(NEEDED).of(Evidence())
     for name in FEATURES:
         changed = Evidence()
         setattr(changed, name, 1.0)
-        assert (needed(changed, NEEDED) < plain) == (name in against & NEEDED.of.keys()), name
+        assert (Chances(NEEDED).of(changed) < plain) == (name in against & NEEDED.of.keys()), name
 
 
 # ---------------------------------------------------------------- words

@@ -108,11 +108,6 @@ class Chances:
         return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, total))))
 
 
-def needed(evidence: Evidence, weights: Weights) -> float:
-    """The probability that the next line names it."""
-    return Chances(weights).of(evidence)
-
-
 def told(candidate: Candidate, most: int = 2) -> list[str]:
     """The reasons that explain most, in words."""
     found = [candidate.reasons[name] for name in FEATURES if candidate.reasons.get(name)]
