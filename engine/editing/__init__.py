@@ -1,0 +1,1 @@
+"""What a model writes when it edits: blocks, their text forms, and the parsers of these."""
