@@ -38,6 +38,12 @@ def models_folder() -> Path:
     return Path(named).expanduser().absolute() if named else user_cache_path(APP) / "models"
 
 
+def kernels_folder() -> Path:
+    """Where compiled kernels are kept: `FOREWORD_KERNELS`, else a folder of the cache. What lies there is run."""
+    named = os.environ.get("FOREWORD_KERNELS")
+    return Path(named).expanduser().absolute() if named else cache_folder() / "kernels"
+
+
 def runtime_folder() -> Path:
     """The private folder of `engine.json` and its lock. Raises EnginePathError where it is not ours alone."""
     folder = user_runtime_path(APP)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.paths import EnginePathError, logs_folder, models_folder, runtime_folder
+from engine.paths import EnginePathError, kernels_folder, logs_folder, models_folder, runtime_folder
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="owners and modes are of POSIX")
 
@@ -17,7 +17,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "run").mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("FOREWORD_MODELS", raising=False)
+    for name in ("FOREWORD_MODELS", "FOREWORD_KERNELS"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 
@@ -27,6 +28,9 @@ def test_folders_follow_the_environment(home: Path, monkeypatch: pytest.MonkeyPa
     assert not models_folder().exists()
     monkeypatch.setenv("FOREWORD_MODELS", "~/models")
     assert models_folder() == Path.home() / "models"
+    assert kernels_folder() == home / "cache/foreword/kernels"
+    monkeypatch.setenv("FOREWORD_KERNELS", "~/kernels")
+    assert kernels_folder() == Path.home() / "kernels"
 
 
 def test_the_runtime_folder_is_private(home: Path):

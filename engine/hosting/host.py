@@ -34,7 +34,7 @@ from engine.hosting.hostfile import (
     take_lock,
     write_info,
 )
-from engine.paths import cache_folder, logs_folder, runtime_folder
+from engine.paths import kernels_folder, logs_folder, runtime_folder
 from engine.tied import PARENT_PID, die_with_parent
 
 EXIT_FAILED = 1
@@ -189,8 +189,8 @@ def run(record: Record, options: argparse.Namespace) -> None:
         *options.sglang,
     ]
     if device == "cpu":
-        kernels = cache_folder() / "kernels"
-        os.environ.update(cpu_environment(machine.cores, os.environ.get("FOREWORD_THREADS"), kernels))
+        threads = os.environ.get("FOREWORD_THREADS")
+        os.environ.update(cpu_environment(machine.cores, threads, kernels_folder()))
         if profile.eight_bits:
             os.environ[EIGHT_BITS] = "1"
     if profile.weights is not None or options.folder is not None:
