@@ -158,8 +158,7 @@ class EngineLink:
         edit = self._edits.describe()
         if engine is None:
             return {**told, "roles": {"edit": edit}}
-        embedded = self._settings.engine.kind == "embedded"
-        model = engine.profile.name if embedded else self._model_there(engine)
+        model = self.model
         roles = {"completion": {"endpoint": engine.endpoint.name, "model": model}, "edit": edit}
         return {
             **told,
@@ -175,8 +174,14 @@ class EngineLink:
             "limits": engine.endpoint.limits,
         }
 
-    def _model_there(self, engine: Engine) -> str:
-        return self._settings.engine.model or engine.profile.name
+    @property
+    def model(self) -> str:
+        """The name of the model that completes; empty before there is one."""
+        engine = self.engine
+        if engine is None:
+            return ""
+        embedded = self._settings.engine.kind == "embedded"
+        return engine.profile.name if embedded else self._settings.engine.model or engine.profile.name
 
     # ------------------------------------------------------------ starting
 

@@ -15,6 +15,7 @@ from lsp.engine_link import EngineLink
 from lsp.engines import Engine
 from lsp.extent import most_lines, passed_over
 from lsp.flights import CHANGED
+from lsp.happened.outcomes import Outcomes, Sent, Ticket
 from lsp.index_link import IndexLink
 from lsp.settings import Settings
 from lsp.suggesting import Suggesting
@@ -47,15 +48,23 @@ class Outcome(msgspec.Struct, frozen=True):
     reason: str = ""
     others: tuple[Outcome, ...] = ()
     """To choose from beside it, the better first."""
+    id: str = ""
+    """By which the client tells what came of it; empty where that is not counted."""
 
 
 class InlineCompletions:
     """All completions of one server: one request of the client's at a time for each document."""
 
     def __init__(
-        self, documents: Workspace, index: IndexLink, engine: EngineLink, settings: Callable[[], Settings]
+        self,
+        documents: Workspace,
+        index: IndexLink,
+        engine: EngineLink,
+        settings: Callable[[], Settings],
+        outcomes: Outcomes | None = None,
     ) -> None:
         self.last_empty_reason = ""
+        self.outcomes = outcomes or Outcomes(lambda: settings().stats)
         self._documents = documents
         self._engine = engine
         self._settings = settings
@@ -115,6 +124,7 @@ class InlineCompletions:
         if any(snapshot.text == each.before + each.text + each.after[each.replaced :] for each in shown):
             cadence.accepted(key)
         self._suggesting.flights.changed(snapshot)
+        self.outcomes.changed(snapshot)
 
     def forget(self, uri: str) -> None:
         """The document was closed."""
@@ -124,6 +134,7 @@ class InlineCompletions:
         self._turns.end(key, CLOSED)
         self._suggesting.flights.end_all_of(key, CLOSED)
         self._suggesting.memory.forget(key)
+        self.outcomes.closed(uri)
 
     # ------------------------------------------------------------ one request after another
 
@@ -141,7 +152,7 @@ class InlineCompletions:
         if offset is None:
             self._alone(key)
             return Outcome(reason=NO_SUCH_LINE)
-        asked, start, end = snapshot, offset, offset
+        asked, start, end, ticket = snapshot, offset, offset, self.outcomes.ticket()
         if selected is not None:
             taken = accepted(snapshot, offset, selected.start, selected.end, selected.text)
             if not isinstance(taken, Selected):
@@ -152,7 +163,8 @@ class InlineCompletions:
 
         def growing(text: str, replaced: int) -> None:
             if text.strip() and not self._gone(snapshot):
-                on_growing(Outcome(item + text, start, end + replaced))
+                part = Outcome(item + text, start, end + replaced)
+                on_growing(self._sent(ticket, snapshot, part, len(item), engine=True))
 
         supposed = selected is not None
         most = self._most_lines(key, asked, offset, supposed)
@@ -167,7 +179,8 @@ class InlineCompletions:
         self._suggestions[key] = said
         self._suggesting.flights.ahead.shown(key, asked, shown, self._suggesting.memory.of(key))
         others = tuple(Outcome(item + each.text, start, end + each.replaced) for each in said[1:])
-        return Outcome(item + shown.text, start, end + shown.replaced, others=others)
+        outcome = Outcome(item + shown.text, start, end + shown.replaced, others=others)
+        return self._sent(ticket, snapshot, outcome, len(item), engine=shown.asked)
 
     async def _stream(
         self, snapshot: Snapshot | None, offset: int | None, on_text: Told, with_context: bool
@@ -179,18 +192,47 @@ class InlineCompletions:
         if offset is None:
             return NO_SUCH_LINE
 
+        ticket = self.outcomes.ticket()
+
+        def sent(text: str, replaced: int = 0) -> None:
+            if text.strip():
+                self._sent(ticket, snapshot, Outcome(text, offset, offset + replaced), 0, engine=True)
+
         def told(text: str) -> None:
             if not self._gone(snapshot):
-                on_text(like_lines_of(snapshot, text))
+                text = like_lines_of(snapshot, text)
+                sent(text)
+                on_text(text)
 
         flight = self._suggesting.flights.begin(
             Question(snapshot=snapshot, offset=offset, with_context=with_context)
         )
         written = await self._turns.take(key, self._suggesting.flights.followed(flight, "", told))
         if isinstance(written, Written):
-            self._suggesting.last = written.completion
-            return self._gone(snapshot) or written.completion
+            self._suggesting.last = completion = written.completion
+            if why := self._gone(snapshot):
+                return why
+            sent(completion.text, completion.replaced)
+            return completion
         return written or self._engine.reason
+
+    def _sent(
+        self, ticket: Ticket, snapshot: Snapshot, outcome: Outcome, given: int, *, engine: bool
+    ) -> Outcome:
+        """The same with the id by which it is followed. The first `given` characters are the client's own."""
+        candidates = tuple((each.text, each.end) for each in (outcome, *outcome.others))
+        id_ = self.outcomes.sent(
+            ticket,
+            Sent(
+                snapshot=snapshot,
+                start=outcome.start,
+                candidates=candidates,
+                given=given,
+                model=self._engine.model,
+                engine=engine,
+            ),
+        )
+        return msgspec.structs.replace(outcome, id=id_) if id_ else outcome
 
     def _alone(self, key: str) -> None:
         """Nothing that was asked for in this document before is wanted."""

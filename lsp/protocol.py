@@ -57,6 +57,15 @@ class ForewordMessage:
     params: Any = None
 
 
+@attrs.define
+class ForewordNotification:
+    """The same without an answer."""
+
+    method: str
+    params: Any = None
+    jsonrpc: str = "2.0"
+
+
 class ForewordProtocol(LanguageServerProtocol):
     @property
     def session(self) -> ForewordServer:
@@ -104,6 +113,9 @@ class ForewordProtocol(LanguageServerProtocol):
 
     def structure_message(self, data: dict[str, Any]) -> Any:
         """Raises Malformed naming what is wrong; pygls would log it and leave the request unanswered."""
+        method = data.get("method")
+        if isinstance(method, str) and method.startswith(FOREWORD_METHODS) and data.get("id") is None:
+            return ForewordNotification(method, data.get("params"))
         try:
             return super().structure_message(data)
         except JsonRpcException as wrong:

@@ -9,9 +9,11 @@ import os
 import sys
 from typing import Any, NoReturn
 
+import msgspec
 from lsprotocol import types
 
 from lsp.documents import Snapshot, line_around
+from lsp.executing import on_acceptance, register_commands
 from lsp.inline import Outcome
 from lsp.protocol import AT_DISPATCH, PARTIAL_RESULT
 from lsp.session import ForewordServer
@@ -22,6 +24,7 @@ from lsp.streaming import growing_items, streamed_completion
 COMPLETION = "foreword/completion"
 CONTEXT = "foreword/context"
 STATUS = "foreword/status"
+SHOWN = "foreword/shown"
 LOADED_MODULES = "foreword/loadedModules"
 DEBUG_VARIABLE = "FOREWORD_DEBUG"
 """When it is 1, `foreword/loadedModules` tells what this process has imported; a test watches over that."""
@@ -48,6 +51,8 @@ def create() -> ForewordServer:
     server.feature(COMPLETION)(foreword_completion)
     server.feature(CONTEXT)(foreword_context)
     server.feature(STATUS)(foreword_status)
+    server.feature(SHOWN)(foreword_shown)
+    register_commands(server)
     if os.environ.get(DEBUG_VARIABLE) == "1":
         server.feature(LOADED_MODULES)(loaded_modules)
     return server
@@ -88,13 +93,16 @@ async def inline_completion(
     outcome = await ls.complete(snapshot, params.position, selected, growing, invoked=invoked)
     if snapshot is None or not outcome.text:
         return types.InlineCompletionList(items=[])
-    shown = (outcome, *outcome.others)
+    shown = (outcome, *(msgspec.structs.replace(each, id=outcome.id) for each in outcome.others))
     return types.InlineCompletionList(items=[inline_item(ls, snapshot, each) for each in shown])
 
 
 def inline_item(ls: ForewordServer, snapshot: Snapshot, outcome: Outcome) -> types.InlineCompletionItem:
     where = ls.range_of(snapshot, outcome.start, outcome.end)
-    return types.InlineCompletionItem(insert_text=outcome.text, range=where)
+    item = types.InlineCompletionItem(insert_text=outcome.text, range=where)
+    if outcome.id:
+        item.command = types.Command(**on_acceptance(outcome.id))
+    return item
 
 
 async def completion(ls: ForewordServer, params: types.CompletionParams) -> types.CompletionList:
@@ -107,6 +115,8 @@ async def completion(ls: ForewordServer, params: types.CompletionParams) -> type
     item = item_of(outcome, word_at_end(before))
     where = ls.range_of(snapshot, outcome.start - len(word_at_end(before)), outcome.end)
     item.text_edit = types.TextEdit(range=where, new_text=item.insert_text or "")
+    if outcome.id:
+        item.command = types.Command(**on_acceptance(outcome.id))
     return types.CompletionList(is_incomplete=True, items=[item])
 
 
@@ -146,6 +156,15 @@ async def foreword_context(ls: ForewordServer, params: Any) -> dict[str, Any]:
 
 async def foreword_status(ls: ForewordServer, params: Any) -> dict[str, Any]:
     return await status(ls)
+
+
+def foreword_shown(ls: ForewordServer, params: Any) -> None:
+    """Of a suggestion, by the id that came with it."""
+    id_ = params.get("id") if isinstance(params, dict) else None
+    if isinstance(id_, str):
+        ls.completions.outcomes.seen(id_)
+    else:
+        ls.log_warning(f"Ignored {SHOWN}: it needs the id of a suggestion, a string")
 
 
 async def loaded_modules(ls: ForewordServer, params: Any) -> list[str]:

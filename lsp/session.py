@@ -100,6 +100,7 @@ class ForewordServer(LanguageServer):
         if self.settings.index:
             self._spawn(self.completions.bases.run(), "bases")
         self._spawn(self.symbols.settled(), "languages with symbols")
+        self._spawn(self.completions.outcomes.run(), "what happened to suggestions")
         if self.process_id is not None:
             self._spawn(self._watch_parent(self.process_id), "parent watch")
 
@@ -111,7 +112,8 @@ class ForewordServer(LanguageServer):
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(self.index.close(), self.engine.close(), return_exceptions=True)
+        closing = (self.completions.outcomes.close(), self.index.close(), self.engine.close())
+        await asyncio.gather(*closing, return_exceptions=True)
 
     async def _watch_parent(self, pid: int) -> None:
         """Only where the editor's process can be seen: in a container its number means nothing, and the end of

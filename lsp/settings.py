@@ -89,6 +89,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     only."""
     symbols: SymbolSettings = SymbolSettings()
     """Answer `textDocument/documentSymbol` and `workspace/symbol` for some languages."""
+    stats: bool = True
+    """Count on this machine what becomes of suggestions; nothing is ever sent."""
     completion_items: bool = False
     """Also answer `textDocument/completion`, for clients without inline completion. Read at start only."""
 

@@ -27,6 +27,7 @@ async def status(server: ForewordServer) -> dict[str, Any]:
         "index": await index_status(server.index) if server.settings.index else {"state": "off"},
         "bases": server.completions.bases.describe(),
         "lastCompletion": completion_status(server.completions.last),
+        "stats": server.completions.outcomes.describe(),
         "lastEmptyReason": server.completions.last_empty_reason,
         "complaints": server.complaints,
     }

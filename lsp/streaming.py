@@ -12,6 +12,7 @@ from pygls.exceptions import JsonRpcInvalidParams
 
 from lsp.completion import Completion
 from lsp.documents import Snapshot
+from lsp.executing import on_acceptance
 from lsp.inline import Outcome
 from lsp.wire import on_wire
 
@@ -65,6 +66,7 @@ async def streamed_completion(server: ForewordServer, params: object) -> dict[st
     if snapshot is not None and offset is not None and completion.text:
         end = offset + completion.replaced
         answer["range"] = _plain_range(server.range_of(snapshot, offset, end))
+        answer["id"] = server.completions.outcomes.current(snapshot.uri)
     return answer
 
 
@@ -78,7 +80,9 @@ def growing_items(
 
     def told(outcome: Outcome) -> None:
         where = _plain_range(server.range_of(snapshot, outcome.start, outcome.end))
-        item = {"insertText": outcome.text, "range": where}
+        item: dict[str, Any] = {"insertText": outcome.text, "range": where}
+        if outcome.id:
+            item["command"] = on_acceptance(outcome.id)
         server.progress(types.ProgressParams(token=token, value=[item]))
 
     return told

@@ -66,7 +66,8 @@ class Suggesting:
         if not completion.text:
             return completion.reason
         best = remembered(snapshot, offset, completion.text, completion.replaced)
-        return [best, *(remembered(snapshot, offset, each.text, each.replaced) for each in completion.others)]
+        others = (remembered(snapshot, offset, each.text, each.replaced) for each in completion.others)
+        return [_asked(each) for each in (best, *others)]
 
     async def _suggest(
         self, question: Question, joined: InFlight | None, growing: Growing, gone: Gone
@@ -123,9 +124,13 @@ class Suggesting:
         if len(flight.before) == offset:
             if not completion.text:
                 return completion.reason
-            return remembered(snapshot, offset, completion.text, completion.replaced)
+            return _asked(remembered(snapshot, offset, completion.text, completion.replaced))
         left = left_of(plain(completion.text), typed, closers)
         if left is None:
             return None
         text = like_lines_of(snapshot, left.text)
-        return remembered(snapshot, offset, text, completion.replaced + left.closers)
+        return _asked(remembered(snapshot, offset, text, completion.replaced + left.closers))
+
+
+def _asked(suggestion: Suggestion) -> Suggestion:
+    return msgspec.structs.replace(suggestion, asked=True)

@@ -20,6 +20,8 @@ class Suggestion(msgspec.Struct, frozen=True):
     after: str
     text: str
     replaced: int
+    asked: bool = False
+    """The engine was needed for it."""
 
 
 def remembered(snapshot: Snapshot, offset: int, text: str, replaced: int) -> Suggestion:

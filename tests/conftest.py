@@ -24,6 +24,14 @@ def kernels(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory):
+    """What becomes of suggestions in tests is not counted among this user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield os.environ["XDG_STATE_HOME"]
+
+
 @pytest.fixture(scope="session")
 def engine_home(tmp_path_factory):
     """Runtime and cache folders of this run alone; the weights stay where they are, so that none is fetched
