@@ -5,6 +5,7 @@ Heavy modules are imported inside the commands, so that `foreword lsp` starts in
 
 from __future__ import annotations
 
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -58,6 +59,13 @@ SettingsFile = Annotated[
         dir_okay=False,
     ),
 ]
+
+
+class GroupedBy(StrEnum):
+    LANGUAGE = "language"
+    MODEL = "model"
+    DAY = "day"
+    KIND = "kind"
 
 
 def _show_version(wanted: bool) -> None:
@@ -174,6 +182,22 @@ def complete(
         key=key,
         as_json=as_json,
     )
+
+
+@app.command()
+def stats(
+    days: Annotated[int, typer.Option(min=1, help="So many, today included.")] = 28,
+    by: Annotated[GroupedBy, typer.Option(help="What rows are told apart by.")] = GroupedBy.LANGUAGE,
+    forget: Annotated[bool, typer.Option("--forget", help="Remove all that was counted instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What became of suggestions: shown, accepted, kept. Counted on this machine, sent nowhere, without any text."""
+    from lsp.commands.stats import run_forget, run_stats
+
+    if forget:
+        run_forget(as_json=as_json)
+    else:
+        run_stats(days, by.value, as_json=as_json)
 
 
 @app.command()

@@ -48,8 +48,6 @@ class Outcome(msgspec.Struct, frozen=True):
     reason: str = ""
     others: tuple[Outcome, ...] = ()
     """To choose from beside it, the better first."""
-    id: str = ""
-    """By which the client tells what came of it; empty where that is not counted."""
 
 
 class InlineCompletions:
@@ -164,7 +162,8 @@ class InlineCompletions:
         def growing(text: str, replaced: int) -> None:
             if text.strip() and not self._gone(snapshot):
                 part = Outcome(item + text, start, end + replaced)
-                on_growing(self._sent(ticket, snapshot, part, len(item), engine=True))
+                self._sent(ticket, snapshot, part, len(item), engine=True)
+                on_growing(part)
 
         supposed = selected is not None
         most = self._most_lines(key, asked, offset, supposed)
@@ -180,7 +179,8 @@ class InlineCompletions:
         self._suggesting.flights.ahead.shown(key, asked, shown, self._suggesting.memory.of(key))
         others = tuple(Outcome(item + each.text, start, end + each.replaced) for each in said[1:])
         outcome = Outcome(item + shown.text, start, end + shown.replaced, others=others)
-        return self._sent(ticket, snapshot, outcome, len(item), engine=shown.asked)
+        self._sent(ticket, snapshot, outcome, len(item), engine=shown.asked)
+        return outcome
 
     async def _stream(
         self, snapshot: Snapshot | None, offset: int | None, on_text: Told, with_context: bool
@@ -218,21 +218,17 @@ class InlineCompletions:
 
     def _sent(
         self, ticket: Ticket, snapshot: Snapshot, outcome: Outcome, given: int, *, engine: bool
-    ) -> Outcome:
-        """The same with the id by which it is followed. The first `given` characters are the client's own."""
-        candidates = tuple((each.text, each.end) for each in (outcome, *outcome.others))
-        id_ = self.outcomes.sent(
-            ticket,
-            Sent(
-                snapshot=snapshot,
-                start=outcome.start,
-                candidates=candidates,
-                given=given,
-                model=self._engine.model,
-                engine=engine,
-            ),
+    ) -> None:
+        """The client gets this: from now on it is followed. The first `given` characters are of its own list."""
+        sent = Sent(
+            snapshot=snapshot,
+            start=outcome.start,
+            candidates=tuple((each.text, each.end) for each in (outcome, *outcome.others)),
+            given=given,
+            model=self._engine.model,
+            engine=engine,
         )
-        return msgspec.structs.replace(outcome, id=id_) if id_ else outcome
+        self.outcomes.sent(ticket, sent)
 
     def _alone(self, key: str) -> None:
         """Nothing that was asked for in this document before is wanted."""

@@ -9,7 +9,6 @@ import os
 import sys
 from typing import Any, NoReturn
 
-import msgspec
 from lsprotocol import types
 
 from lsp.documents import Snapshot, line_around
@@ -93,16 +92,21 @@ async def inline_completion(
     outcome = await ls.complete(snapshot, params.position, selected, growing, invoked=invoked)
     if snapshot is None or not outcome.text:
         return types.InlineCompletionList(items=[])
-    shown = (outcome, *(msgspec.structs.replace(each, id=outcome.id) for each in outcome.others))
+    shown = (outcome, *outcome.others)
     return types.InlineCompletionList(items=[inline_item(ls, snapshot, each) for each in shown])
 
 
 def inline_item(ls: ForewordServer, snapshot: Snapshot, outcome: Outcome) -> types.InlineCompletionItem:
     where = ls.range_of(snapshot, outcome.start, outcome.end)
-    item = types.InlineCompletionItem(insert_text=outcome.text, range=where)
-    if outcome.id:
-        item.command = types.Command(**on_acceptance(outcome.id))
-    return item
+    return types.InlineCompletionItem(
+        insert_text=outcome.text, range=where, command=acceptance_command(ls, snapshot)
+    )
+
+
+def acceptance_command(ls: ForewordServer, snapshot: Snapshot) -> types.Command | None:
+    """What the client runs once what this document's user was offered last is accepted."""
+    id_ = ls.completions.outcomes.current(snapshot.uri)
+    return types.Command(**on_acceptance(id_)) if id_ else None
 
 
 async def completion(ls: ForewordServer, params: types.CompletionParams) -> types.CompletionList:
@@ -115,8 +119,7 @@ async def completion(ls: ForewordServer, params: types.CompletionParams) -> type
     item = item_of(outcome, word_at_end(before))
     where = ls.range_of(snapshot, outcome.start - len(word_at_end(before)), outcome.end)
     item.text_edit = types.TextEdit(range=where, new_text=item.insert_text or "")
-    if outcome.id:
-        item.command = types.Command(**on_acceptance(outcome.id))
+    item.command = acceptance_command(ls, snapshot)
     return types.CompletionList(is_incomplete=True, items=[item])
 
 

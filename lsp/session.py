@@ -85,6 +85,7 @@ class ForewordServer(LanguageServer):
         fallback = params.root_uri or (from_fs_path(params.root_path) if params.root_path else None)
         for uri in folders or ([fallback] if fallback else []):
             self.documents.add_root(uri)
+        self.completions.outcomes.tells_shown = tells_shown(params.capabilities.experimental)
         self.symbols.initialize()
 
     def initialized(self) -> None:
@@ -313,6 +314,19 @@ def change_of(change: types.TextDocumentContentChangeEvent) -> Change:
         start, end = change.range.start, change.range.end
         return Change(change.text, (start.line, start.character), (end.line, end.character))
     return Change(change.text)
+
+
+def tells_shown(experimental: object) -> bool:
+    """Whether a client has said, in its experimental capabilities, that it tells what it shows of our suggestions."""
+    ours = _member(experimental, "foreword")
+    return _member(ours, "shown") is True
+
+
+def _member(value: object, name: str) -> object:
+    """Of a JSON object, which may come as one of pygls' making."""
+    if isinstance(value, dict):
+        return cast("dict[str, object]", value).get(name)
+    return getattr(value, name, None)
 
 
 def cell_of(cell: types.NotebookCell) -> Cell:

@@ -81,8 +81,8 @@ def growing_items(
     def told(outcome: Outcome) -> None:
         where = _plain_range(server.range_of(snapshot, outcome.start, outcome.end))
         item: dict[str, Any] = {"insertText": outcome.text, "range": where}
-        if outcome.id:
-            item["command"] = on_acceptance(outcome.id)
+        if id_ := server.completions.outcomes.current(snapshot.uri):
+            item["command"] = on_acceptance(id_)
         server.progress(types.ProgressParams(token=token, value=[item]))
 
     return told

@@ -239,17 +239,18 @@ async def test_an_item_of_the_list_is_none_of_ours(person: Person) -> None:
 
 async def test_a_suggestion_taken_while_it_grows(person: Person) -> None:
     person.link.engine.endpoint._delay_s = 0.005
-    grown: list[Outcome] = []
+    ids: set[str] = set()
 
     def growing(outcome: Outcome) -> None:
-        grown.append(outcome)
+        ids.add(person.counted.current(URI))
         if outcome.text == "foo(alpha, b":
             person.type(f"x = {outcome.text}▮\n")
 
     offset = person.type("x = ▮\n")
     answer = await person.completions.answer(person.documents.get(URI), offset, on_growing=growing)
-    assert not answer.text and {each.id for each in grown} == {grown[0].id}
-    person.counted.accepted(grown[0].id)
+    assert not answer.text
+    (id_,) = ids
+    person.counted.accepted(id_)
     (record,) = await person.ended()
     assert (record.outcome, record.taken_characters, record.told) == ("accepted", 12, True)
 
@@ -259,9 +260,10 @@ async def test_a_suggestion_taken_while_it_grows(person: Person) -> None:
 
 async def test_acceptance_that_only_the_client_knows_of(person: Person) -> None:
     """Its formatter has had its way with it in the same change."""
-    outcome = await person.offered("x = ▮\n")
+    await person.offered("x = ▮\n")
+    told = person.counted.current(URI)
     person.type("x = foo(\n    alpha,\n    beta,\n)\n")
-    person.counted.accepted(outcome.id)
+    person.counted.accepted(told)
     (record,) = await person.ended()
     assert (record.outcome, record.told) == ("accepted", True)
     assert record.kept == pytest.approx(15 / 16)
@@ -271,18 +273,20 @@ async def test_acceptance_that_only_the_client_knows_of(person: Person) -> None:
     ("part", "text", "expected"), [("word", "x = foo\n", "partly"), ("all", f"x = {LINE}\n", "accepted")]
 )
 async def test_what_is_told_weighs_more(person: Person, part: str, text: str, expected: str) -> None:
-    outcome = await person.offered("x = ▮\n")
+    await person.offered("x = ▮\n")
+    told = person.counted.current(URI)
     person.type(text)
-    person.counted.accepted(outcome.id, part)  # type: ignore[arg-type]
+    person.counted.accepted(told, part)  # type: ignore[arg-type]
     (record,) = await person.ended()
     assert (record.outcome, record.told) == (expected, True)
     assert record.taken_characters == len(text) - 5
 
 
 async def test_what_was_typed_last_may_have_been_accepted(person: Person) -> None:
-    outcome = await person.offered(f"x = {LINE[:-1]}▮\n")
+    await person.offered(f"x = {LINE[:-1]}▮\n")
+    told = person.counted.current(URI)
     person.type(f"x = {LINE}\n")
-    person.counted.accepted(outcome.id)
+    person.counted.accepted(told)
     (record,) = await person.ended()
     assert (record.outcome, record.taken_characters) == ("accepted", 1)
 
@@ -290,8 +294,8 @@ async def test_what_was_typed_last_may_have_been_accepted(person: Person) -> Non
 async def test_what_was_never_shown_was_not_rejected(person: Person) -> None:
     person.counted.tells_shown = True
     await person.offered("x = ▮\n")
-    seen = await person.offered("x = \ny = ▮\n")
-    person.counted.seen(seen.id)
+    await person.offered("x = \ny = ▮\n")
+    person.counted.seen(person.counted.current(URI))
     records = await person.ended()
     assert [(each.outcome, each.shown) for each in records] == [("unseen", False), ("rejected", True)]
 
@@ -309,7 +313,7 @@ async def test_nothing_is_followed_where_that_is_switched_off(tmp_path: Path) ->
     person = Person(tmp_path, LINE)
     person.counted._wanted = lambda: False
     outcome = await person.offered("x = ▮\n")
-    assert outcome.text == LINE and outcome.id == ""
+    assert outcome.text == LINE and person.counted.current(URI) == ""
     person.type(f"x = {LINE}\n")
     assert await person.ended() == [] and person.counted._texts == {}
 

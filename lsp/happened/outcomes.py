@@ -91,19 +91,15 @@ class Outcomes:
         self._writing = asyncio.Lock()
         self._some = asyncio.Event()
 
-    @property
-    def on(self) -> bool:
-        return self._wanted()
-
     # ------------------------------------------------------------ what is sent
 
     def ticket(self) -> Ticket:
         return Ticket(secrets.token_hex(8), self._clock())
 
-    def sent(self, ticket: Ticket, what: Sent) -> str:
-        """By which id a client tells of this suggestion; empty where nothing is counted."""
+    def sent(self, ticket: Ticket, what: Sent) -> None:
+        """A client gets this; `current` is then the id by which it tells what came of it."""
         if not self._wanted():
-            return ""
+            return
         text, key = what.snapshot.text, key_of(what.snapshot.uri)
         end = min(end for _, end in what.candidates)
         before, after = text[: what.start], text[end:]
@@ -121,7 +117,6 @@ class Outcomes:
         offer.renew(before, after, candidates, what.given)
         self._texts[key] = text
         self._some.set()
-        return offer.id
 
     # ------------------------------------------------------------ what comes of it
 
@@ -157,7 +152,7 @@ class Outcomes:
                 offer.last = last
 
     def current(self, uri: str) -> str:
-        """The id of what this document's user sees, or saw last; empty where that is over."""
+        """The id of what this document's user sees, or saw last; empty where that is over, or not counted."""
         offer = self._live.get(key_of(uri))
         return "" if offer is None else offer.id
 
