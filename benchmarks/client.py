@@ -46,7 +46,7 @@ class Editor:
                 process_id=os.getpid(),
                 root_uri=root.as_uri(),
                 workspace_folders=[types.WorkspaceFolder(uri=root.as_uri(), name=root.name)],
-                initialization_options=options or {},
+                initialization_options={"stats": False, **(options or {})},  # nobody accepts what is measured
                 capabilities=types.ClientCapabilities(
                     window=types.WindowClientCapabilities(work_done_progress=True),
                     text_document=types.TextDocumentClientCapabilities(

@@ -17,6 +17,8 @@ BAR = 40
 CHART_DAYS = 31
 """Days that fit on a screen; of more the last ones are drawn."""
 
+COLUMNS = ("shown", "accepted", "partly", "typed", "rejected", "kept", "no engine", "p50", "chars")
+
 
 def run_stats(days: int, by: By, *, as_json: bool) -> None:
     """Ends with 3 where nothing was counted."""
@@ -53,7 +55,7 @@ def show(found: Report) -> None:
     drawn = found.daily[-CHART_DAYS:]
     title = "accepted" if len(drawn) == len(found.daily) else f"accepted, the last {_days(len(drawn))}"
     out.print(
-        Text.assemble(("█", "green"), f" {title}  ", ("█", "cyan"), " a part of it  ", ("·", "dim"), " not")
+        Text.assemble(("█", "green"), f" {title}  ", ("▒", "cyan"), " a part of it  ", ("·", "dim"), " not")
     )
     widest = max(len(str(day.shown)) for day in drawn)
     for day in drawn:
@@ -61,19 +63,9 @@ def show(found: Report) -> None:
 
 
 def _table(found: Report) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(found.by, no_wrap=True, overflow="ellipsis")
-    for name in (
-        "shown",
-        "accepted",
-        "partly",
-        "typed",
-        "rejected",
-        "kept",
-        "no engine",
-        "p50",
-        "characters",
-    ):
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column(found.by, overflow="fold")  # a model's name may be longer than all the rest
+    for name in COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
     for row in found.groups:
         table.add_row(*_cells(row))
@@ -131,7 +123,7 @@ def _bar(day: Day, widest: int) -> Text:
     return Text.assemble(
         f"{day.day}  ",
         ("█" * accepted, "green"),
-        ("█" * (taken - accepted), "cyan"),
+        ("▒" * (taken - accepted), "cyan"),
         ("·" * (BAR - taken), "dim"),
         f"  {share} of {day.shown:>{widest}}",
     )
