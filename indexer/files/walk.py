@@ -52,6 +52,19 @@ def walk(
             yield path, reason
 
 
+def is_ignored(root: Path, path: str) -> bool:
+    """Whether a file with this path, there or not, is left out by `.gitignore` files of the folders above it."""
+    *folders, _ = path.split("/")
+    rules = _rules_of(git.user_excludes(), "") + _rules_of(root / ".git" / "info" / "exclude", "")
+    base = ""
+    for folder in folders:
+        rules += _rules_of(root / base / ".gitignore", base)
+        base += f"{folder}/"
+        if _ignored(base, rules):
+            return True
+    return _ignored(path, rules + _rules_of(root / base / ".gitignore", base))
+
+
 def _begin(
     root: Path, exclusions: Exclusions, path: str, rules: tuple[_Rules, ...], pending: list[_Folder]
 ) -> Iterator[tuple[str, str | None]]:

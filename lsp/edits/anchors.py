@@ -1,0 +1,45 @@
+"""Where in a file a replacement belongs: at exactly one place, or nowhere.
+
+A text that stands in the file once as it was written is that place. Otherwise it is looked for without regard to white
+space, then without what models copy along (line numbers, code fences, dots for lines left out), then by what is
+nearest, each time only where one place answers. Whatever has to be guessed is a misfit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.editing.blocks import Lines, Replace
+from lsp.edits.guesses import loose
+from lsp.edits.indents import Reindent
+from lsp.edits.lines import Edit, Text, split
+from lsp.edits.merging import merged
+from lsp.edits.numbered import by_number
+from lsp.edits.placed import Misfit, Placed, places_of, several
+
+
+def place(file: Text, block: Replace, shown: Sequence[tuple[int, int]] | None = None) -> Placed | Misfit:
+    """`file` is the text that was sent. `shown` are the lines of it that the model was shown, from 1 and both ends
+    included; None for all: numbers of other lines are made up."""
+    if isinstance(block.anchor, Lines):
+        return by_number(file, block.anchor, block.replacement, shown)
+    written, replacement = split(block.anchor.text), split(block.replacement)
+    if not written.lines:
+        if file.lines:
+            return Misfit("an empty text stands nowhere in a file that is not empty")
+        return Placed(0, 0, (Edit(0, 0, replacement.lines),), "exact", replacement.ends_itself)
+    final = None if written.ends_itself == replacement.ends_itself else replacement.ends_itself
+    found = places_of(file.lines, written.lines) or loose(file.lines, written.lines, replacement.lines)
+    if isinstance(found, Misfit):
+        return found
+    if not isinstance(found, Placed):
+        if len(found) > 1:
+            return several(file.lines, found, len(written.lines))
+        end = found[0] + len(written.lines)
+        edits = merged(
+            file.lines[found[0] : end], found[0], written.lines, replacement.lines, Reindent((), ())
+        )
+        found = Placed(found[0], end, tuple(edits), "exact")
+    at_end = found.end == len(file.lines)
+    return msgspec.structs.replace(found, final_newline=final if at_end else None)

@@ -1,0 +1,68 @@
+"""Where a replacement belongs that names its lines by number: the numbers of the text that was sent, held against what
+the model copied of these lines and what it was shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from engine.editing.blocks import Lines
+from lsp.edits.indents import Reindent
+from lsp.edits.lines import Text, bare, split
+from lsp.edits.merging import merged
+from lsp.edits.placed import Misfit, Placed, misfit
+from lsp.edits.similar import is_clear, nearest
+
+NUMBERED = re.compile(r"^\s*\d{1,7}\s?[|:│]\s?")
+"""What models copy along with lines that were shown with their numbers."""
+
+
+def unnumbered(lines: Sequence[str]) -> list[str]:
+    return [NUMBERED.sub("", line) for line in lines]
+
+
+def by_number(
+    file: Text, anchor: Lines, replacement: str, shown: Sequence[tuple[int, int]] | None
+) -> Placed | Misfit:
+    new = split(replacement)
+    count = len(file.lines)
+    start, end = anchor.first - 1, anchor.last
+    named = (
+        f"lines {anchor.first} to {anchor.last}"
+        if anchor.last >= anchor.first
+        else f"after line {anchor.last}"
+    )
+    if not 0 <= start <= end <= count:
+        return Misfit(f"{named} are named, and the file has {count}")
+    if shown is not None and not _were_shown(start + 1, end, count, shown):
+        return Misfit(f"{named} are named, which were not among those that were shown")
+    copied = split(anchor.text)
+    final = None
+    if copied.lines:
+        if not _are_these(file.lines, start, end, copied.lines):
+            return misfit(f"{named} are named, but others were copied", file.lines, unnumbered(copied.lines))
+        final = None if copied.ends_itself == new.ends_itself else new.ends_itself
+    elif new.lines and not new.ends_itself:
+        final = False
+    numbers_copied = all(NUMBERED.match(line) for line in new.lines if line.strip()) and any(new.lines)
+    lines = unnumbered(new.lines) if numbers_copied else list(new.lines)
+    edits = merged(file.lines[start:end], start, file.lines[start:end], lines, Reindent((), ()))
+    return Placed(start, end, tuple(edits), "numbered", final if end == count else None)
+
+
+def _were_shown(first: int, last: int, count: int, shown: Sequence[tuple[int, int]]) -> bool:
+    if last < first:  # between two lines: one of both is enough
+        return any(low <= first <= high or low <= last <= high for low, high in shown) or not count
+    return any(low <= first and last <= high for low, high in shown)
+
+
+def _are_these(lines: Sequence[str], start: int, end: int, copied: Sequence[str]) -> bool:
+    """Whether a copy is one of these lines: the same but for white space, or nearer to them than to any others."""
+    there = [bare(line) for line in lines[start:end]]
+    for written in (copied, unnumbered(copied)):
+        if there == [bare(line) for line in written]:
+            return True
+        near = nearest(lines, written)
+        if near and (near[0].start, near[0].end) == (start, end) and is_clear(near):
+            return True
+    return False
