@@ -1,0 +1,322 @@
+"""The plug-in for Neovim in real Neovims, with the real server and index service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+from editor import READY_TIMEOUT_S
+from index_service import isolate, repository, stop_service
+from neovim_editor import Terminal, Typist, home_of, init_of, typist
+from neovims import Neovim, Unavailable, of_debian, of_pypi
+
+NO_ENGINE = {"settings": {"engine": {"kind": "none"}}}
+FILES = {
+    "shop/__init__.py": "",
+    "shop/pricing.py": "def net_price(gross, group):\n    discount = 0.2\n    return gross * (1 - discount)\n",
+    "shop/order.py": "from shop.pricing import net_price\n\n\ndef price_of_order(gross, group):\n    return net_price\n",
+}
+FASTER = "local later = vim.defer_fn\nvim.defer_fn = function(what, ms) return later(what, ms / 50) end\n"
+"""The seconds between two starts of a server pass at once."""
+
+
+@pytest.fixture(params=[of_pypi, of_debian], ids=["0.11", "0.12"])
+def neovim(request) -> Neovim:
+    return had(request.param)
+
+
+def had(of) -> Neovim:
+    """Never skipped in silence: what is missing, and why, is told at the end of a run too."""
+    try:
+        return of()
+    except Unavailable as why:
+        warnings.warn(f"not tested in Neovim {of.__name__}: {why}", stacklevel=1)
+        pytest.skip(str(why))
+
+
+@pytest.fixture
+def alone(monkeypatch, tmp_path):
+    """Folders of this test alone, and no index service left behind."""
+    isolate(monkeypatch, tmp_path)
+    yield tmp_path
+    asyncio.run(stop_service())
+
+
+@pytest.fixture
+def shop(tmp_path) -> Path:
+    return repository(tmp_path / "repository", FILES)
+
+
+# ---------------------------------------------------------------- options, keys, the command line
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"colour": 1}, "no option colour"),
+        ({"cmd": "foreword lsp"}, "cmd: expected a list of strings"),
+        ({"cmd": []}, "cmd: expected a list of strings"),
+        ({"inline": "yes"}, "inline: expected boolean"),
+        ({"settings": 3}, "settings: expected table"),
+        ({"filetypes": ["lua", 1]}, "filetypes: expected a list of file types"),
+        ({"keys": {"accept_all": "<Tab>"}}, "no option keys.accept_all"),
+        ({"keys": {"accept": ""}}, "keys.accept: expected a key"),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else None,
+)
+def test_a_wrong_option_is_named(tmp_path, options, message):
+    with typist(had(of_pypi), tmp_path, {"enable": False}) as one:
+        asked = "local ok, why = pcall(require('foreword').setup, ...); return { ok, why }"
+        ok, why = one.lua(asked, options)
+        assert not ok and message in why
+
+
+def test_names_of_the_command_line(neovim, tmp_path):
+    with typist(neovim, tmp_path, {"enable": False}) as one:
+        known = one.nvim.funcs.getcompletion("Foreword ", "cmdline")
+        assert {"status", "restart", "pause", "resume", "context", "log", "doctor", "index"} <= set(known)
+        assert one.nvim.funcs.getcompletion("Foreword st", "cmdline")[0] == "status"
+        one.nvim.command("edit a.py | set filetype=python")
+        assert one.nvim.funcs.getcompletion("Foreword pause py", "cmdline") == ["python"]
+        one.nvim.command("Foreword pause python")
+        assert one.nvim.funcs.getcompletion("Foreword resume ", "cmdline") == ["python"]
+        one.nvim.command("Foreword dance")
+        one.nvim.command("Foreword status now")
+        assert "paused for python" in one.told()[0]
+        assert "there is no 'dance'; known: context, " in one.told()[1]
+        assert "status takes no argument" in one.told()[2]
+
+
+def test_keys_that_are_mapped_stay_and_tab_is_a_tab_where_nothing_is_shown(neovim, tmp_path):
+    mine = "vim.keymap.set('i', '<M-]>', 'mine', { desc = 'my own' })\n"
+    with typist(neovim, tmp_path, {"enable": False}, before=mine) as one:
+        one.type("i<Tab>x<M-]><Esc>")
+        assert one.text() == "\txmine"
+        assert "<M-]> is left to its mapping (my own)" in one.health()
+        one.lua("require('foreword').setup({ enable = false, keys = false })")
+        assert "snippet" in one.nvim.funcs.maparg("<Tab>", "i", False, True)["desc"]
+
+
+def test_tab_still_goes_to_the_next_place_of_a_snippet(neovim, tmp_path):
+    with typist(neovim, tmp_path, {"enable": False}) as one:
+        one.type("i")
+        one.lua("vim.snippet.expand('f(${1:a}, ${2:b})')")
+        one.until(lambda: one.mode() == "s", "the first place selected")
+        one.type("x")
+        one.until(lambda: one.text() == "f(x, b)")
+        one.type("<Tab>")
+        one.until(lambda: one.mode() == "s", "the second place selected")
+        one.type("y")
+        one.until(lambda: one.text() == "f(x, y)")
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+def test_a_missing_command_is_told_once_with_what_helps(neovim, tmp_path):
+    with typist(neovim, tmp_path, {"cmd": ["no-such-foreword", "lsp"]}) as one:
+        one.open(tmp_path / "a.py")
+        one.open(tmp_path / "b.py")
+        one.until(one.told)
+        (message,) = one.told()
+        assert "'no-such-foreword' is not found" in message and ":Foreword restart" in message
+        assert "ERROR the command 'no-such-foreword' is not found" in one.health()
+        assert one.status() == "foreword: stopped, see :checkhealth foreword"
+
+
+def test_a_python_that_is_gone_is_named(tmp_path):
+    program = tmp_path / "foreword"
+    program.write_text("#!/nowhere/bin/python\n")
+    program.chmod(0o755)
+    with typist(had(of_pypi), tmp_path, {"enable": False, "cmd": [str(program), "lsp"]}) as one:
+        assert "installed for a Python that is gone: /nowhere/bin/python" in one.health()
+
+
+def test_a_server_that_dies_five_times_is_given_up_with_one_message(neovim, tmp_path):
+    starts = tmp_path / "starts"
+    program = tmp_path / "dying"
+    program.write_text(f"#!/bin/sh\necho start >>{starts}\necho the reason >&2\nexit 3\n")
+    program.chmod(0o755)
+    with typist(neovim, tmp_path, {"cmd": [str(program)]}, before=FASTER) as one:
+        one.open(tmp_path / "a.py")
+        one.nvim.command("set filetype=python")
+        one.until(one.told, "a message")
+        one.open(tmp_path / "b.py")
+        one.nvim.command("set filetype=python")
+        (message,) = one.told()
+        assert "died 5 times, the last time with status 3" in message and ":Foreword log" in message
+        assert starts.read_text().count("start") == 5
+        assert "died 5 times" in one.health()
+
+
+# ---------------------------------------------------------------- with the real server and index, without a model
+
+
+def until_indexed(one: Typist) -> None:
+    asked = """
+      local client = require('foreword.server').client()
+      local answer = client and client.initialized and client:request_sync('foreword/status', vim.empty_dict(), 3000)
+      local roots = answer and answer.result.index.roots or {}
+      return #roots > 0 and roots[1].state == 'ready'
+    """
+    one.until(lambda: one.lua(asked), "an index")
+
+
+def test_context_status_and_health_without_a_model(neovim, alone, shop):
+    with typist(neovim, alone, NO_ENGINE, cwd=shop) as one:
+        one.open(shop / "shop" / "order.py")
+        until_indexed(one)
+        one.nvim.command("Foreword status")
+        one.until(lambda: "server     " in one.text())
+        assert "engine     off" in one.text() and "ready, 3 files" in one.text()
+        one.type("q")
+        one.until(lambda: one.status() == "foreword: index only")
+        health = one.health()
+        assert "OK foreword " in health and "Python 3" in health and "3 files, ready" in health
+        assert "ERROR" not in health
+        assert ("has everything but ghost text" in health) == (neovim.version < (0, 12))
+        titles = [value["title"] for value in one.lua("return PROGRESS") if value["kind"] == "begin"]
+        assert any("indexing" in title for title in titles)
+
+
+def test_the_context_window_shows_part_by_part_what_a_model_would_read(neovim, alone, shop):
+    with typist(neovim, alone, NO_ENGINE, cwd=shop) as one:
+        one.open(shop / "shop" / "order.py")
+        until_indexed(one)
+        one.type("G$")
+        one.nvim.command("Foreword context")
+        one.until(lambda: one.nvim.current.buffer.name == "foreword://context", "the window")
+        lines = one.text().split("\n")
+        (at,) = [number for number, line in enumerate(lines, 1) if line.startswith("retrieved") and "pricing.py" in line]
+        assert "net_price" in lines[at - 1], "the reason is told"
+        assert lines[at] == "    def net_price(gross, group):"
+        assert one.nvim.funcs.foldclosed(at) == -1, "heads are seen"
+        several = at + 1 < len(lines) and lines[at + 1].startswith("    ")
+        assert (one.nvim.funcs.foldclosed(at + 1) == at + 1) == several, "texts of several lines are folded"
+        one.nvim.command(str(at))
+        one.type("<CR>")
+        assert one.nvim.current.buffer.name == str(shop / "shop" / "pricing.py")
+
+
+def test_what_the_server_logs_is_kept(neovim, alone, shop):
+    with typist(neovim, alone, {"settings": {"engine": {"kind": "none"}, "maxLines": 0}}, cwd=shop) as one:
+        one.open(shop / "shop" / "order.py")
+        until_indexed(one)
+        one.nvim.command("Foreword log")
+        assert "maxLines" in one.text() and "warning" in one.text()
+        assert "a setting was not taken" in one.health()
+
+
+# ---------------------------------------------------------------- ghost text, with a model
+
+MODEL = {"settings": {"model": "qwen2.5-coder-0.5b"}}
+READY = "foreword: Qwen2.5-Coder-0.5B-Instruct"
+COLOURS = 'RED = "red"\nGREEN = "green"\nBLUE = "blue"\nYELLOW = "yellow"\nORANGE ='
+
+
+def ghost(one: Typist, beside: str = "") -> str:
+    """The ghost text, once there is one that is not `beside`."""
+
+    def shown() -> str:
+        found = [text for text in one.ghosts() if text not in ("", beside)]
+        return found[0] if found else ""
+
+    return one.until(shown, "ghost text", timeout_s=READY_TIMEOUT_S)
+
+
+def type_colours(one: Typist) -> str:
+    """Types until something is worth offering, and tells the text before the cursor."""
+    one.type("i" + COLOURS.replace("\n", "<CR>"))
+    assert one.text() == COLOURS
+    return COLOURS
+
+
+@pytest.mark.engine
+def test_ghost_text_is_accepted_by_a_word_then_whole_and_undone(engine_home, shop, tmp_path):
+    with typist(had(of_debian), tmp_path, MODEL, cwd=shop) as one:
+        one.open(shop / "colours.py")
+        one.until(lambda: one.status() == READY, "a model", READY_TIMEOUT_S)
+        before = type_colours(one)
+        offered = ghost(one)
+        one.type("<M-Right>")
+        one.until(lambda: one.text() != before)
+        word = one.text().removeprefix(before)
+        assert offered.startswith(word) and 0 < len(word) < len(offered)
+        assert ghost(one) == offered.removeprefix(word), "what is left stays to be seen"
+        one.type("<Tab>")
+        one.until(lambda: one.text() == before + offered)
+        one.type("<Esc>u")
+        one.until(lambda: one.text() == before + word)
+
+
+@pytest.mark.engine
+def test_a_key_typed_into_ghost_text_does_not_double_it(engine_home, shop, tmp_path):
+    """Neovim still shows the older offer then, and would insert all of it."""
+    with typist(had(of_debian), tmp_path, MODEL, cwd=shop) as one:
+        one.open(shop / "colours.py")
+        one.until(lambda: one.status() == READY, "a model", READY_TIMEOUT_S)
+        before = type_colours(one)
+        offered = ghost(one)
+        one.type(offered[0].replace(" ", "<Space>") + "<Tab>")
+        one.until(lambda: one.text() == before + offered)
+
+
+@pytest.mark.engine
+def test_paused_ghost_text_comes_back(engine_home, shop, tmp_path):
+    with typist(had(of_debian), tmp_path, MODEL, cwd=shop) as one:
+        one.open(shop / "colours.py")
+        one.until(lambda: one.status() == READY, "a model", READY_TIMEOUT_S)
+        one.nvim.command("Foreword pause python")
+        assert one.status() == "foreword: paused for python"
+        assert not one.lua("return vim.lsp.inline_completion.is_enabled({ bufnr = 0 })")
+        one.nvim.command("Foreword resume python")
+        type_colours(one)
+        assert ghost(one)
+
+
+@pytest.mark.engine
+def test_candidates_are_asked_for_and_walked_through(engine_home, shop, tmp_path):
+    with typist(had(of_debian), tmp_path, MODEL, cwd=shop) as one:
+        one.open(shop / "lists.py")
+        one.until(lambda: one.status() == READY, "a model", READY_TIMEOUT_S)
+        one.type('i"""Operations on lists."""<CR><CR>def ')
+        before, first = one.text(), ghost(one)
+        one.type("<M-]>")
+        text, at, of = re.fullmatch(r"(?s)(.*) \((\d)/(\d)\)", ghost(one, first)).groups()
+        assert int(at) == (2 if int(of) > 1 else 1)
+        one.type("<M-[><M-]>")
+        assert one.ghosts() == [f"{text} ({at}/{of})"], "there and back"
+        one.type("<Tab>")
+        one.until(lambda: one.text() == before + text)
+
+
+@pytest.mark.engine
+def test_a_person_sees_ghost_text_on_the_screen_and_accepts_it(engine_home, shop, tmp_path):
+    neovim = had(of_debian)
+    if shutil.which("tmux") is None:
+        pytest.skip("a real terminal takes tmux")
+    init = init_of(tmp_path, MODEL)
+    home = [f"{name}={value}" for name, value in home_of(tmp_path).items()]
+    terminal = Terminal(tmp_path / "tmux")
+    terminal.start(["env", *home, *neovim.command("-n", "-u", str(init), "colours.py")], shop)
+    try:
+        terminal.until(READY, READY_TIMEOUT_S)
+        terminal.keys("i")
+        for line in COLOURS.split("\n"):
+            terminal.keys("-l", line)
+            if line != "ORANGE =":
+                terminal.keys("Enter")
+        terminal.until("ORANGE = ", READY_TIMEOUT_S)
+        (shown,) = [line.rstrip() for line in terminal.screen().split("\n") if line.startswith("ORANGE")]
+        terminal.keys("Tab")
+        terminal.keys("Escape", ":write", "Enter")
+        terminal.until("written")
+        assert shown in (shop / "colours.py").read_text().split("\n")
+        assert shown != "ORANGE ="
+    finally:
+        terminal.close()
