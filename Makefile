@@ -1,6 +1,6 @@
 # Foreword: what a person runs. `make help` explains each target.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test test-fast lint format lock clean
+.PHONY: help setup demo bench test test-fast test-neovim lint format lock clean
 
 PYTHON ?= python3
 RUN := .venv/bin/python
@@ -10,7 +10,7 @@ LOCK ?= $(if $(shell nvidia-smi -L 2>/dev/null),locks/gpu.txt,locks/cpu.txt)
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed ## install everything into .venv from the lock that fits this machine
 .venv/installed: $(LOCK) pyproject.toml locks/install.sh
@@ -29,6 +29,9 @@ test: setup ## every test: units, protocol, and end to end with the real engine
 
 test-fast: setup ## the tests that start no engine
 	$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not engine and not slow"
+
+test-neovim: setup ## the plug-in in real Neovims 0.11 and 0.12 (the latter is fetched once, 11 MB) with the real server and engine
+	$(RUN) -m pytest -rs tests/test_neovim.py
 
 lint: setup ## ruff, pyright in strict mode, and the import rules between the rooms
 	$(RUN) -m ruff check .

@@ -112,7 +112,12 @@ def home_of(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def typist(
-    neovim: Neovim, folder: Path, options: dict[str, Any] | None = None, *, before: str = "", cwd: Path | None = None
+    neovim: Neovim,
+    folder: Path,
+    options: dict[str, Any] | None = None,
+    *,
+    before: str = "",
+    cwd: Path | None = None,
 ) -> Iterator[Typist]:
     """Neovim as it is just after its start."""
     init = init_of(folder, options, TOLD + before)
@@ -152,9 +157,23 @@ class Terminal:
         ).stdout
 
     def until(self, text: str, timeout_s: float = PATIENCE_S) -> str:
+        """The screen, once this is to be seen on it."""
+        return self._until(lambda screen: text in screen, repr(text), timeout_s)
+
+    def until_column(self, column: int) -> None:
+        """Until the cursor stands there, counted from 0."""
+        ask = [*self._tmux, "display-message", "-p", "#{cursor_x}"]
+
+        def there(_: str) -> bool:
+            told = subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+            return int(told) == column
+
+        self._until(there, f"cursor in column {column}", PATIENCE_S)
+
+    def _until(self, condition: Callable[[str], bool], what: str, timeout_s: float) -> str:
         deadline = time.monotonic() + timeout_s
-        while text not in (screen := self.screen()):
-            assert time.monotonic() < deadline, f"no {text!r} within {timeout_s} s on:\n{screen}"
+        while not condition(screen := self.screen()):
+            assert time.monotonic() < deadline, f"no {what} within {timeout_s} s on:\n{screen}"
             time.sleep(0.1)
         return screen
 

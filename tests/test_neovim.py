@@ -19,7 +19,7 @@ NO_ENGINE = {"settings": {"engine": {"kind": "none"}}}
 FILES = {
     "shop/__init__.py": "",
     "shop/pricing.py": "def net_price(gross, group):\n    discount = 0.2\n    return gross * (1 - discount)\n",
-    "shop/order.py": "from shop.pricing import net_price\n\n\ndef price_of_order(gross, group):\n    return net_price\n",
+    "shop/order.py": "from shop.pricing import net_price\n\n\ndef price_of(gross, group):\n    return net_price\n",
 }
 FASTER = "local later = vim.defer_fn\nvim.defer_fn = function(what, ms) return later(what, ms / 50) end\n"
 """The seconds between two starts of a server pass at once."""
@@ -80,7 +80,7 @@ def test_names_of_the_command_line(neovim, tmp_path):
     with typist(neovim, tmp_path, {"enable": False}) as one:
         known = one.nvim.funcs.getcompletion("Foreword ", "cmdline")
         assert {"status", "restart", "pause", "resume", "context", "log", "doctor", "index"} <= set(known)
-        assert one.nvim.funcs.getcompletion("Foreword st", "cmdline")[0] == "status"
+        assert one.nvim.funcs.getcompletion("Foreword st", "cmdline") == ["stats", "status"]
         one.nvim.command("edit a.py | set filetype=python")
         assert one.nvim.funcs.getcompletion("Foreword pause py", "cmdline") == ["python"]
         one.nvim.command("Foreword pause python")
@@ -192,7 +192,11 @@ def test_the_context_window_shows_part_by_part_what_a_model_would_read(neovim, a
         one.nvim.command("Foreword context")
         one.until(lambda: one.nvim.current.buffer.name == "foreword://context", "the window")
         lines = one.text().split("\n")
-        (at,) = [number for number, line in enumerate(lines, 1) if line.startswith("retrieved") and "pricing.py" in line]
+        (at,) = [
+            number
+            for number, line in enumerate(lines, 1)
+            if line.startswith("retrieved") and "pricing.py" in line
+        ]
         assert "net_price" in lines[at - 1], "the reason is told"
         assert lines[at] == "    def net_price(gross, group):"
         assert one.nvim.funcs.foldclosed(at) == -1, "heads are seen"
@@ -288,7 +292,7 @@ def test_candidates_are_asked_for_and_walked_through(engine_home, shop, tmp_path
         before, first = one.text(), ghost(one)
         one.type("<M-]>")
         text, at, of = re.fullmatch(r"(?s)(.*) \((\d)/(\d)\)", ghost(one, first)).groups()
-        assert int(at) == (2 if int(of) > 1 else 1)
+        assert of == "1" or text != first, "what is seen already is passed over"
         one.type("<M-[><M-]>")
         assert one.ghosts() == [f"{text} ({at}/{of})"], "there and back"
         one.type("<Tab>")
@@ -314,6 +318,7 @@ def test_a_person_sees_ghost_text_on_the_screen_and_accepts_it(engine_home, shop
         terminal.until("ORANGE = ", READY_TIMEOUT_S)
         (shown,) = [line.rstrip() for line in terminal.screen().split("\n") if line.startswith("ORANGE")]
         terminal.keys("Tab")
+        terminal.until_column(len(shown))
         terminal.keys("Escape", ":write", "Enter")
         terminal.until("written")
         assert shown in (shop / "colours.py").read_text().split("\n")

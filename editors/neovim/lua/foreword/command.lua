@@ -85,6 +85,11 @@ M.subcommands = {
       require('foreword.scratch').command('doctor', { 'doctor' })
     end,
   },
+  stats = {
+    run = function()
+      require('foreword.scratch').command('stats', { 'stats' })
+    end,
+  },
   index = { run = index },
 }
 

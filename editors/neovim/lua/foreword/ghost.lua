@@ -13,6 +13,7 @@ local AFTER_HANDLERS_MS = 10 -- an answer's handler runs just after the event th
 ---@class foreword.Offer
 ---@field text string what is to be inserted at the cursor
 ---@field over integer bytes after the cursor that it takes the place of
+---@field command? lsp.Command to be run when it is accepted
 
 ---@class foreword.Held
 ---@field buf integer
@@ -20,6 +21,7 @@ local AFTER_HANDLERS_MS = 10 -- an answer's handler runs just after the event th
 ---@field col integer
 ---@field offers foreword.Offer[]
 ---@field index integer
+---@field client_id integer
 ---@field chosen boolean somebody chooses: then Neovim's own ghost text gives way
 
 ---@type foreword.Held?
@@ -82,16 +84,19 @@ local function at_cursor()
   return row == held.row and col == held.col
 end
 
---- Whether Neovim itself shows some text in this buffer.
+--- What Neovim itself shows in this buffer, nil where that is nothing.
+---@return string?
 local function neovim_shows()
   for _, mark in ipairs(api.nvim_buf_get_extmarks(0, NEOVIMS, 0, -1, { details = true })) do
-    local details = mark[4] or {}
-    local first = (details.virt_text or {})[1]
-    if (first and first[1] ~= '') or #(details.virt_lines or {}) > 0 then
-      return true
+    local lines = {}
+    for _, chunks in ipairs({ mark[4].virt_text or {}, unpack(mark[4].virt_lines or {}) }) do
+      table.insert(lines, (chunks[1] or {})[1] or '')
+    end
+    local text = table.concat(lines, '\n')
+    if text ~= '' then
+      return text
     end
   end
-  return false
 end
 
 local function hide_neovims()
@@ -102,9 +107,9 @@ local function hide_neovims()
   end
 end
 
---- What is left of a text for these lines and columns, None if what stands before the cursor does not lead there.
+--- What is left of a text for these lines and columns, nil if what stands before the cursor does not lead there.
 ---@return foreword.Offer?
-local function left(text, start_row, start_col, end_row, end_col)
+local function left(text, command, start_row, start_col, end_row, end_col)
   local row, col = cursor()
   if row ~= start_row or row ~= end_row or col < start_col then
     return nil
@@ -113,7 +118,7 @@ local function left(text, start_row, start_col, end_row, end_col)
   if text:sub(1, #typed) ~= typed or #typed == #text then
     return nil
   end
-  return { text = text:sub(#typed + 1), over = end_col - start_col }
+  return { text = text:sub(#typed + 1), over = end_col - start_col, command = command }
 end
 
 local WORDS = { '^%s*[%w_\128-\255]+', '^%s*[^%w_%s\128-\255]+' }
@@ -128,9 +133,21 @@ local function piece_of(text, how)
   return text
 end
 
+--- Tells the server what was accepted, as Neovim does where all of an item is.
+---@param command? lsp.Command
+local function tell(client_id, command, part)
+  local client = vim.lsp.get_client_by_id(client_id)
+  if client and command then
+    command = vim.deepcopy(command)
+    command.arguments = vim.list_extend(command.arguments or {}, { part })
+    client:exec_cmd(command, { bufnr = api.nvim_get_current_buf() })
+  end
+end
+
 ---@param offer foreword.Offer
+---@param client_id integer
 ---@param how 'all'|'word'|'line'
-local function insert(offer, how)
+local function insert(offer, client_id, how)
   local piece = piece_of(offer.text, how)
   local over = piece == offer.text and offer.over or 0
   local row, col = cursor()
@@ -139,8 +156,11 @@ local function insert(offer, how)
   api.nvim_win_set_cursor(0, { row + #lines, (#lines == 1 and col or 0) + #lines[#lines] })
   if piece == offer.text then
     clear()
+    tell(client_id, offer.command, 'all')
   else
-    hold({ { text = offer.text:sub(#piece + 1), over = offer.over } }, 1, false)
+    local rest = { text = offer.text:sub(#piece + 1), over = offer.over, command = offer.command }
+    hold({ rest }, 1, client_id, false)
+    tell(client_id, offer.command, how)
   end
 end
 
@@ -148,7 +168,7 @@ end
 ---@param how 'all'|'word'|'line'
 function M.accept(how)
   if at_cursor() then
-    insert(held.offers[held.index], how)
+    insert(held.offers[held.index], held.client_id, how)
     return
   end
   if not vim.lsp.inline_completion or not neovim_shows() then
@@ -160,9 +180,9 @@ function M.accept(how)
       if not client or client.name ~= 'foreword' or type(item.insert_text) ~= 'string' or not item.range then
         return item
       end
-      local offer = left(item.insert_text, item.range:to_extmark())
+      local offer = left(item.insert_text, item.command, item.range:to_extmark())
       if offer then
-        insert(offer, how)
+        insert(offer, item.client_id, how)
       end
     end,
   })
@@ -183,10 +203,18 @@ local function offers_of(client, items)
   for _, item in ipairs(items) do
     local from, to = item.range.start, item.range['end']
     local here = from.line == row and to.line == row
-    local offer = here and left(item.insertText, row, byte(from.character), row, byte(to.character))
+    local offer = here
+      and left(item.insertText, item.command, row, byte(from.character), row, byte(to.character))
     table.insert(offers, offer or nil)
   end
   return offers
+end
+
+--- Where to begin: the most probable one, or, if that is what is seen already, the next one in this direction.
+---@param shown? string
+local function beside(offers, shown, step)
+  local first = step > 0 and 1 or #offers
+  return offers[first].text == shown and (first - 1 + step) % #offers + 1 or first
 end
 
 --- The next or previous candidate; the first call asks for several.
@@ -201,7 +229,7 @@ function M.choose(step)
   if not client then
     return
   end
-  local shown = M.shown()
+  local shown = at_cursor() and held.offers[held.index].text or neovim_shows()
   local buf, tick = api.nvim_get_current_buf(), vim.b.changedtick
   local row, col = cursor()
   require('foreword.request').send(client, METHOD, {
@@ -223,13 +251,13 @@ function M.choose(step)
       return
     end
     hide_neovims()
-    hold(offers, shown and (step % #offers) + 1 or 1, true)
+    hold(offers, beside(offers, shown, step), client.id, true)
   end, buf)
 end
 
 --- Whether ghost text is to be seen.
 function M.shown()
-  return at_cursor() or neovim_shows()
+  return at_cursor() or neovim_shows() ~= nil
 end
 
 --- Whether the key of this action has something to do here.
@@ -258,13 +286,13 @@ function M.moved()
   end
   local going = {}
   for _, offer in ipairs(held.offers) do
-    local rest = left(offer.text, held.row, held.col, held.row, held.col + offer.over)
+    local rest = left(offer.text, offer.command, held.row, held.col, held.row, held.col + offer.over)
     table.insert(going, rest)
   end
   if #going == 0 then
     clear()
   else
-    hold(going, math.min(held.index, #going), held.chosen)
+    hold(going, math.min(held.index, #going), held.client_id, held.chosen)
   end
 end
 

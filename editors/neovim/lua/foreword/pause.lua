@@ -35,7 +35,7 @@ function M.set(paused, language)
       M.apply(buf)
     end
   end
-  vim.cmd.redrawstatus({ bang = true })
+  require('foreword.status').changed()
 end
 
 --- In words, empty where nothing is paused.

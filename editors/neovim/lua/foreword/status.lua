@@ -38,7 +38,8 @@ local function in_words()
   return no_index and model .. ', no index' or model
 end
 
-local function update()
+--- Says anew what is known.
+function M.changed()
   local now = 'foreword: ' .. in_words()
   if now ~= text then
     text = now
@@ -54,7 +55,7 @@ function M.refresh(done)
     if not client then
       M.last, doing = nil, nil
     end
-    update()
+    M.changed()
     if done then
       done(nil, client and 'the server is starting' or 'no server is running')
     end
@@ -67,7 +68,7 @@ function M.refresh(done)
   require('foreword.request').send(client, 'foreword/status', vim.empty_dict(), function(answer, why)
     asking = false
     M.last = answer or M.last
-    update()
+    M.changed()
     if done then
       done(answer, why)
     end
@@ -82,7 +83,7 @@ function M.progress(value)
   else
     doing = vim.tbl_extend('force', doing or {}, value)
   end
-  update()
+  M.changed()
 end
 
 --- For a statusline.
