@@ -17,4 +17,4 @@ def is_ignored(root: Path, path: str) -> bool:
         git.output(root, "rev-parse", "--git-dir")
     except git.GitRefusal:
         return walk.is_ignored(root, path)
-    return bool(git.told_within(root, CHECK_TIMEOUT_S, "check-ignore", "-z", "--", f"./{path}"))
+    return bool(git.told_within(root, CHECK_TIMEOUT_S, "check-ignore", "--", f"./{path}"))

@@ -10,7 +10,7 @@ from engine.editing.blocks import Lines
 from lsp.edits.indents import Reindent
 from lsp.edits.lines import Text, bare, split
 from lsp.edits.merging import merged
-from lsp.edits.placed import Misfit, Placed, misfit
+from lsp.edits.placed import Misfit, Placed, misfit, places_of
 from lsp.edits.similar import is_clear, nearest
 
 NUMBERED = re.compile(r"^\s*\d{1,7}\s?[|:│]\s?")
@@ -57,10 +57,15 @@ def _were_shown(first: int, last: int, count: int, shown: Sequence[tuple[int, in
 
 
 def _are_these(lines: Sequence[str], start: int, end: int, copied: Sequence[str]) -> bool:
-    """Whether a copy is one of these lines: the same but for white space, or nearer to them than to any others."""
-    there = [bare(line) for line in lines[start:end]]
-    for written in (copied, unnumbered(copied)):
-        if there == [bare(line) for line in written]:
+    """Whether a copy is one of these lines: the same, or the same but for white space and nowhere else as it is, or
+    nearer to them than to any others."""
+    there = tuple(lines[start:end])
+    for written in (tuple(copied), tuple(unnumbered(copied))):
+        if there == written:
+            return True
+        if places_of(lines, written):
+            return False
+        if [bare(line) for line in there] == [bare(line) for line in written]:
             return True
         near = nearest(lines, written)
         if near and (near[0].start, near[0].end) == (start, end) and is_clear(near):

@@ -7,7 +7,7 @@ can say what the edit would do there."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -15,6 +15,9 @@ from lsp.edits.applying import FileChange
 from lsp.edits.files import SourceFile
 from lsp.edits.lines import Edit, edited, joined, split
 from lsp.edits.soundness import checked
+
+LEAST_CONTEXT_LINES = 2
+"""On each side: one alone may be a blank line, or a brace."""
 
 MOST_CONTEXT_LINES = 60
 """On each side. Where so many do not tell a place from another, the file is made of copies."""
@@ -47,6 +50,37 @@ def rebased(change: FileChange, now: SourceFile) -> FileChange | str:
     return FileChange(change.path, change.new_path, now, after, tuple(moved))
 
 
+class Stale(Exception):
+    """Files have moved on where they were to be edited; nothing of the edit may be applied. The message says which."""
+
+
+def all_rebased(
+    changes: Sequence[FileChange], now: Callable[[str], SourceFile | None]
+) -> tuple[FileChange, ...]:
+    """All changes of the files as they are now; `now` gives None for a path where nothing is. Raises Stale where one
+    of them has no place any more: then none is applied."""
+    found: list[FileChange] = []
+    reasons: list[str] = []
+    for change in changes:
+        moved: FileChange | str = change
+        current = now(change.path)
+        if change.before is None and current is not None:
+            moved = f"{change.path} was created meanwhile"
+        elif change.new_path != change.path and now(change.new_path) is not None:
+            moved = f"{change.new_path} was created meanwhile"
+        elif change.before is not None and current is None:
+            moved = f"{change.path} is gone"
+        elif current is not None:
+            moved = rebased(change, current)
+        if isinstance(moved, str):
+            reasons.append(moved)
+        else:
+            found.append(moved)
+    if reasons:
+        raise Stale("; ".join(reasons))
+    return tuple(found)
+
+
 class _Finder:
     def __init__(self, sent: Sequence[str], current: Sequence[str]) -> None:
         self._sent, self._current = sent, current
@@ -54,6 +88,8 @@ class _Finder:
 
     def place(self, edit: Edit) -> int | None:
         """The line of the newer text that the edit begins at; None where it cannot be told."""
+        if self._has_new_copies(edit):
+            return None
         for above, below in _contexts():
             start, end = max(0, edit.start - above), min(len(self._sent), edit.end + below)
             region = self._sent[start:end]
@@ -67,6 +103,15 @@ class _Finder:
             if found:  # there several times: more lines would only guess which of them it was
                 return found[0] + edit.start - start if len(found) == 1 else None
         return None
+
+    def _has_new_copies(self, edit: Edit) -> bool:
+        """Whether what was there once, with a line on each side, is there several times now."""
+        region = self._sent[max(0, edit.start - 1) : edit.end + 1]
+        return (
+            bool(region)
+            and self._count(self._sent, self._in_sent, region) == 1
+            and self._count(self._current, self._in_current, region) > 1
+        )
 
     def _count(self, lines: Sequence[str], places: dict[str, list[int]], region: Sequence[str]) -> int:
         return len(self._first_two(lines, places, region))
@@ -88,11 +133,11 @@ class _Finder:
 
 def _contexts() -> Iterator[tuple[int, int]]:
     """How many lines above and below, the fewest first: a change on one side leaves those on the other."""
-    for size in range(1, MOST_CONTEXT_LINES + 1):
+    for size in range(LEAST_CONTEXT_LINES, MOST_CONTEXT_LINES + 1):
         yield size, size
-        if size > 1:
-            yield size, 1
-            yield 1, size
+        if size > LEAST_CONTEXT_LINES:
+            yield size, LEAST_CONTEXT_LINES
+            yield LEAST_CONTEXT_LINES, size
 
 
 def _places(lines: Sequence[str]) -> dict[str, list[int]]:
