@@ -140,7 +140,7 @@ ENDS = st.sampled_from(["\n", "\r\n", "\r"])
     st.booleans(),
     st.sampled_from(["utf-8", "utf-16", "utf-32"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_client_that_applies_the_edits_has_the_text_that_was_meant(lines, data, ends, ended, encoding):
     text = "".join(line + end for line, end in zip(lines, ends, strict=False))
     if lines and not ended:
@@ -165,6 +165,12 @@ def test_a_client_that_applies_the_edits_has_the_text_that_was_meant(lines, data
     ]
     after = changed(opened("file:///a.txt", None, 1, text), steps, 2, encoding).text
     assert after == change.after
+
+
+def test_an_empty_line_that_comes_to_be_the_last_is_gone():
+    change = changes_of([Replace("a.txt", Lines(3, 3), "")], sent(a_txt="a\n\nb"))[0]
+    assert change.after == "a\n"
+    assert [edit.range.start.line for edit in text_edits(change, "utf-16")] == [1]
 
 
 def test_only_lines_that_differ_are_touched():

@@ -98,6 +98,8 @@ def text_edits(change: FileChange, encoding: Encoding) -> list[types.TextEdit]:
     old_lines = [line + end for line, end in zip(old.lines, old.ends, strict=True)]
     new_lines = [line + end for line, end in zip(new.lines, new.ends, strict=True)]
     count = len(old_lines)
+    wanted = count + sum(len(edit.lines) - (edit.end - edit.start) for edit in change.edits)
+    new_lines += [""] * (wanted - len(new_lines))  # a last line that is empty and has no end cannot be seen
 
     def position(line: int) -> types.Position:
         if line < count or old.ends_itself:
