@@ -15,7 +15,8 @@ from pathlib import Path
 LOCKS = Path(__file__).resolve().parent
 RESOLVE = [
     *("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"),
-    *("--no-annotate", "--no-header", "--extra", "embed", "--extra", "engine", "--group", "dev"),
+    *("--no-annotate", "--no-header", "--extra", "embed", "--extra", "engine"),
+    *("--extra", "mcp", "--group", "dev"),
     *("--constraint", str(LOCKS / "constraints.txt"), str(LOCKS.parent / "pyproject.toml")),
 ]
 

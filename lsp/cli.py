@@ -201,6 +201,24 @@ def stats(
 
 
 @app.command()
+def mcp(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--dir",
+            help="A repository that may be asked about; may be given several times. Without it, this folder.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
+) -> None:
+    """The index for agents: a server of the Model Context Protocol on stdio, for an agent to start."""
+    from lsp.commands.mcp import run_mcp
+
+    run_mcp(folders or [])
+
+
+@app.command()
 def doctor(settings: SettingsFile = None, as_json: Json = False) -> None:
     """What is wrong with this machine or set-up, and the remedy."""
     from lsp.commands.doctor import run_doctor
