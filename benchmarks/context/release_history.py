@@ -171,4 +171,9 @@ def _clusters(hunks: Sequence[_Hunk]) -> list[list[_Hunk]]:
             for number in moved:
                 cluster_of[number] = into
     together = [[hunks[number] for number in sorted(numbers)] for numbers in clusters.values()]
-    return sorted(together, key=lambda cluster: zlib.crc32(repr(cluster[0]).encode()))
+    return sorted(together, key=lambda cluster: _scattered(cluster[0]))
+
+
+def _scattered(hunk: _Hunk) -> int:
+    """The same in every run, which the order of its names is not."""
+    return zlib.crc32(repr((hunk.path, hunk.start, hunk.end, hunk.new)).encode())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Sequence
 
 import msgspec
 
 from engine.editing.blocks import Block, Create, Delete, Lines, Replace, Search
-from lsp.edits.lines import Edit, Text, split
+from lsp.edits.lines import Edit, Text, differing, split
 
 MOST_CONTEXT_LINES = 400
 """On each side of a hunk; what is not unique with so many is changed by number alone."""
@@ -30,16 +29,8 @@ class Uncut(Exception):
 @functools.lru_cache(maxsize=4_096)
 def hunks(old: Text, new: Text) -> tuple[Edit, ...]:
     """What leads from one text's lines to the other's."""
-    one, other = old.lines, new.lines
-    most = min(len(one), len(other))
-    same = next((at for at in range(most) if one[at] != other[at]), most)
-    below = next((at for at in range(most - same) if one[-1 - at] != other[-1 - at]), most - same)
-    middle, new_middle = one[same : len(one) - below], other[same : len(other) - below]
-    matcher = difflib.SequenceMatcher(None, middle, new_middle, autojunk=False)
     return tuple(
-        Edit(same + start, same + end, new_middle[first:last])
-        for kind, start, end, first, last in matcher.get_opcodes()
-        if kind != "equal"
+        Edit(start, end, new.lines[first:last]) for start, end, first, last in differing(old.lines, new.lines)
     )
 
 

@@ -13,6 +13,7 @@ from benchmarks.edit.histories import TrueEdit
 from benchmarks.edit.hunks import FilePair, Uncut, by_number, by_search, hunks
 from engine.editing.blocks import Lines, Replace, Search
 from lsp.edits.lines import bare, split
+from lsp.edits.rebase import LEAST_CONTEXT_LINES
 
 Kind = Literal["white space", "one token", "two places", "stale", "wrong numbers"]
 KINDS: tuple[Kind, ...] = ("white space", "one token", "two places", "stale", "wrong numbers")
@@ -150,23 +151,21 @@ def _two_places(made: Mutant, old: Sequence[str], draw: random.Random) -> Mutant
 
 
 def _stale(made: Mutant, old: Sequence[str], new: Sequence[str], draw: random.Random) -> Mutant | None:
-    """Meanwhile the lines that change were changed, or have gone, or gone and something like them stands elsewhere."""
+    """Meanwhile the lines that change were changed, or have gone with those around, or stand elsewhere, changed."""
     lines = list(split(made.sent).lines)
     start, end = made.place
     changed = hunks(split("\n".join(old)), split("\n".join(new)))
     touched = [start + at for hunk in changed for at in range(hunk.start, max(hunk.end, hunk.start + 1))]
     at = draw.choice([line for line in touched if line < end] or [end - 1])
-    match draw.randrange(3):
-        case 0:
-            lines[at] += "changed"
-        case 1:
-            del lines[start:end]
-        case _:
-            region = lines[start:end]
-            region[at - start] += "changed"
-            del lines[start:end]
-            there = draw.randrange(len(lines) + 1)
-            lines[there:there] = region
+    first, last = max(0, start - LEAST_CONTEXT_LINES), end + LEAST_CONTEXT_LINES
+    kind = draw.randrange(3)
+    lines[at] += "changed" if kind != 1 else ""
+    region = lines[first:last]
+    if kind:
+        del lines[first:last]
+    if kind == 2:
+        there = draw.randrange(len(lines) + 1)
+        lines[there:there] = region
     return msgspec.structs.replace(made, now="".join(f"{line}\n" for line in lines))
 
 

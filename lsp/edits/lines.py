@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -70,3 +71,18 @@ def edited(text: Text, edits: Iterable[Edit], final_newline: bool | None = None)
     if ends and not wanted:
         ends[-1] = ""
     return Text(tuple(lines), tuple(ends))
+
+
+def differing(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int, int, int]]:
+    """Runs of `old` (start, end) and what stands in their place in `new` (start, end). What both begin with is never in
+    one, then what both end with: what is put between two lines is found between these."""
+    most = min(len(old), len(new))
+    same = next((at for at in range(most) if old[at] != new[at]), most)
+    below = next((at for at in range(most - same) if old[-1 - at] != new[-1 - at]), most - same)
+    middle, other = old[same : len(old) - below], new[same : len(new) - below]
+    matcher = difflib.SequenceMatcher(None, middle, other, autojunk=False)
+    return [
+        (same + start, same + end, same + first, same + last)
+        for kind, start, end, first, last in matcher.get_opcodes()
+        if kind != "equal"
+    ]

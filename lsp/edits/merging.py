@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from lsp.edits.indents import Reindent
-from lsp.edits.lines import Edit, bare
+from lsp.edits.lines import Edit, bare, differing
 
 _PIECE = re.compile(r"\w+|\s+|[^\w\s]")
 
@@ -26,9 +26,7 @@ def merged(
     """The edits of a file's lines `there`, which begin at `start`. Raises Unclear, Uneven."""
     ends = _alignment(written, there)
     found: list[Edit] = []
-    for kind, first, last, new_first, new_last in _opcodes(written, replacement):
-        if kind == "equal":
-            continue
+    for first, last, new_first, new_last in differing(written, replacement):
         new = replacement[new_first:new_last]
         old = written[first:last]
         file_first, file_last = ends.get(first), ends.get(last)
@@ -78,12 +76,4 @@ def _line_merged(written: str, there: str, new: str, reindent: Reindent) -> str:
 
 
 def _changes(base: Sequence[str], other: Sequence[str]) -> list[tuple[int, int, tuple[str, ...]]]:
-    return [
-        (first, last, tuple(other[start:end]))
-        for kind, first, last, start, end in _opcodes(base, other)
-        if kind != "equal"
-    ]
-
-
-def _opcodes(one: Sequence[str], other: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
-    return difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+    return [(first, last, tuple(other[start:end])) for first, last, start, end in differing(base, other)]
