@@ -14,7 +14,7 @@ import msgspec
 from benchmarks.archives import ArchiveError
 from benchmarks.edit.histories import HISTORIES, LANGUAGES, TrueEdit, edits
 from benchmarks.edit.judged import Judged, judged
-from benchmarks.edit.mutations import KINDS, is_another_place, mutants
+from benchmarks.edit.mutations import KINDS, Mutant, is_another_place, mutants
 from benchmarks.edit.replay import ANCHORS, MOST_UNRELATED, Replayed, replay
 from benchmarks.figures import Figure
 from benchmarks.machine_facts import machine_after, machine_before, steal_s
@@ -34,6 +34,7 @@ MUTANTS = 2_000
 
 QUICK_STEPS = 3
 QUICK_MUTANTS = 50
+MOST_ROUNDS = 4
 SHOWN = 3
 """Of what went wrong, told line by line."""
 
@@ -87,11 +88,16 @@ def replays(steps: Sequence[TrueEdit]) -> list[Replayed | None]:
 
 
 def spoiled(steps: Sequence[TrueEdit], count: int) -> list[Judged]:
+    """As many of each kind; each replacement is spoiled again where there are too few of them."""
     found: list[Judged] = []
     for kind in KINDS:
         draw = random.Random(f"{SEED} {kind}")
-        made = [each for each in mutants(steps, kind, draw) if not is_another_place(each)]
-        draw.shuffle(made)
+        made: list[Mutant] = []
+        for _ in range(MOST_ROUNDS):
+            if len(made) < count // len(KINDS):
+                more = [each for each in mutants(steps, kind, draw) if not is_another_place(each)]
+                draw.shuffle(more)
+                made += more
         found += [judged(each) for each in made[: count // len(KINDS)]]
     return found
 

@@ -3,15 +3,12 @@ used is told with its reason."""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Literal, Protocol
 
 from engine.editing.blocks import (
     HEADER,
     MARKER_CHARS,
-    NO_NEWLINE,
-    RENAMED,
     Anchor,
     Begun,
     Block,
@@ -28,6 +25,7 @@ from engine.editing.blocks import (
     Replace,
     Search,
 )
+from engine.editing.markers import FENCE_LINE, HEADER_LINE, KINDS, OPENER_LINE, marker, paths_of, text_of
 
 MAX_BLOCKS = 1_000
 """Of one answer. A model that writes more runs in circles: each costs it 30 tokens at least."""
@@ -39,15 +37,6 @@ MAX_ANSWER_CHARS = 8_000_000
 """Of everything that one answer holds."""
 
 NO_BLOCK = "the answer holds no block"
-
-_HEADER = re.compile(rf"^\s*{HEADER} +(?P<kind>[a-z]+) +(?P<rest>\S.*?)\s*$")
-_OPENER = re.compile(
-    rf"^(?P<marks><{{{MARKER_CHARS},}}) (?P<word>SEARCH|TEXT|LINES (?P<first>\d{{1,9}})(?: ?- ?(?P<last>\d{{1,9}}))?"
-    r"|AFTER (?P<after>\d{1,9}))\s*$"
-)
-_END = rf"(?P<cut>{re.escape(NO_NEWLINE)})?\s*$"
-_FENCE = re.compile(r"^\s*(```|~~~)")
-_KINDS: dict[str, Kind] = {"replace": "replace", "create": "create", "delete": "delete", "rename": "rename"}
 
 _Part = Literal["outside", "opening", "old", "new", "text", "full"]
 
@@ -111,8 +100,8 @@ class BlockParser:
         events: list[Event] = []
         last = "".join(self._rest)
         self._rest = []
-        header = _HEADER.match(last) if self._part == "outside" else None
-        if cut and header is not None and header["kind"] in _KINDS:
+        header = HEADER_LINE.match(last) if self._part == "outside" else None
+        if cut and header is not None and header["kind"] in KINDS:
             self._path = ""  # who knows how it would have gone on
             self._fail(f"the answer ends in the middle of a block's header: {cut}", events)
         elif last and not cut:
@@ -153,20 +142,20 @@ class BlockParser:
     # ------------------------------------------------------------ between blocks
 
     def _outside(self, line: str, events: list[Event]) -> None:
-        if (header := _HEADER.match(line)) is not None:
+        if (header := HEADER_LINE.match(line)) is not None:
             self._begin(header["kind"], header["rest"], events)
-        elif (opener := _OPENER.match(line)) is not None:
+        elif (opener := OPENER_LINE.match(line)) is not None:
             self._again(line, opener, events)
 
     def _begin(self, kind: str, rest: str, events: list[Event]) -> None:
         if self._too_many(events):
             return
         self._path = ""
-        if kind not in _KINDS:
-            self._fail(f"{HEADER} {kind} is no kind of block: {', '.join(_KINDS)} are", events)
+        if kind not in KINDS:
+            self._fail(f"{HEADER} {kind} is no kind of block: {', '.join(KINDS)} are", events)
             return
-        self._kind = _KINDS[kind]
-        found = _paths(rest, 2 if kind == "rename" else 1)
+        self._kind = KINDS[kind]
+        found = paths_of(rest, 2 if kind == "rename" else 1)
         if isinstance(found, str):
             self._fail(found, events)
             return
@@ -203,9 +192,9 @@ class BlockParser:
     # ------------------------------------------------------------ within a block
 
     def _opening(self, line: str, events: list[Event]) -> None:
-        if not line.strip() or _FENCE.match(line):
+        if not line.strip() or FENCE_LINE.match(line):
             return
-        opener = _OPENER.match(line)
+        opener = OPENER_LINE.match(line)
         wanted = "TEXT" if self._kind == "create" else "SEARCH, LINES or AFTER"
         if opener is None or (opener["word"] == "TEXT") != (self._kind == "create"):
             self._fail(
@@ -226,22 +215,11 @@ class BlockParser:
                 self._fail(f"{opener['word']} names no lines: they count from 1, the first one first", events)
 
     def _body(self, line: str, events: list[Event]) -> None:
-        mark = line[:1]
-        if mark and mark in "<=>" and line.startswith(mark * self._length):
-            marker = self._marker(line)
-            if marker is not None:
-                self._at_marker(mark, line, marker["cut"] is not None, events)
-                return
+        found = marker(line, self._length)
+        if found is not None:
+            self._at_marker(line[0], line, found["cut"] is not None, events)
+            return
         (self._old if self._part == "old" else self._new).append(line)
-
-    def _marker(self, line: str) -> re.Match[str] | None:
-        """Of this block: of just its length."""
-        said = {
-            "<": " (?:SEARCH|TEXT|LINES [0-9 -]+|AFTER [0-9]+)",
-            "=": "",
-            ">": "(?: (?:REPLACE|TEXT|END))?",
-        }
-        return re.match(f"^{line[0]}{{{self._length}}}{said[line[0]]}{_END}", line)
 
     def _at_marker(self, mark: str, line: str, cut: bool, events: list[Event]) -> None:
         if mark == "<":
@@ -261,12 +239,12 @@ class BlockParser:
                 events,
             )
         elif self._part == "text":
-            self._finish(Create(self._path, _text(self._new, cut)), events)
+            self._finish(Create(self._path, text_of(self._new, cut=cut)), events)
         else:
-            old = _text(self._old, self._old_cut)
+            old = text_of(self._old, cut=self._old_cut)
             anchor = self._anchor
             anchor = Search(old) if isinstance(anchor, Search) else Lines(anchor.first, anchor.last, old)
-            self._finish(Replace(self._path, anchor, _text(self._new, cut)), events)
+            self._finish(Replace(self._path, anchor, text_of(self._new, cut=cut)), events)
 
     def _clear(self) -> None:
         self._old, self._new = [], []
@@ -295,28 +273,3 @@ def parse(text: str, parser: Parser | None = None) -> Parsed:
     if not blocks and not problems:
         problems = (Malformed(0, "", NO_BLOCK),)
     return Parsed(blocks, problems)
-
-
-def _text(lines: list[str], cut: bool) -> str:
-    text = "".join(f"{line}\n" for line in lines)
-    return text[:-1] if cut else text
-
-
-def _paths(rest: str, count: int) -> list[str] | str:
-    """The paths that a header names, or what is wrong with them."""
-    found: list[str] = []
-    while rest and len(found) < count:
-        wants_another = len(found) + 1 < count
-        if rest.startswith('"'):
-            try:
-                path, length = json.JSONDecoder().raw_decode(rest)
-            except ValueError:
-                return f"the path {rest[:80]} is no JSON string"
-            rest = rest[length:].removeprefix(RENAMED) if wants_another else rest[length:].strip()
-        else:
-            path, _, rest = rest.partition(RENAMED) if wants_another else (rest, "", "")
-            path = path.strip().strip("`").removesuffix(":").strip("`")
-        found.append(str(path))
-    if rest or len(found) < count or not all(found):
-        return f"the header is to name {'a path, an arrow (->) and a path' if count > 1 else 'one path'}"
-    return found
