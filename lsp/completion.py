@@ -18,6 +18,7 @@ from engine.prompts import Tokenizer as PromptTokenizer
 from indexer.messages import Pack, PackRequest, Segment, TokenizerRef
 from lsp.choices import choices, ranked
 from lsp.documents import Snapshot, line_around, line_ending, position_at
+from lsp.measured import waiting
 from lsp.overlap import CLOSERS
 from lsp.settings import Settings
 from lsp.trim import Place
@@ -276,7 +277,8 @@ async def _read(
             request, base=base.id, base_budget=base.budget, base_limit=base.limit
         )
     try:
-        return await index.pack(request, timeout_s=timeout_s), ""
+        with waiting("pack"):
+            return await index.pack(request, timeout_s=timeout_s), ""
     except IndexServiceError as failed:
         return None, str(failed)
 

@@ -14,6 +14,7 @@ from lsprotocol import types
 from lsp.documents import Snapshot, line_around
 from lsp.executing import on_acceptance, register_commands
 from lsp.inline import Outcome
+from lsp.measured import begin
 from lsp.protocol import AT_DISPATCH, PARTIAL_RESULT
 from lsp.session import ForewordServer
 from lsp.status import status
@@ -25,8 +26,10 @@ CONTEXT = "foreword/context"
 STATUS = "foreword/status"
 SHOWN = "foreword/shown"
 LOADED_MODULES = "foreword/loadedModules"
+MEASURED = "foreword/measured"
 DEBUG_VARIABLE = "FOREWORD_DEBUG"
-"""When it is 1, `foreword/loadedModules` tells what this process has imported; a test watches over that."""
+"""When it is 1, `foreword/loadedModules` tells what this process has imported, which a test watches over, and
+`foreword/measured` what it waited for and what blocked its loop, which `foreword bench lsp` reads."""
 
 CLOSE_TIMEOUT_S = 3.0
 """For hanging up on the index service and the engine; an editor that quits does not wait longer."""
@@ -54,6 +57,12 @@ def create() -> ForewordServer:
     register_commands(server)
     if os.environ.get(DEBUG_VARIABLE) == "1":
         server.feature(LOADED_MODULES)(loaded_modules)
+        measured = begin()
+
+        async def tell_measured(ls: ForewordServer, params: Any) -> dict[str, Any]:
+            return measured.take()
+
+        server.feature(MEASURED)(tell_measured)
     return server
 
 

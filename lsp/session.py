@@ -18,6 +18,7 @@ from pygls.exceptions import (
 from pygls.lsp.server import LanguageServer
 from pygls.uris import from_fs_path
 
+from lsp.collecting import set_aside
 from lsp.documents import Change, Snapshot, line_start, offset_at, position_at
 from lsp.engine_link import EngineLink
 from lsp.engines import workspace_hash
@@ -90,6 +91,7 @@ class ForewordServer(LanguageServer):
 
     def initialized(self) -> None:
         """Begins all that takes time, in the background."""
+        self._spawn(set_aside(), "collector")
         for complaint in self.complaints:
             self.log_warning(complaint)
         if self.settings.index:

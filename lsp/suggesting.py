@@ -17,6 +17,7 @@ from lsp.engine_link import EngineLink
 from lsp.extent import within
 from lsp.flights import Flights, given_way
 from lsp.inflight import InFlight
+from lsp.measured import waiting
 from lsp.memory import Memory
 from lsp.settings import Settings
 from lsp.suggestions import Suggestion, closers_between, left_of, like_lines_of, plain, remembered
@@ -98,7 +99,8 @@ class Suggesting:
         if engine is not None:
             line_before, _ = line_around(snapshot.text, question.offset)
             wait_s = self.cadence.wait_s(key_of(snapshot.uri), line_before, engine.endpoint.name)
-            await asyncio.sleep(wait_s)
+            with waiting("pause"):
+                await asyncio.sleep(wait_s)
 
     def _landed(self, question: Question, written: Written) -> None:
         """Something was written, whether somebody still waits for it or not."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lsp.measured import noted
 from lsp.settings import Settings
 from lsp.trim import Decision, Place, Trimmer
 
@@ -69,12 +70,13 @@ async def write(
     from engine.endpoints.endpoint import Priority
 
     priority = Priority.COMPLETION if priority is None else priority
+    ahead = priority == Priority.PREFETCH
     trimmer = await asyncio.to_thread(Trimmer, place)
     answer = Answer(Decision("", False, why="the engine sent nothing"), asked_at=clock())
     try:
         async with (
             asyncio.timeout(GIVE_UP_S),
-            aclosing(endpoint.generate(prompt, sampling, priority=priority)) as chunks,
+            aclosing(noted(endpoint.generate(prompt, sampling, priority=priority), ahead=ahead)) as chunks,
         ):
             await _follow(chunks, trimmer, answer, sampling.max_tokens, wait_s, on_text, clock)
     except TimeoutError:
