@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ Told = Callable[[str | int, Any], None]
 class Editor:
     """One server process and the documents that are open in it. Positions are utf-16 unless stated."""
 
-    def __init__(self, on_progress: Told | None = None) -> None:
+    def __init__(self, on_progress: Told | None = None, command: Sequence[str] = ()) -> None:
+        """`command` is another server to start, instead of `foreword lsp`."""
+        self._command = command or (str(Path(sys.executable).with_name("foreword")), "lsp")
         self.client = LanguageClient("foreword-demo", "1")
         self.initialize_s = 0.0
         self._versions: dict[str, int] = {}
@@ -38,9 +40,8 @@ class Editor:
         self, root: Path, options: dict[str, Any] | None = None, env: dict[str, str] | None = None
     ) -> None:
         """Starts the server and initializes it on `root`; `initialize_s` is the time from process start to answer."""
-        command = Path(sys.executable).with_name("foreword")
         began = time.perf_counter()
-        await self.client.start_io(str(command), "lsp", cwd=str(root), env={**os.environ, **(env or {})})
+        await self.client.start_io(*self._command, cwd=str(root), env={**os.environ, **(env or {})})
         await self.client.initialize_async(
             types.InitializeParams(
                 process_id=os.getpid(),
@@ -72,6 +73,24 @@ class Editor:
     async def request(self, method: str, params: dict[str, Any]) -> Any:
         return await self.client.protocol.send_request_async(method, params)
 
+    async def request_plain(self, method: str, params: dict[str, Any]) -> Any:
+        """The answer as plain JSON values."""
+        return plain(await self.request(method, params))
+
+    async def inline_completions(self, uri: str, line: int, character: int) -> list[str]:
+        """What is offered at a position after a key was typed there."""
+        params = types.InlineCompletionParams(
+            context=types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic),
+            text_document=types.TextDocumentIdentifier(uri),
+            position=types.Position(line, character),
+        )
+        answer = await self.client.text_document_inline_completion_async(params)
+        items = answer.items if isinstance(answer, types.InlineCompletionList) else answer or []
+        return [
+            each.insert_text if isinstance(each.insert_text, str) else each.insert_text.value
+            for each in items
+        ]
+
     def open(self, file: Path, text: str, language: str) -> str:
         """Opens `file` with `text` (which may differ from the disk) and returns its URI."""
         uri = file.as_uri()
@@ -82,14 +101,30 @@ class Editor:
 
     def type(self, uri: str, line: int, character: int, text: str) -> None:
         """Inserts `text` at a position, as one keystroke would."""
+        self.change(uri, (line, character), (line, character), text)
+
+    def change(self, uri: str, start: tuple[int, int], end: tuple[int, int], text: str) -> None:
+        """Puts `text` in the place of what stands between two positions."""
         self._versions[uri] += 1
-        here = types.Position(line, character)
-        change = types.TextDocumentContentChangePartial(range=types.Range(here, here), text=text)
+        where = types.Range(types.Position(*start), types.Position(*end))
+        change = types.TextDocumentContentChangePartial(range=where, text=text)
         self.client.text_document_did_change(
             types.DidChangeTextDocumentParams(
                 text_document=types.VersionedTextDocumentIdentifier(self._versions[uri], uri),
                 content_changes=[change],
             )
+        )
+
+    def save(self, uri: str) -> None:
+        """Tells that the document was written to the disk."""
+        self.client.text_document_did_save(
+            types.DidSaveTextDocumentParams(text_document=types.TextDocumentIdentifier(uri))
+        )
+
+    def close(self, uri: str) -> None:
+        del self._versions[uri]
+        self.client.text_document_did_close(
+            types.DidCloseTextDocumentParams(text_document=types.TextDocumentIdentifier(uri))
         )
 
     async def until(

@@ -86,7 +86,7 @@ async def judge(host: Hosted, given: Given, prompt: Prompt, tokenizer: ModelToke
     case, ids = given.case, prompt.ids
     assert ids is not None
     began = time.monotonic()
-    last = await _write(host, prompt)
+    last = await write(host, prompt)
     line = tokenizer.encode(prompt.taken_off + case.truth)
     known = await log_probabilities(host.ask, [*ids, *line], len(ids) - 1)
     if len(known) != len(line):
@@ -117,7 +117,7 @@ async def judge(host: Hosted, given: Given, prompt: Prompt, tokenizer: ModelToke
     )
 
 
-async def _write(host: Hosted, prompt: Prompt) -> Chunk:
+async def write(host: Hosted, prompt: Prompt) -> Chunk:
     """Greedily, somewhat more than the line."""
     last: Chunk | None = None
     try:

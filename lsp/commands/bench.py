@@ -9,6 +9,7 @@ import typer
 from lsp.commands.bench_context import bench_context
 from lsp.commands.bench_edit import bench_edit
 from lsp.commands.bench_index import bench_index
+from lsp.commands.bench_lsp import bench_lsp
 from lsp.commands.measured import LEAST_RUNS, Json, Only, Runs, Save, deliver, left_out, say, split
 from lsp.terminal import run
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command("index")(bench_index)
 app.command("context")(bench_context)
 app.command("edit")(bench_edit)
+app.command("lsp")(bench_lsp)
 
 
 @app.callback()
