@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
+from engine.healing import Healed, begun_in
 from engine.tokens import well_formed
 from engine.window import Window, cut_suffix, cut_window
 
@@ -92,6 +93,9 @@ class Prompt(msgspec.Struct, frozen=True):
     messages: tuple[Message, ...] = ()
     """The same request as a conversation, for endpoints that only chat; without it they ask for the completion
     in words of their own (`engine.endpoints.chat`)."""
+    healed: Healed | None = None
+    """The same prompt without the part of an identifier in which the window ends, where it is one that the answer
+    should complete; for endpoints that can hold an answer to it."""
 
 
 class Markers(msgspec.Struct, frozen=True):
@@ -129,14 +133,16 @@ def completion_prompt(
     after: str,
     max_window_tokens: int,
     max_suffix_tokens: int,
+    heal: bool = False,
 ) -> Prompt:
-    """The prompt for a cursor between `before` and `after` in `path`, with `segments` as read context.
+    """The prompt for a cursor between `before` and `after` in `path`, with `segments` as read context. With `heal` an
+    identifier in which `before` ends may go on in the answer.
 
     The window takes at most `max_window_tokens`, the suffix at most `max_suffix_tokens`; keeping the sum of
     all below the model's context is the caller's budget.
     """
     window, suffix = _cut_around(profile, tokenizer, before, after, max_window_tokens, max_suffix_tokens)
-    return _prompt(profile, tokenizer, Sources(repo_name, path, segments), window, suffix)
+    return _prompt(profile, tokenizer, Sources(repo_name, path, segments), window, suffix, heal)
 
 
 def front_ids(
@@ -152,7 +158,7 @@ def relaid(prompt: Prompt, profile: Profile, tokenizer: Tokenizer, room: int) ->
     segments that fit into `room` tokens. A prompt that is no completion of ours comes back without ids."""
     sources = prompt.sources
     if sources is None:
-        return msgspec.structs.replace(prompt, ids=None)
+        return msgspec.structs.replace(prompt, ids=None, healed=None)
     window = Window(prompt.window, prompt.window_start_line, prompt.taken_off)
     suffix = prompt.suffix if profile.fim is not None else ""
     bare = _prompt(profile, tokenizer, msgspec.structs.replace(sources, segments=()), window, suffix)
@@ -165,11 +171,13 @@ def relaid(prompt: Prompt, profile: Profile, tokenizer: Tokenizer, room: int) ->
     # Ids of another model's tokenizer are not this one's: each text is encoded anew.
     segments = [ContextSegment(each.path, each.text) for each in sources.segments[:kept]]
     fitting = msgspec.structs.replace(sources, segments=segments)
-    laid_out = _prompt(profile, tokenizer, fitting, window, suffix)
+    laid_out = _prompt(profile, tokenizer, fitting, window, suffix, heal=prompt.healed is not None)
     return msgspec.structs.replace(laid_out, messages=prompt.messages)
 
 
-def _prompt(profile: Profile, tokenizer: Tokenizer, sources: Sources, window: Window, suffix: str) -> Prompt:
+def _prompt(
+    profile: Profile, tokenizer: Tokenizer, sources: Sources, window: Window, suffix: str, heal: bool = False
+) -> Prompt:
     parts = list(_layout(profile, sources.repo_name, sources.segments, sources.path, window.text, suffix))
     ids = _ids_of(parts, tokenizer) if tokenizer.has_ids else None
     return Prompt(
@@ -181,7 +189,19 @@ def _prompt(profile: Profile, tokenizer: Tokenizer, sources: Sources, window: Wi
         window_start_line=window.start_line,
         tokens=_count(parts, tokenizer) if ids is None else len(ids),
         sources=sources,
+        healed=_healed(profile, tokenizer, sources, window, suffix) if heal and ids is not None else None,
     )
+
+
+def _healed(
+    profile: Profile, tokenizer: Tokenizer, sources: Sources, window: Window, suffix: str
+) -> Healed | None:
+    begun = "" if window.taken_off else begun_in(window.text)
+    if not begun:
+        return None
+    text = window.text[: -len(begun)]
+    parts = list(_layout(profile, sources.repo_name, sources.segments, sources.path, text, suffix))
+    return Healed(_ids_of(parts, tokenizer), begun)
 
 
 def path_line(path: str) -> str:

@@ -303,4 +303,5 @@ def _prompt(
         after=place.after,
         max_window_tokens=shares.window,
         max_suffix_tokens=shares.suffix,
+        heal=place.heals,
     )

@@ -50,6 +50,17 @@ class Place(msgspec.Struct, frozen=True):
             return self.before
         return self.before[: len(self.before) - len(self.line_before)].removesuffix("\n").removesuffix("\r")
 
+    @property
+    def heals(self) -> bool:
+        """Whether an identifier that ends at the cursor was only begun: not where the document has it as a whole
+        (what is finished would be made longer), not in the middle of one, and not where the model reads up to the
+        line above."""
+        found = None if self.on_line_below_code else _WORD_END.search(self.line_before)
+        if found is None or _WORD_START.match(self.after):
+            return False
+        whole = re.compile(rf"(?<!\w){re.escape(found.group())}(?!\w)")
+        return not whole.search(self.before[: -len(found.group())]) and not whole.search(self.after)
+
 
 class Decision(msgspec.Struct, frozen=True):
     """`text` is what may be inserted by now, `done` that nothing further is wanted. `replaced` characters

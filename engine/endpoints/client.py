@@ -38,6 +38,7 @@ from engine.endpoints.sse import (
     http_client,
     shown,
 )
+from engine.healing import NotBegun
 
 if TYPE_CHECKING:
     from engine.prompts import Prompt
@@ -64,6 +65,11 @@ read). Our own host remembers such an abort (`engine.scheduler.superseded`)."""
 
 NEVER_STARTED = ("unreachable", "refused", "request", "busy", "draining", "aborted")
 """Faults after which the server holds nothing of the request that could be aborted."""
+
+REFUSED_GRAMMAR = ("request", "aborted")
+"""Faults by which SGLang refuses a grammar, before any text: one that it cannot compile, or none at all."""
+
+NO_HEALING = "takes no grammar: an identifier that was begun is completed less well"
 
 WORKSPACE_HEADER = "X-Foreword-Workspace"
 """Tells a host of ours which workspace asks, so that it can share its cache among them."""
@@ -100,7 +106,7 @@ class SGLangEndpoint:
         self._is_ours = packs_ids
         self.introduce(workspace)
         self._aborts: set[asyncio.Task[None]] = set()
-        self._takes_aborts = True
+        self._takes_aborts = self._heals = True
         self._packs_ids = packs_ids
 
     def introduce(self, workspace: str) -> None:
@@ -115,9 +121,38 @@ class SGLangEndpoint:
     async def generate(
         self, prompt: Prompt, params: Sampling, *, priority: int = 0
     ) -> AsyncGenerator[Chunk, None]:
-        """See `Endpoint.generate`. A request that is given up before its body has left never reaches a
-        scheduler; after that it is aborted by its id, and its connection closed."""
+        """See `Endpoint.generate`. A prompt that can be healed is, at a host of ours: any other SGLang server keeps
+        every grammar that it was ever given, 54 kB for each beginning of an identifier."""
         refuse_too_large(self.name, prompt, params, self.context_tokens)
+        healed, refused = prompt.healed, False
+        if healed is not None and self._heals and self._is_ours and not params.constrained:
+            asked = msgspec.structs.replace(prompt, ids=healed.ids)
+            held = msgspec.structs.replace(params, regex=healed.regex)
+            begun = False
+            try:
+                async with aclosing(self._answer(asked, held, priority)) as chunks:
+                    async for chunk in chunks:
+                        rest = healed.rest_of(chunk)
+                        if rest is not None:
+                            begun = True
+                            yield rest
+                return
+            except NotBegun:
+                refused = True
+            except EngineRequestError as error:
+                if begun or error.fault not in REFUSED_GRAMMAR:
+                    raise
+                refused = True
+        async with aclosing(self._answer(prompt, params, priority)) as chunks:
+            async for chunk in chunks:
+                if refused and self._heals:  # this one it takes, so that it was the grammar that it did not
+                    self._heals = False
+                    self.limits.append(NO_HEALING)
+                yield chunk
+
+    async def _answer(self, prompt: Prompt, params: Sampling, priority: int) -> AsyncGenerator[Chunk, None]:
+        """A request that is given up before its body has left never reaches a scheduler; after that it is aborted by
+        its id, and its connection closed."""
         # Of fixed length: SGLang aborts every request whose id begins with the one given.
         request_id = uuid.uuid4().hex
         sent, admitted = asyncio.Event(), asyncio.Event()

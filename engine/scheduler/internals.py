@@ -51,6 +51,16 @@ MENTIONED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("sglang.srt.managers.scheduler", "Scheduler.abort_request", (".rid.startswith(recv_req.rid)",)),
     (
+        "sglang.srt.constrained.grammar_manager",
+        "GrammarManager",
+        ("self.grammar_queue", "def clear(self)", "self.grammar_backend.reset()"),
+    ),
+    (
+        "sglang.srt.constrained.base_grammar_backend",
+        "BaseGrammarBackend",
+        ("self.cache", "self.cache.clear()"),
+    ),
+    (
         "sglang.srt.managers.schedule_batch",
         "Req",
         (

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.scheduler import cached_prefix
+from engine.scheduler.grammars import forget_grammars
 from engine.scheduler.internals import check_hooked, check_internals
 from engine.scheduler.superseded import Superseded
 from engine.scheduler.turns import EDIT, Turns, rank
@@ -137,6 +138,7 @@ def queue_ready_grammars(scheduler: Any) -> None:
     if scheduler.grammar_manager.has_waiting_grammars():
         for request in scheduler.grammar_manager.get_ready_grammar_requests():
             scheduler._add_request_to_queue(request)
+        forget_grammars(scheduler)
 
 
 @contextmanager
