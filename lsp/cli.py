@@ -219,6 +219,43 @@ def mcp(
 
 
 @app.command()
+def edit(
+    instruction: Annotated[
+        str, typer.Option("--message", "-m", metavar="TEXT", help="What is to be changed, in your own words.")
+    ],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE …]", help="Files that may be changed; without one, search finds them."),
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write the changes, all or none, besides printing them.")
+    ] = False,
+    model: Model = None,
+    url: Annotated[
+        str | None, typer.Option(help="An OpenAI-compatible server instead of the embedded engine.")
+    ] = None,
+    key: Annotated[str, typer.Option(envvar="FOREWORD_API_KEY", help="Its key.")] = "",
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """An edit of files by an instruction, as a unified diff. What does not parse or fit is refused, with the reason."""
+    from lsp.commands.edit import run_edit
+
+    if not instruction.strip():
+        raise typer.BadParameter("the instruction is empty", param_hint="-m")
+    run_edit(
+        instruction,
+        [absolute(file) for file in files or ()],
+        apply=apply,
+        model=model,
+        url=url,
+        key=key,
+        settings_file=settings,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def doctor(settings: SettingsFile = None, as_json: Json = False) -> None:
     """What is wrong with this machine or set-up, and the remedy."""
     from lsp.commands.doctor import run_doctor

@@ -7,6 +7,7 @@ from typing import Any
 
 from pygls.exceptions import JsonRpcInvalidParams
 
+from lsp.edits import commands as editing
 from lsp.session import ForewordServer  # at run time too: pygls looks the annotations up
 
 ACCEPTED = "foreword.accepted"
@@ -31,7 +32,7 @@ def on_acceptance(id_: str) -> dict[str, Any]:
     return {"title": "Foreword: accepted", "command": ACCEPTED, "arguments": [id_]}
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {ACCEPTED: accepted}
+COMMANDS: dict[str, Callable[..., Any]] = {ACCEPTED: accepted, **editing.COMMANDS}
 """Each gets the server and the command's arguments. A coroutine that takes long watches for its own cancellation: pygls
 answers a cancelled command and lets it run on."""
 

@@ -27,12 +27,19 @@ class Progress:
     """One bar. `report` may be called as often as one likes, also before the client has agreed to show it."""
 
     def __init__(
-        self, server: ForewordServer, title: str, clock: Callable[[], float] = time.monotonic
+        self,
+        server: ForewordServer,
+        title: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        on_cancel: Callable[[], None] | None = None,
     ) -> None:
+        """With `on_cancel` the client may offer to cancel what is under way."""
         self._server = server
         self._title = title
         self._clock = clock
         self._token = str(uuid.uuid4())
+        self._on_cancel = on_cancel
         self._latest = ("", 0, 0)
         self._begun = False
         self._ended: str | None = None
@@ -52,6 +59,7 @@ class Progress:
         if self._ended is not None:
             return
         self._ended = message
+        self._server.cancellable.pop(self._token, None)
         if self._begun:
             self._notify(types.WorkDoneProgressEnd(message=message))
 
@@ -72,12 +80,14 @@ class Progress:
             return  # over before anybody could have seen it
         message, done, total = self._latest
         self._begun = True
+        if self._on_cancel is not None:
+            self._server.cancellable[self._token] = self._on_cancel
         self._notify(
             types.WorkDoneProgressBegin(
                 title=self._title,
                 message=message or None,
                 percentage=_percentage(done, total),
-                cancellable=False,
+                cancellable=self._on_cancel is not None,
             )
         )
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -105,6 +106,26 @@ class ForewordProtocol(LanguageServerProtocol):
     @property
     def is_shut_down(self) -> bool:
         return self._shutdown
+
+    def when_cancelled(self, run: Callable[[], object]) -> None:
+        """Runs this as soon as the client cancels the request that is being handled. For commands: pygls answers a
+        cancelled `workspace/executeCommand` and lets its coroutine run on."""
+        request = None if self.msg_id is None else self._request_futures.get(self.msg_id)
+        if request is not None:
+            request.add_done_callback(lambda done: run() if done.cancelled() else None)
+
+    def _run_generator(
+        self, future: Future[Any] | None, *, gen: Generator[Any, Any, Any], result_future: Future[Any]
+    ) -> None:
+        """Nobody waits for what a cancelled command comes to; pygls would fail at answering it again."""
+        if result_future.cancelled():
+            gen.close()
+            return
+        super()._run_generator(future, gen=gen, result_future=result_future)
+
+    def tell(self, method: str, params: dict[str, Any]) -> None:
+        """Sends a notification of our own."""
+        self._send_data({"jsonrpc": self.VERSION, "method": method, "params": params})
 
     def refuse(self, wrong: Malformed) -> None:
         """Answers with an error; the id is null when the message had none that could be read."""

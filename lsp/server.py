@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 from lsprotocol import types
 
 from lsp.documents import Snapshot, line_around
+from lsp.edits.offering import OPTIONS
+from lsp.edits.reading import CannotEdit
 from lsp.executing import on_acceptance, register_commands
 from lsp.inline import Outcome
 from lsp.measured import begin
@@ -20,10 +22,12 @@ from lsp.session import ForewordServer
 from lsp.status import status
 from lsp.stdio import PARSE_ERROR, FramingError, Malformed, Streams, Writer, parsed, read_body, start_reader
 from lsp.streaming import growing_items, streamed_completion
+from lsp.symbols import NotNow
 
 COMPLETION = "foreword/completion"
 CONTEXT = "foreword/context"
 STATUS = "foreword/status"
+DIAGNOSTICS = "foreword/diagnostics"
 SHOWN = "foreword/shown"
 LOADED_MODULES = "foreword/loadedModules"
 MEASURED = "foreword/measured"
@@ -54,6 +58,10 @@ def create() -> ForewordServer:
     server.feature(CONTEXT)(foreword_context)
     server.feature(STATUS)(foreword_status)
     server.feature(SHOWN)(foreword_shown)
+    server.feature(types.TEXT_DOCUMENT_CODE_ACTION, OPTIONS)(code_action)
+    server.feature(types.CODE_ACTION_RESOLVE)(code_action_resolve)
+    server.feature(types.WINDOW_WORK_DONE_PROGRESS_CANCEL)(progress_cancel)
+    server.feature(DIAGNOSTICS)(foreword_diagnostics)
     register_commands(server)
     if os.environ.get(DEBUG_VARIABLE) == "1":
         server.feature(LOADED_MODULES)(loaded_modules)
@@ -154,6 +162,25 @@ def word_at_end(line: str) -> str:
     while start and (line[start - 1].isalnum() or line[start - 1] == "_"):
         start -= 1
     return line[start:]
+
+
+async def code_action(ls: ForewordServer, params: types.CodeActionParams) -> list[types.CodeAction]:
+    return await ls.offering.offered(AT_DISPATCH.get(), params)
+
+
+async def code_action_resolve(ls: ForewordServer, params: types.CodeAction) -> types.CodeAction:
+    try:
+        return await ls.offering.resolved(params)
+    except CannotEdit as refused:
+        raise NotNow(str(refused), types.LSPErrorCodes.RequestFailed) from refused
+
+
+def progress_cancel(ls: ForewordServer, params: types.WorkDoneProgressCancelParams) -> None:
+    ls.progress_cancelled(params.token)
+
+
+def foreword_diagnostics(ls: ForewordServer, params: Any) -> None:
+    ls.offering.told(params)
 
 
 async def foreword_completion(ls: ForewordServer, params: Any) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from pygls.uris import from_fs_path
 
 from lsp.collecting import set_aside
 from lsp.documents import Change, Snapshot, line_start, offset_at, position_at
+from lsp.edits.offering import Offering
+from lsp.edits.serving import Edits
 from lsp.engine_link import EngineLink
 from lsp.engines import workspace_hash
 from lsp.index_link import IndexLink
@@ -64,6 +66,10 @@ class ForewordServer(LanguageServer):
         self.engine = EngineLink(self._bar, self.log_warning, lambda: workspace_hash(self.documents.roots))
         self.completions = InlineCompletions(self.documents, self.index, self.engine, lambda: self.settings)
         self.symbols = Symbols(self)
+        self.edits = Edits(self)
+        self.offering = Offering(self)
+        self.cancellable: dict[str | int, Callable[[], None]] = {}
+        """What ends the work of each progress that the client may cancel, by its token."""
         self.stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._initialization_options: object = None
         self._last_logged_reason = ""
@@ -187,6 +193,7 @@ class ForewordServer(LanguageServer):
     def _closed(self, uri: str) -> None:
         snapshot = self.documents.close(uri)
         self.completions.forget(uri)
+        self.offering.forget(uri)
         if snapshot is not None and snapshot.path is not None:
             self.index.closed(snapshot.path)
 
@@ -280,6 +287,11 @@ class ForewordServer(LanguageServer):
     def _position(self, snapshot: Snapshot, offset: int) -> types.Position:
         line, character = position_at(snapshot.text, offset, self.documents.encoding)
         return types.Position(line=line, character=character)
+
+    def progress_cancelled(self, token: str | int) -> None:
+        """The client's user has ended what this progress shows."""
+        if token in self.cancellable:
+            self.cancellable.pop(token)()
 
     # ------------------------------------------------------------ telling the client
 

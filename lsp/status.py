@@ -24,6 +24,7 @@ async def status(server: ForewordServer) -> dict[str, Any]:
             "roots": list(server.documents.roots),
         },
         "engine": await server.engine.describe(),
+        "edits": server.edits.describe(),
         "index": await index_status(server.index) if server.settings.index else {"state": "off"},
         "bases": server.completions.bases.describe(),
         "lastCompletion": completion_status(server.completions.last),

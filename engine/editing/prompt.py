@@ -132,6 +132,14 @@ def conversation(
     )
 
 
+def with_turn(prompt: Prompt, answer: str, question: str, tokenizer: Tokenizer) -> Prompt:
+    """The conversation of `prompt`, gone on with what was answered and what is asked now. All of it is cached but the
+    question."""
+    system, *others = prompt.messages
+    before = (*others, Message("assistant", answer))
+    return conversation(system.content, before, [question], tokenizer)
+
+
 def examples(shape: Shape, *, by_lines: bool) -> Iterator[Message]:
     """Turns that show the format."""
     for each in EXAMPLES[shape]:

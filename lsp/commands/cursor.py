@@ -94,7 +94,7 @@ def run_complete(
     async def write() -> Completion:
         async with AsyncExitStack() as held:
             with progress(not as_json) as report:
-                engine = await _engine(settings, report)
+                engine = await engine_of(settings, report)
                 held.push_async_callback(engine.endpoint.close)
                 client = None
                 if with_context:
@@ -119,7 +119,7 @@ def run_complete(
         fail(completion.reason, EXIT_EMPTY)
 
 
-async def _engine(settings: Settings, report: Report) -> Engine:
+async def engine_of(settings: Settings, report: Report) -> Engine:
     if settings.engine.kind != "embedded":
         return await asyncio.to_thread(configured, settings.engine)
 

@@ -1,0 +1,42 @@
+"""Which file an instruction is about where none is named, and which lines of a large one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.editing.scores import ability
+from lsp.edits.reading import CannotEdit, model_of
+from lsp.edits.task import Focus, Task
+
+if TYPE_CHECKING:
+    from indexer.client import IndexClient
+    from indexer.messages import Hit
+    from lsp.engines import Engine
+
+HITS = 40
+FILES = 6
+"""Of what search finds, for a model that may change several; a small one gets the likeliest."""
+
+
+async def likeliest(task: Task, root: str, index: IndexClient, engine: Engine) -> Task:
+    """The task with files that search finds for its instruction, where it names none, and with the likeliest lines of
+    those that it names. Raises CannotEdit, IndexServiceError."""
+    hits = (await index.search(root, task.instruction, HITS)).hits
+    paths: Sequence[str] = task.paths
+    if not paths:
+        found = list(dict.fromkeys(hit.path for hit in hits))
+        if not found:
+            raise CannotEdit("search finds no file for this instruction; name the files that may be changed")
+        paths = found[: FILES if ability(model_of(engine)).several_files else 1]
+    focus = [*task.focus, *_focuses(hits, [path for path in paths if task.focus_in(path) is None])]
+    return msgspec.structs.replace(task, paths=paths, focus=focus)
+
+
+def _focuses(hits: Sequence[Hit], paths: Iterable[str]) -> Iterable[Focus]:
+    for path in paths:
+        best = next((hit for hit in hits if hit.path == path), None)
+        if best is not None:
+            yield Focus(path, best.start_line + 1, best.end_line)

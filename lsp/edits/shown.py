@@ -1,0 +1,82 @@
+"""Which lines of the files that may be changed a model is shown: all where there is room, else those around what the
+edit is about; and among which of them its anchors may lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from engine.editing.grammar import Shown
+from engine.editing.prompt import EditFile
+from engine.prompts import Tokenizer
+from lsp.edits.files import SourceFile
+from lsp.edits.lines import split
+from lsp.edits.task import Focus, Task
+
+LEAST_LINES = 20
+"""Of each file, however little room there is."""
+
+LINE_OVERHEAD_TOKENS = 3
+"""Of a line that is shown with its number."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A file that may be changed."""
+
+    file: SourceFile
+    lines: Sequence[str]
+    first: int
+    last: int
+    """The lines that the model is shown, from 1; `first - 1` of an empty file."""
+    anchors: tuple[int, int]
+    """Those of them in which anchors lie."""
+
+    @property
+    def sent(self) -> SourceFile:
+        """The file with what was shown of it."""
+        return msgspec.structs.replace(self.file, shown=((self.first, self.last),))
+
+    @property
+    def in_prompt(self) -> EditFile:
+        whole = self.last - self.first + 1 == len(self.lines)
+        text = "".join(f"{line}\n" for line in self.lines[self.first - 1 : self.last])
+        return EditFile(self.file.path, text, self.first, 0 if whole else len(self.lines))
+
+    @property
+    def in_grammar(self) -> Shown:
+        return Shown(self.file.path, *self.anchors, self.lines)
+
+
+def targets(task: Task, files: Mapping[str, SourceFile], tokenizer: Tokenizer, room: int) -> list[Target]:
+    """For each path of the task that is among the files; together about `room` tokens. Takes as long as counting
+    their tokens."""
+    found: list[Target] = []
+    paths = [path for path in dict.fromkeys(task.paths) if path in files]
+    for at, path in enumerate(paths):
+        focus = task.focus_in(path)
+        target, taken = _shown(files[path], focus, tokenizer, room // (len(paths) - at))
+        if task.confined and focus is not None:
+            last = min(focus.last, target.last)
+            target = msgspec.structs.replace(
+                target, anchors=(min(max(focus.first, target.first), last), last)
+            )
+        found.append(target)
+        room = max(0, room - taken)
+    return found
+
+
+def _shown(file: SourceFile, focus: Focus | None, tokenizer: Tokenizer, room: int) -> tuple[Target, int]:
+    lines = split(file.text).lines
+    total = len(lines)
+    whole = tokenizer.count(file.text) + total * LINE_OVERHEAD_TOKENS
+    if whole <= room or total <= LEAST_LINES:
+        return Target(file, lines, 1, total, (1, total)), whole
+    count = max(LEAST_LINES, total * room // whole)
+    first, last = (focus.first, focus.last) if focus is not None else (1, 1)
+    spare = count - (last - first + 1)
+    if spare > 0:
+        first -= spare // 3  # most of what is to spare goes behind: below a line stands what it begins
+    first = max(1, min(first, total - count + 1))
+    last = min(total, first + count - 1)
+    return Target(file, lines, first, last, (first, last)), whole * count // total
