@@ -136,6 +136,8 @@ async def completion(ls: ForewordServer, params: types.CompletionParams) -> type
     item = item_of(outcome, word_at_end(before))
     where = ls.range_of(snapshot, outcome.start - len(word_at_end(before)), outcome.end)
     item.text_edit = types.TextEdit(range=where, new_text=item.insert_text or "")
+    if not takes_as_is(ls.client_capabilities):
+        item.insert_text_mode = None
     item.command = acceptance_command(ls, snapshot)
     return types.CompletionList(is_incomplete=True, items=[item])
 
@@ -154,6 +156,14 @@ def item_of(outcome: Outcome, word: str) -> types.CompletionItem:
         filter_text=whole.strip() or word,
         sort_text="\uffff",
     )
+
+
+def takes_as_is(capabilities: types.ClientCapabilities) -> bool:
+    """Unless the client names the modes that it knows, and this is none of them."""
+    document = capabilities.text_document
+    item = document.completion.completion_item if document and document.completion else None
+    modes = item.insert_text_mode_support if item else None
+    return modes is None or types.InsertTextMode.AsIs in modes.value_set
 
 
 def word_at_end(line: str) -> str:
