@@ -146,11 +146,12 @@ def test_a_server_that_dies_five_times_is_given_up_with_one_message(neovim, tmp_
         one.open(tmp_path / "a.py")
         one.nvim.command("set filetype=python")
         one.until(one.told, "a message")
+        started = starts.read_text()
         one.open(tmp_path / "b.py")
         one.nvim.command("set filetype=python")
         (message,) = one.told()
         assert "died 5 times, the last time with status 3" in message and ":Foreword log" in message
-        assert starts.read_text().count("start") == 5
+        assert started.count("start") >= 5 and starts.read_text() == started, "and it is left alone then"
         assert "died 5 times" in one.health()
 
 

@@ -57,7 +57,7 @@ end
 
 --- Status 0 is a server that was asked to go.
 local function ended(code)
-  if code == 0 or vim.v.exiting ~= vim.NIL then
+  if code == 0 or vim.v.exiting ~= vim.NIL or M.gave_up() then
     return
   end
   local now = vim.uv.now() / 1000
