@@ -399,3 +399,38 @@ def test_lines_and_their_ends_are_the_whole_text(text):
     assert joined(split(text)) == text
     assert joined(edited(split(text), [])) == text
     assert joined(edited(split(text), [Edit(0, 0, ())])) == text
+
+
+# ---------------------------------------------------------------- large and repetitive texts
+
+
+def test_lines_that_repeat_themselves_are_found_in_one_pass():
+    text = "x\n" * 20_000 + "y\n" + "x\n" * 5_000
+    files = {"a.txt": SourceFile("a.txt", text)}
+    assert "times, from lines 1, 2, 3" in reasons(apply([Replace("a.txt", Search("x\n" * 600), "")], files))
+    result = apply([Replace("a.txt", Search("x\n" * 600 + "y\nx\n"), "x\n" * 600 + "z\nx\n")], files)
+    assert text_of(result, "a.txt") == text.replace("y", "z")
+
+
+def test_a_place_that_begins_within_a_false_start_is_found():
+    text = "a\nb\n" * 1_000 + "a\nb\na\nc\n"
+    result = apply([Replace("a.txt", Search("a\nb\na\nc\n"), "d\n")], {"a.txt": SourceFile("a.txt", text)})
+    assert text_of(result, "a.txt") == "a\nb\n" * 1_000 + "d\n"
+
+
+def test_a_long_copy_with_a_wrong_word_is_found_among_long_ones():
+    def part(name: str) -> str:
+        return f"class {name}:\n" + "".join(
+            f"    def {name}_{at}(self, one, two):\n        return {at}\n" for at in range(80)
+        )
+
+    text = "\n\n".join(map(part, ("first", "second", "third")))
+    copy = part("second").replace("return 40\n", "return 41\n")
+    result = apply(
+        [Replace("a.py", Search(copy), copy.replace("return 70", "return 71"))],
+        {"a.py": SourceFile("a.py", text)},
+    )
+    assert text_of(result, "a.py") == text.replace(
+        part("second"), part("second").replace("return 70", "return 71")
+    )
+    assert how(result) == ["similar"]

@@ -12,7 +12,7 @@ import msgspec
 from engine.editing.blocks import Block, Create, Delete, Rename, Replace
 from lsp.edits.anchors import place
 from lsp.edits.files import SourceFile
-from lsp.edits.lines import Edit, edited, joined, split
+from lsp.edits.lines import Edit, Text, edited, joined, split
 from lsp.edits.placed import How, Misfit, Nearest, Placed
 from lsp.edits.soundness import checked
 
@@ -96,6 +96,7 @@ class _Work:
 
     def __init__(self, files: Mapping[str, SourceFile]) -> None:
         self._files = files
+        self._texts: dict[str, Text] = {}
         self.refusals: list[Refusal] = []
         self.placements: list[Placement] = []
         self._placed: dict[str, list[tuple[int, Placed]]] = defaultdict(list)
@@ -172,7 +173,9 @@ class _Work:
         if file is None:
             self.refuse(path, "is not among the files that were sent", number)
             return
-        placed = place(split(file.text), block, file.shown)
+        if path not in self._texts:
+            self._texts[path] = split(file.text)
+        placed = place(self._texts[path], block, file.shown)
         if isinstance(placed, Misfit):
             self.refuse(path, placed.reason, number, nearest=placed.nearest)
             return

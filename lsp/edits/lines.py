@@ -8,6 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+SURE_PAIRS = 1_000_000
+"""Of elements that are compared with each other: a second at worst. Beyond that, frequent ones align nothing."""
+
+MOST_PAIRS = 100_000_000
+"""Beyond that all between the first difference and the last one counts as one."""
+
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _SPACE = re.compile(r"\s+")
 
@@ -80,7 +86,10 @@ def differing(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int, in
     same = next((at for at in range(most) if old[at] != new[at]), most)
     below = next((at for at in range(most - same) if old[-1 - at] != new[-1 - at]), most - same)
     middle, other = old[same : len(old) - below], new[same : len(new) - below]
-    matcher = difflib.SequenceMatcher(None, middle, other, autojunk=False)
+    size = len(middle) * len(other)
+    if size > MOST_PAIRS:
+        return [(same, len(old) - below, same, len(new) - below)]
+    matcher = difflib.SequenceMatcher(None, middle, other, autojunk=size > SURE_PAIRS)
     return [
         (same + start, same + end, same + first, same + last)
         for kind, start, end, first, last in matcher.get_opcodes()

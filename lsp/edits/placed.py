@@ -15,6 +15,9 @@ How = Literal["exact", "whitespace", "stripped", "similar", "numbered"]
 CONTEXT_LINES = 2
 """Around a near place, of what a model is shown of it."""
 
+MANY_STARTS = 500
+"""Of lines that are the first one of a text: each costs a comparison of all of it."""
+
 NEAREST = 3
 """Places that a model is shown."""
 
@@ -52,7 +55,9 @@ class Placed(msgspec.Struct, frozen=True):
 
 def places_of(lines: Sequence[str], wanted: Sequence[str]) -> list[int]:
     """Where all of `wanted` begins."""
-    wanted = tuple(wanted)
+    wanted, lines = tuple(wanted), tuple(lines)
+    if lines.count(wanted[0]) > MANY_STARTS:
+        return _places_of_repeated(lines, wanted)
     found: list[int] = []
     at = -1
     while True:
@@ -60,8 +65,29 @@ def places_of(lines: Sequence[str], wanted: Sequence[str]) -> list[int]:
             at = lines.index(wanted[0], at + 1)
         except ValueError:
             return found
-        if tuple(lines[at : at + len(wanted)]) == wanted:
+        if lines[at : at + len(wanted)] == wanted:
             found.append(at)
+
+
+def _places_of_repeated(lines: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """The same by Knuth, Morris and Pratt: in one pass, however often the first lines repeat themselves."""
+    falls_back = [0] * len(wanted)
+    matched = 0
+    for at in range(1, len(wanted)):
+        while matched and wanted[at] != wanted[matched]:
+            matched = falls_back[matched - 1]
+        matched += wanted[at] == wanted[matched]
+        falls_back[at] = matched
+    found: list[int] = []
+    matched = 0
+    for at, line in enumerate(lines):
+        while matched and line != wanted[matched]:
+            matched = falls_back[matched - 1]
+        matched += line == wanted[matched]
+        if matched == len(wanted):
+            found.append(at - len(wanted) + 1)
+            matched = falls_back[matched - 1]
+    return found
 
 
 def several(lines: Sequence[str], places: Sequence[int], size: int) -> Misfit:

@@ -22,8 +22,17 @@ LOOSE_LINES = 1
 MOST_TOKENS = 400_000
 """Of a file: looking through so many takes half a second."""
 
-CLOSER_LOOKS = 6
+CLOSER_LOOKS = 4
 """Places whose tokens are compared in order, after all were compared as bags."""
+
+NEAR_LINES = 2
+"""By so many lines a place may begin earlier or later than its bag of tokens says."""
+
+SURE_TOKENS = 1_200
+"""Of a text that is looked for. In a longer one whole lines are compared: its tokens would take seconds."""
+
+MOST_LINES = 2_000
+"""Of a text that is looked for: no model copies more."""
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
@@ -48,29 +57,58 @@ def tokens(line: str) -> list[str]:
 
 
 def nearest(lines: Sequence[str], wanted: Sequence[str], most: int = 3) -> list[Near]:
-    """The nearest places, the best first, none overlapping another; none where the file is too large to look."""
-    sought = [token for line in wanted for token in tokens(line)]
+    """The nearest places, the best first, none overlapping another; none where text or file is too large to look."""
+    sought = [tokens(line) for line in wanted]
     in_lines = [tokens(line) for line in lines]
-    if not sought or sum(map(len, in_lines)) > MOST_TOKENS:
+    if not any(sought) or len(wanted) > MOST_LINES or sum(map(len, in_lines)) > MOST_TOKENS:
         return []
+    bag = Counter(token for line in sought for token in line)
     rough: list[Near] = []
     for size in range(max(1, len(wanted) - LOOSE_LINES), len(wanted) + LOOSE_LINES + 1):
-        rough += _windows(in_lines, Counter(sought), size)
+        rough += _windows(in_lines, bag, size)
     rough.sort(key=lambda near: (-near.score, abs(near.end - near.start - len(wanted)), near.start))
-    looked: list[Near] = []
-    for near in rough:
-        places = {each.start // max(1, len(wanted)) for each in looked}
-        if len(places) >= CLOSER_LOOKS or len(looked) >= CLOSER_LOOKS * 6:
-            break
-        there = [token for line in in_lines[near.start : near.end] for token in line]
-        score = difflib.SequenceMatcher(None, sought, there, autojunk=False).ratio()
-        looked.append(Near(near.start, near.end, score))
-    looked.sort(key=lambda near: (-near.score, abs(near.end - near.start - len(wanted)), near.start))
+    found: list[Near] = []
+    for place in _apart(rough, CLOSER_LOOKS):
+        around = [near for near in rough if abs(near.start - place.start) <= NEAR_LINES]
+        found.append(_best(around, sought, in_lines))
+    found.sort(key=lambda near: (-near.score, abs(near.end - near.start - len(wanted)), near.start))
+    return _apart(found, most)
+
+
+def _apart(found: Sequence[Near], most: int) -> list[Near]:
+    """The first of them that do not overlap."""
     kept: list[Near] = []
-    for near in looked:
+    for near in found:
         if all(near.end <= other.start or near.start >= other.end for other in kept):
             kept.append(near)
-    return kept[:most]
+            if len(kept) == most:
+                break
+    return kept
+
+
+def _best(around: Sequence[Near], sought: Sequence[Sequence[str]], in_lines: Sequence[Sequence[str]]) -> Near:
+    """Of places that are in the order of their bags, in which as much is in common as can be in order."""
+    best = Near(around[0].start, around[0].end, 0.0)
+    for near in around:
+        if near.score <= best.score:
+            break
+        score = _in_order(sought, in_lines[near.start : near.end])
+        if score > best.score:
+            best = Near(near.start, near.end, score)
+    return best
+
+
+def _in_order(sought: Sequence[Sequence[str]], there: Sequence[Sequence[str]]) -> float:
+    """The share of tokens that both have in common, in order."""
+    sizes = [sum(map(len, lines)) for lines in (sought, there)]
+    if max(sizes) <= SURE_TOKENS:
+        one, other = ([token for line in lines for token in line] for lines in (sought, there))
+        return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
+    matcher = difflib.SequenceMatcher(None, [*map(tuple, sought)], [*map(tuple, there)])
+    same = sum(
+        len(sought[block.a + at]) for block in matcher.get_matching_blocks() for at in range(block.size)
+    )
+    return 2 * same / sum(sizes)
 
 
 def _windows(in_lines: Sequence[Sequence[str]], sought: Counter[str], size: int) -> Iterator[Near]:
