@@ -43,3 +43,11 @@ def place(file: Text, block: Replace, shown: Sequence[tuple[int, int]] | None = 
         found = Placed(found[0], end, tuple(edits), "exact")
     at_end = found.end == len(file.lines)
     return msgspec.structs.replace(found, final_newline=final if at_end else None)
+
+
+def as_written(file: Text, block: Replace) -> bool:
+    """Whether the lines that a block names stand in the file as it writes them: then nothing is looked for."""
+    written = split(block.anchor.text).lines
+    if isinstance(block.anchor, Lines):
+        return not written or file.lines[block.anchor.first - 1 : block.anchor.last] == written
+    return not written or bool(places_of(file.lines, written))

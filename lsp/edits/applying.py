@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from engine.editing.blocks import Block, Create, Delete, Rename, Replace
-from lsp.edits.anchors import place
+from lsp.edits.anchors import as_written, place
 from lsp.edits.files import SourceFile
 from lsp.edits.lines import Edit, Text, edited, joined, split
 from lsp.edits.placed import How, Misfit, Nearest, Placed
 from lsp.edits.soundness import checked
+
+MOST_SEARCHED_CHARS = 10_000_000
+"""Of files looked through for all anchors of one answer that do not stand in them as written: some ten seconds."""
 
 PathRule = Callable[[Block], str | None]
 """Why a block may not name what it names; None where it may (`paths.Guard.why_not`)."""
@@ -104,6 +107,7 @@ class _Work:
         self._gone: dict[str, int] = {}
         self._renamed: dict[str, tuple[int, str]] = {}
         self._replaced: list[tuple[int, Replace]] = []
+        self._searched = 0
 
     def refuse(self, path: str, reason: str, *blocks: int, nearest: tuple[Nearest, ...] = ()) -> None:
         self.refusals.append(Refusal(path, reason, tuple(blocks), nearest))
@@ -173,9 +177,16 @@ class _Work:
         if file is None:
             self.refuse(path, "is not among the files that were sent", number)
             return
-        if path not in self._texts:
-            self._texts[path] = split(file.text)
-        placed = place(self._texts[path], block, file.shown)
+        text = self._text(path)
+        if not as_written(text, block):
+            self._searched += len(file.text)
+            if self._searched > MOST_SEARCHED_CHARS:
+                reason = (
+                    "is not looked through again: too many blocks name lines that do not stand in their files"
+                )
+                self.refuse(path, reason, number)
+                return
+        placed = place(text, block, file.shown)
         if isinstance(placed, Misfit):
             self.refuse(path, placed.reason, number, nearest=placed.nearest)
             return
@@ -185,6 +196,11 @@ class _Work:
                 return
         self._placed[path].append((number, placed))
         self.placements.append(Placement(number, path, placed.start + 1, placed.end, placed.how))
+
+    def _text(self, path: str) -> Text:
+        if path not in self._texts:
+            self._texts[path] = split(self._files[path].text)
+        return self._texts[path]
 
     def _change(self, path: str) -> list[FileChange]:
         if path in self._made:
@@ -198,7 +214,7 @@ class _Work:
             (edit for each in placed for edit in each.edits), key=lambda edit: (edit.start, edit.end)
         )
         final = next((each.final_newline for each in placed if each.final_newline is not None), None)
-        after = joined(edited(split(file.text), edits, final))
+        after = joined(edited(self._text(path), edits, final))
         if after == file.text and new_path == path:
             return []
         return [FileChange(path, new_path, file, after, tuple(edits))]
