@@ -230,6 +230,35 @@ def test_what_has_no_end_takes_no_memory(monkeypatch):
     assert parser.full
 
 
+def test_a_line_without_an_end_is_no_header_in_its_middle(monkeypatch):
+    monkeypatch.setattr(parsing, "MAX_BLOCK_CHARS", 1_000)
+    parser = BlockParser()
+    for chunk in ("x" * 1_001, "@@ delete a", ".py\n"):
+        assert parser.feed(chunk) == []
+
+
+def test_a_block_has_a_size_however_it_arrives(monkeypatch):
+    monkeypatch.setattr(parsing, "MAX_BLOCK_CHARS", 1_000)
+    big, small = write(Create("a", "x\n" * 600)), write(Create("b", "x\n" * 300))
+    assert "more than 1,000 characters" in complaints(BlockParser().feed(big))[0]
+    parser = BlockParser()
+    events = [*parser.feed(small[:20]), *parser.feed(small[20:] + small * 3)]
+    assert len(finished(events)) == 4
+    assert complaints(events) == []
+
+
+def test_no_answer_takes_longer_than_its_length():
+    """A million characters in chunks of four, which took minutes each."""
+    for parser, answer in (
+        (BlockParser(), "x" * 999_000),
+        (BlockParser(), "@@ create x" + " " * 900_000 + "y\n"),
+        (ToolCallParser(), "<function=create>" + " " * 900_000),
+    ):
+        for start in range(0, len(answer), 4):
+            parser.feed(answer[start : start + 4])
+        parser.end("its time is over")
+
+
 def test_progress_is_told_once_a_chunk():
     parser = BlockParser()
     assert parser.feed("@@ create a.py\n<<<<<<< TEXT\none\ntwo\nthr") == [

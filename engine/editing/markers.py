@@ -7,7 +7,7 @@ import re
 
 from engine.editing.blocks import HEADER, MARKER_CHARS, NO_NEWLINE, RENAMED, Kind
 
-HEADER_LINE = re.compile(rf"^\s*{HEADER} +(?P<kind>[a-z]+) +(?P<rest>\S.*?)\s*$")
+HEADER_LINE = re.compile(rf"^\s*{HEADER} +(?P<kind>[a-z]+) +(?P<rest>\S.*)$")
 OPENER_LINE = re.compile(
     rf"^(?P<marks><{{{MARKER_CHARS},}}) (?P<word>SEARCH|TEXT|LINES (?P<first>\d{{1,9}})(?: ?- ?(?P<last>\d{{1,9}}))?"
     r"|AFTER (?P<after>\d{1,9}))\s*$"
@@ -41,6 +41,7 @@ def text_of(lines: list[str], *, cut: bool) -> str:
 def paths_of(rest: str, count: int) -> list[str] | str:
     """The paths that a header names, or what is wrong with them."""
     found: list[str] = []
+    rest = rest.rstrip()
     while rest and len(found) < count:
         wants_another = len(found) + 1 < count
         if rest.startswith('"'):

@@ -62,6 +62,7 @@ class BlockParser:
     def __init__(self) -> None:
         self._rest: list[str] = []
         """Of a line whose end has not arrived."""
+        self._rest_chars = 0
         self._part: _Part = "outside"
         self._number = 0
         self._kind: Kind = "replace"
@@ -85,12 +86,15 @@ class BlockParser:
         events: list[Event] = []
         first, *others = chunk.split("\n")
         self._rest.append(first)
-        self._count(len(chunk), events)
+        self._rest_chars += len(first)
         for part in others:
-            self._read("".join(self._rest), events)
-            self._rest = [part]
-        if self._part in ("outside", "full") and sum(map(len, self._rest)) > MAX_BLOCK_CHARS:
-            self._rest = [" "]  # prose without an end: no header can be the rest of it
+            line = "".join(self._rest)
+            self._rest, self._rest_chars = [part], len(part)
+            self._read(line, events)
+        if self._inside:
+            self._check(self._rest_chars, events)
+        if not self._inside and self._rest_chars > MAX_BLOCK_CHARS:
+            self._rest, self._rest_chars = ["-"], 1  # a line without an end: no header can be the rest of it
         if self._inside and self._lines != self._told_lines:
             self._told_lines = self._lines
             events.append(Growing(self._number, self._lines))
@@ -116,18 +120,19 @@ class BlockParser:
     def _inside(self) -> bool:
         return self._part not in ("outside", "full")
 
-    def _count(self, chars: int, events: list[Event]) -> None:
-        if not self._inside:
-            return
-        self._chars += chars
-        self._all_chars += chars
-        if self._all_chars > MAX_ANSWER_CHARS:
+    def _check(self, more: int, events: list[Event]) -> None:
+        """Whether the block may have so many more characters."""
+        if self._all_chars + more > MAX_ANSWER_CHARS:
             self._fail(f"the answer holds more than {MAX_ANSWER_CHARS:,} characters", events)
             self._part = "full"
-        elif self._chars > MAX_BLOCK_CHARS:
+        elif self._chars + more > MAX_BLOCK_CHARS:
             self._fail(f"the block holds more than {MAX_BLOCK_CHARS:,} characters", events)
 
     def _read(self, line: str, events: list[Event]) -> None:
+        if self._inside:
+            self._check(len(line) + 1, events)
+            self._chars += len(line) + 1
+            self._all_chars += len(line) + 1
         match self._part:
             case "full":
                 return

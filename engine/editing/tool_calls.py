@@ -22,8 +22,8 @@ from engine.editing.parser import MAX_ANSWER_CHARS, MAX_BLOCK_CHARS, MAX_BLOCKS
 from engine.editing.tools import PARAMETER_NAMES, TOOL_NAMES, block_of
 
 _FUNCTION = re.compile(r"<function=([^<>\n]{1,100})>|</parameter>|</function>|<parameter=")
-_PARAMETER = re.compile(r"\s*<parameter=([^<>\n]{1,100})>")
-_OVER = re.compile(r"\s*</function>")
+_PARAMETER = re.compile(r"<parameter=([^<>\n]{1,100})>")
+_OVER = re.compile(r"</function>")
 _VALUE_END = re.compile(r"</parameter>(?=\s*(?:<parameter=|</function>))")
 _LONGEST_TAG = 120
 """Characters: a tag with a name as long as a name may be."""
@@ -121,6 +121,7 @@ class ToolCallParser:
         return True
 
     def _call(self, events: list[Event]) -> bool:
+        self._buffer = self._buffer.lstrip()  # else endless white space is read again with every chunk
         if (found := _PARAMETER.match(self._buffer)) is not None:
             name = found[1].strip()
             self._parameter = PARAMETER_NAMES.get(name, name)
@@ -130,16 +131,16 @@ class ToolCallParser:
                 self._part, self._searched = "value", 0
         elif (found := _OVER.match(self._buffer)) is not None:
             self._finish(events)
-        elif len(self._buffer.lstrip()) < _LONGEST_TAG and self._may_go_on():
+        elif len(self._buffer) < _LONGEST_TAG and self._may_go_on():
             return False
         else:
-            self._fail(f"a parameter is expected, not {self._buffer.lstrip()[:40]!r}", events)
+            self._fail(f"a parameter is expected, not {self._buffer[:40]!r}", events)
             return True
         self._buffer = self._buffer[found.end() :]
         return True
 
     def _may_go_on(self) -> bool:
-        rest = self._buffer.lstrip()
+        rest = self._buffer
         return (
             "</function>".startswith(rest) or rest.startswith("<parameter=") or "<parameter=".startswith(rest)
         )
