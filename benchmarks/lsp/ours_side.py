@@ -173,7 +173,8 @@ class Debounced(Ours):
         snapshot = self._documents[self._path]
         line, character = position_at(snapshot.text, self._cursor, "utf-16")
         place = {"textDocument": {"uri": snapshot.uri}, "position": {"line": line, "character": character}}
-        answer = await self._editor.request_plain("foreword/completion", place)
+        # what was sent is answered, wanted or not: the next request ends it in the server
+        answer = await asyncio.shield(self._editor.request_plain("foreword/completion", place))
         if answer["text"]:
             self._shown(number, answer["text"])
 
