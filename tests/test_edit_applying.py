@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.editing.blocks import Create, Delete, Lines, Rename, Replace, Search
+from engine.editing.blocks import Create, Delete, Lines, Rename, Replace, Search, numbered
 from lsp.edits import files
 from lsp.edits.applying import Applied, Refused, apply
 from lsp.edits.files import SourceFile
@@ -103,6 +103,11 @@ FITTING = {
         WANTED,
         "numbered",
     ),
+    "by number, with numbers before the new lines": (
+        Replace("shop.py", Lines(3, 4, numbered(ADD, 3)), numbered(COUNTED, 3)),
+        WANTED,
+        "numbered",
+    ),
     "behind a line": (Replace("shop.py", Lines(4, 3), "        self.count += 1\n"), WANTED, "numbered"),
     "nothing instead": (search(CLEAR, ""), TEXT.replace(CLEAR, ""), "exact"),
 }  # fmt: skip
@@ -114,6 +119,19 @@ def test_what_fits_once_is_applied(block, wanted, way, end):
     result = applied([block], TEXT.replace("\n", end))
     assert text_of(result) == wanted.replace("\n", end)
     assert how(result) == [way]
+
+
+NUMBERS = {
+    "keys": ("names = {\n    # none\n}\n", Lines(2, 2), '    1: "one",\n', 'names = {\n    1: "one",\n}\n'),
+    "keys beside keys": ("1: a\n2: b\n3: c\n", Lines(2, 2, "2: b\n"), "2: z\n", "1: a\n2: z\n3: c\n"),
+    "keys behind keys": ("1: a\n2: b\n", Lines(3, 2), "3: c\n4: d\n", "1: a\n2: b\n3: c\n4: d\n"),
+    "columns": ("id|name\n", Lines(2, 1), "7|seven\n8|eight\n", "id|name\n7|seven\n8|eight\n"),
+}
+
+
+@pytest.mark.parametrize(("before", "anchor", "new", "after"), NUMBERS.values(), ids=NUMBERS.keys())
+def test_numbers_that_are_part_of_a_text_stay(before, anchor, new, after):
+    assert text_of(applied([Replace("a.txt", anchor, new)], before, "a.txt"), "a.txt") == after
 
 
 MISFITS = {
@@ -189,6 +207,19 @@ CLASHES = {
         "is created or deleted, and changed besides",
     ),
     "deleted and renamed": ([Delete("shop.py"), Rename("shop.py", "b.py")], "deleted or renamed twice"),
+    "two that differ in case": (
+        [Create("docs/A.py", "x = 1\n"), Create("Docs/a.py", "x = 2\n")],
+        "is what two files are to be",
+    ),
+    "renamed to what differs in case": (
+        [Create("a.py", "x = 1\n"), Rename("shop.py", "A.py")],
+        "is what two files are to be",
+    ),
+    "written in two ways": (
+        [Create("\u00e9.py", "x = 1\n"), Create("e\u0301.py", "x = 2\n")],
+        "is what two files are to be",
+    ),
+    "a file that is a folder": ([Create("a", "x\n"), Create("a/b", "x\n")], "is to be a file and a folder"),
     "two to one path": (
         [Create("a.py", "x = 1\n"), Rename("shop.py", "a.py")],
         "is what two files are to be",
@@ -331,6 +362,13 @@ SYNTAX = {
 @pytest.mark.parametrize(("blocks", "text", "reason"), SYNTAX.values(), ids=SYNTAX.keys())
 def test_no_syntax_error_is_added(blocks, text, reason):
     assert reason in reasons(applied(blocks, text))
+
+
+def test_an_error_is_not_paid_for_by_others_that_go():
+    broken = "def f(:\n    pass\n\n\ndef g(:\n    pass\n\n\ny = (1)\n"
+    mended = [search("def f(:\n", "def f():\n"), search("def g(:\n", "def g():\n")]
+    assert isinstance(applied(mended, broken), Applied)
+    assert "adds a syntax error" in reasons(applied([*mended, search("y = (1)\n", "y = (1\n")], broken))
 
 
 def test_errors_that_are_there_may_stay_and_go():

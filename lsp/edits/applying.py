@@ -13,6 +13,7 @@ from engine.editing.blocks import Block, Create, Delete, Rename, Replace
 from lsp.edits.anchors import as_written, place
 from lsp.edits.files import SourceFile
 from lsp.edits.lines import Edit, Text, edited, joined, split
+from lsp.edits.paths import folded
 from lsp.edits.placed import How, Misfit, Nearest, Placed
 from lsp.edits.soundness import checked
 
@@ -157,14 +158,23 @@ class _Work:
         return numbers + ([self._renamed[path][0]] if path in self._renamed else [])
 
     def _check_targets(self) -> None:
-        """No two blocks may leave something at one path."""
-        taken = {path: number for path, (number, _) in self._made.items()}
+        """No two blocks may leave something at one path, or at two that some system takes for one."""
+        taken: dict[str, int] = {}
+        made = [(path, number) for path, (number, _) in self._made.items()]
         for path, (number, new_path) in self._renamed.items():
-            if new_path in taken:
-                self.refuse(new_path, "is what two files are to be", taken[new_path], number)
-            elif new_path in self._files:
+            if new_path in self._files:
                 self.refuse(new_path, f"is there already, and {path} cannot take its place", number)
-            taken[new_path] = number
+            made.append((new_path, number))
+        for path, number in made:
+            other = taken.setdefault(folded(path), number)
+            if other != number:
+                self.refuse(path, "is what two files are to be", other, number)
+        for path, number in made:
+            above = folded(path)
+            while "/" in above:
+                above = above.rpartition("/")[0]
+                if above in taken:
+                    self.refuse(path, "is to be a file and a folder", taken[above], number)
 
     def _place(self, number: int, block: Replace) -> None:
         old_paths = {new_path: path for path, (_, new_path) in self._renamed.items()}

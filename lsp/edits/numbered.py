@@ -13,8 +13,9 @@ from lsp.edits.merging import merged
 from lsp.edits.placed import Misfit, Placed, misfit, places_of
 from lsp.edits.similar import is_clear, nearest
 
-NUMBERED = re.compile(r"^\s*\d{1,7}\s?[|:│]\s?")
-"""What models copy along with lines that were shown with their numbers."""
+NUMBERED = re.compile(r"^\s*(\d{1,7})(?:\||\s?[|:│]\s?)")
+"""What models copy along with lines that were shown with their numbers. Behind the bar that they are shown with
+(`blocks.numbered`) begins the line itself, blanks and all."""
 
 
 def unnumbered(lines: Sequence[str]) -> list[str]:
@@ -44,10 +45,19 @@ def by_number(
         final = None if copied.ends_itself == new.ends_itself else new.ends_itself
     elif new.lines and not new.ends_itself:
         final = False
-    numbers_copied = all(NUMBERED.match(line) for line in new.lines if line.strip()) and any(new.lines)
-    lines = unnumbered(new.lines) if numbers_copied else list(new.lines)
+    around = file.lines[max(0, start - 1) : end + 1]
+    lines = list(new.lines)
+    if _has_numbers_from(anchor.first, lines) and not any(map(NUMBERED.match, around)):
+        lines = unnumbered(lines)
     edits = merged(file.lines[start:end], start, file.lines[start:end], lines, Reindent((), ()))
     return Placed(start, end, tuple(edits), "numbered", final if end == count else None)
+
+
+def _has_numbers_from(first: int, lines: Sequence[str]) -> bool:
+    """Whether lines were written with the numbers that they were shown with: one after the other, as no text of the
+    file's own would have them."""
+    said = [found[1] if (found := NUMBERED.match(line)) else "" for line in lines]
+    return bool(said) and said == [str(first + at) for at in range(len(said))]
 
 
 def _were_shown(first: int, last: int, count: int, shown: Sequence[tuple[int, int]]) -> bool:

@@ -44,12 +44,12 @@ def why_no_path(path: str) -> str | None:
             return "has a name that begins with a blank or ends in a blank or a dot, which some systems leave out"
         if len(name.encode()) > MAX_NAME_BYTES:
             return f"has a name of more than {MAX_NAME_BYTES} bytes"
-        if _folded(name) == ".git" or _SHORT_GIT.match(name.lower()):
+        if folded(name) == ".git" or _SHORT_GIT.match(name.lower()):
             return "is git's own"
     return None
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """The same for names that some file system takes for one."""
     return unicodedata.normalize("NFKC", name).casefold()
 
@@ -62,7 +62,7 @@ class Guard:
         self._root = root
         self._sent = frozenset(sent)
         self._planned = planned
-        self._by_folded = {_folded(path): path for path in self._sent}
+        self._by_folded = {folded(path): path for path in self._sent}
 
     def why_not(self, block: Block) -> str | None:
         """Why a block may not name what it names; for `applying.apply`."""
@@ -78,7 +78,7 @@ class Guard:
         if (why := why_no_path(path)) is not None:
             return why
         if path not in self._sent:
-            other = self._by_folded.get(_folded(path))
+            other = self._by_folded.get(folded(path))
             return f"is written {other}" if other else "is not among the files that were sent"
         if (why := self._why_led_away(path)) is not None:
             return why
@@ -138,7 +138,7 @@ class Guard:
                 return None
             except OSError as failed:
                 return f"cannot be made: {failed.strerror or failed}"
-            twin = next((each for each in there if each != name and _folded(each) == _folded(name)), None)
+            twin = next((each for each in there if each != name and folded(each) == folded(name)), None)
             if twin is not None and name not in there:
                 return f"differs from {twin} in nothing but case, which some systems take for the same"
             folder /= name

@@ -58,7 +58,19 @@ def _added(old: Sequence[int], new: Sequence[int], edits: Sequence[Edit]) -> lis
             staying[line] -= 1
         else:
             added.append(line)
-    return added if len(added) > moved.count(None) and len(new) >= len(old) else []
+    if len(added) > moved.count(None) and len(new) >= len(old):
+        return added
+    return [line for line in added if None in moved and _is_in_sound_edit(line, old, edits)]
+
+
+def _is_in_sound_edit(line: int, old: Sequence[int], edits: Sequence[Edit]) -> bool:
+    """Whether a line of the new text was written where no error was: one that went elsewhere does not pay for it."""
+    by = 0
+    for edit in edits:
+        if edit.start + by <= line < edit.start + by + len(edit.lines):
+            return not any(edit.start <= each < edit.end for each in old)
+        by += len(edit.lines) - (edit.end - edit.start)
+    return False
 
 
 def _moved(line: int, edits: Sequence[Edit]) -> int | None:
