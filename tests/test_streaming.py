@@ -119,6 +119,8 @@ async def test_whoever_types_along_is_told_the_rest(tmp_path: Path) -> None:
         _, newer = client.start(
             "textDocument/inlineCompletion", {**at("untitled:1", 1, 5), "partialResultToken": "newer"}
         )
+        model.write(1)
+        await client.until(lambda: told(client, "newer"))  # it has joined what is under way
         model.write()
         (item,) = (await asyncio.wait_for(newer, 20))["result"]["items"]
         assert (await asyncio.wait_for(older, 20))["result"]["items"] == []
