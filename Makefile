@@ -1,6 +1,6 @@
 # Foreword: what a person runs. `make help` explains each target.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test test-fast test-neovim lint format lock clean
+.PHONY: help setup demo bench test test-fast test-neovim test-vscode vscode lint lint-vscode format lock clean
 
 PYTHON ?= python3
 RUN := .venv/bin/python
@@ -33,11 +33,28 @@ test-fast: setup ## the tests that start no engine
 test-neovim: setup ## the plug-in in real Neovims 0.11 and 0.12 (the latter is fetched once, 11 MB) with the real server and engine
 	$(RUN) -m pytest -rs tests/test_neovim.py
 
+vscode: setup editors/vscode/node_modules/.package-lock.json ## the VS Code extension as editors/vscode/dist/foreword.vsix
+	$(RUN) editors/vscode/server.py
+	cd editors/vscode && npm run --silent package
+
+editors/vscode/node_modules/.package-lock.json: editors/vscode/package-lock.json
+	@command -v npm >/dev/null || { echo "This needs npm, which comes with node. On Debian and Ubuntu: sudo apt-get install nodejs npm"; exit 1; }
+	cd editors/vscode && npm install --no-audit --no-fund --loglevel=error
+	@touch $@
+
+test-vscode: vscode ## the extension in a real VS Code (code-server, fetched once, 1 GB) with the real server and engine; pictures in build/vscode
+	cd editors/vscode && npm test --silent
+	tests/vscode/run.sh
+
 lint: setup ## ruff, pyright in strict mode, and the import rules between the rooms
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m pyright --pythonpath $(RUN)
 	$(RUN) -c "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lint-vscode; else echo "There is no npm here: editors/vscode was not checked."; fi
+
+lint-vscode: editors/vscode/node_modules/.package-lock.json ## the extension's TypeScript: tsc in strict mode, and biome
+	cd editors/vscode && npm run --silent check
 
 format: setup ## let ruff write the code's layout
 	$(RUN) -m ruff check --fix .
@@ -49,4 +66,5 @@ lock: ## resolve pyproject.toml anew and write both locks
 
 clean: ## remove .venv and everything that was built; the models and the index in the user's cache stay
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf editors/vscode/dist editors/vscode/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,256 @@
+/** The server's process and the language client that speaks with it: started, restarted after a crash, ended. */
+import { homedir } from "node:os";
+import {
+  type CancellationToken,
+  type Disposable,
+  EventEmitter,
+  type InlineCompletionItem,
+  type InlineCompletionList,
+  type LogOutputChannel,
+  type TextDocument,
+  window,
+  workspace,
+} from "vscode";
+import {
+  CloseAction,
+  ErrorAction,
+  LanguageClient,
+  type LanguageClientOptions,
+  RevealOutputChannelOn,
+  type StaticFeature,
+} from "vscode-languageclient/node";
+import { Crashes, MOST } from "./crashes";
+import type { ServerSettings } from "./settings";
+import type { Running, ServerStatus } from "./status";
+
+/** An editor that quits does not wait longer. */
+const STOP_TIMEOUT_MS = 3_000;
+/** Kept of what the process wrote last, to tell why it ended. */
+const LAST_WORDS = 20;
+
+export interface Hooks {
+  readonly settings: () => ServerSettings;
+  /** Whether this document gets no suggestions now. */
+  readonly paused: (document: TextDocument) => boolean;
+  /** Whether the model could be asked when that was last looked at; until it can be, or nobody wants it any more. */
+  readonly isReady: () => boolean;
+  readonly whenReady: (token: CancellationToken) => Promise<boolean>;
+  /** A suggestion was there to be shown. */
+  readonly suggested: () => void;
+  /** It crashed too often to be started once more. */
+  readonly gaveUp: (why: string) => void;
+  readonly features?: (client: LanguageClient) => StaticFeature[];
+}
+
+/** Tells its errors to the log alone: what a person has to know is told once, by those who know what helps. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+}
+
+export class Server implements Disposable {
+  readonly #changed = new EventEmitter<Running>();
+  readonly onDidChange = this.#changed.event;
+  readonly #crashes = new Crashes();
+  #running: Running = { state: "stopped", why: "not started yet" };
+  #client: LanguageClient | undefined;
+  #command = "";
+  #again: NodeJS.Timeout | undefined;
+  #lastWords: string[] = [];
+
+  constructor(
+    private readonly log: LogOutputChannel,
+    private readonly hooks: Hooks,
+  ) {}
+
+  get running(): Running {
+    return this.#running;
+  }
+
+  set running(running: Running) {
+    this.#running = running;
+    this.#changed.fire(running);
+  }
+
+  /** The command in use; empty before the first start. */
+  get command(): string {
+    return this.#command;
+  }
+
+  /** A person or the editor wants it: what crashed before is forgotten. */
+  async start(command: string): Promise<void> {
+    this.#crashes.forget();
+    await this.stop("it is started anew");
+    this.#command = command;
+    await this.#launch();
+  }
+
+  async stop(why: string): Promise<void> {
+    clearTimeout(this.#again);
+    const client = this.#client;
+    this.#client = undefined;
+    this.running = { state: "stopped", why };
+    if (client) {
+      await client
+        .dispose(STOP_TIMEOUT_MS)
+        .catch((error: unknown) => this.log.warn(`while stopping: ${error}`));
+    }
+  }
+
+  dispose(): void {
+    clearTimeout(this.#again);
+    this.#changed.dispose();
+  }
+
+  /** Undefined where no server runs, or it does not answer to that. */
+  async request<Answer>(
+    method: string,
+    params?: object,
+    token?: CancellationToken,
+  ): Promise<Answer | undefined> {
+    const client = this.#client;
+    if (this.#running.state !== "running" || !client) {
+      return undefined;
+    }
+    try {
+      return await client.sendRequest<Answer>(method, params ?? {}, token);
+    } catch (error) {
+      if (!token?.isCancellationRequested) {
+        this.log.info(`${method}: ${error}`);
+      }
+      return undefined;
+    }
+  }
+
+  status(): Promise<ServerStatus | undefined> {
+    return this.request<ServerStatus>("foreword/status");
+  }
+
+  async settingsChanged(): Promise<void> {
+    if (this.#running.state === "running") {
+      await this.#client?.sendNotification("workspace/didChangeConfiguration", {
+        settings: { foreword: this.hooks.settings() },
+      });
+    }
+  }
+
+  async #launch(): Promise<void> {
+    this.running = { state: "starting" };
+    this.#lastWords = [];
+    const client = new QuietClient(
+      "foreword",
+      "Foreword",
+      // not in the workspace: nothing that lies there is to have a say in what is run
+      { command: this.#command, args: ["lsp"], options: { cwd: homedir() } },
+      this.#options(),
+    );
+    this.#client = client;
+    for (const feature of this.hooks.features?.(client) ?? []) {
+      client.registerFeature(feature);
+    }
+    try {
+      await client.start();
+      if (this.#client === client) {
+        this.running = { state: "running" };
+      }
+    } catch (error) {
+      this.log.error(`${this.#command} lsp: ${error}`);
+      if (this.#client === client) {
+        this.#ended();
+      }
+    }
+  }
+
+  /** The process is gone, and nobody had asked for it. */
+  #ended(): void {
+    const client = this.#client;
+    if (!client) {
+      return;
+    }
+    this.#client = undefined;
+    // what is left of a client whose process is gone has nobody to say good-bye to
+    client.dispose(STOP_TIMEOUT_MS).catch(() => undefined);
+    const why = this.#lastWords.findLast((line) => line.trim() !== "")?.trim() ?? "it said nothing";
+    const wait = this.#crashes.next(Date.now());
+    if (wait === undefined) {
+      this.running = { state: "failed", why: `It ended by itself ${MOST} times; its last words: ${why}` };
+      this.hooks.gaveUp(why);
+      return;
+    }
+    this.log.warn(`The server ended by itself (${why}); it is started again.`);
+    this.running = { state: "starting" };
+    this.#again = setTimeout(() => void this.#launch(), wait);
+  }
+
+  #options(): LanguageClientOptions {
+    return {
+      documentSelector: [{ scheme: "file" }, { scheme: "untitled" }, { notebook: "*" }],
+      outputChannel: this.log,
+      revealOutputChannelOn: RevealOutputChannelOn.Never,
+      initializationOptions: this.hooks.settings,
+      initializationFailedHandler: () => false,
+      errorHandler: {
+        error: () => ({ action: ErrorAction.Continue, handled: true }),
+        closed: () => {
+          setTimeout(() => this.#ended(), 0); // once the client has put its own things away
+          return { action: CloseAction.DoNotRestart, handled: true };
+        },
+      },
+      stdioOptions: {
+        // stdout is the protocol's; the other one is heard for the last words
+        stdout: () => undefined,
+        stderr: (stream) => {
+          stream.setEncoding("utf8");
+          stream.on("data", (text: string) => this.#heard(text));
+        },
+      },
+      middleware: {
+        provideInlineCompletionItems: async (document, position, context, token, next) => {
+          if (this.hooks.paused(document)) {
+            return [];
+          }
+          const wasReady = this.hooks.isReady();
+          let told = await next(document, position, context, token);
+          if (!hasItems(told) && !wasReady && (await this.hooks.whenReady(token))) {
+            told = await next(document, position, context, token);
+          }
+          if (hasItems(told)) {
+            this.hooks.suggested();
+          }
+          return told;
+        },
+        workspace: {
+          configuration: (params) => params.items.map(() => this.hooks.settings()),
+        },
+      },
+    };
+  }
+
+  #heard(text: string): void {
+    for (const line of text.split(/\r?\n/).filter(Boolean)) {
+      this.log.warn(line);
+      this.#lastWords.push(line);
+    }
+    this.#lastWords.splice(0, this.#lastWords.length - LAST_WORDS);
+  }
+}
+
+function hasItems(told: InlineCompletionItem[] | InlineCompletionList | null | undefined): boolean {
+  return (Array.isArray(told) ? told : (told?.items ?? [])).length > 0;
+}
+
+/** Folders of this window on disk. */
+export function folders(): string[] {
+  return (workspace.workspaceFolders ?? [])
+    .filter((folder) => folder.uri.scheme === "file")
+    .map((folder) => folder.uri.fsPath);
+}
+
+/** Whether there is anything that a server could be of use for. */
+export function hasWork(): boolean {
+  return (
+    folders().length > 0 ||
+    window.visibleTextEditors.some((editor) => ["file", "untitled"].includes(editor.document.uri.scheme))
+  );
+}
