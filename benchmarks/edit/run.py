@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from benchmarks.archives import ArchiveError
+from benchmarks.edit.asking import Asking, asked_for
 from benchmarks.edit.histories import HISTORIES, LANGUAGES, TrueEdit, edits
 from benchmarks.edit.judged import Judged, judged
 from benchmarks.edit.mutations import KINDS, Mutant, is_another_place, mutants
@@ -44,6 +45,8 @@ SEED = 7
 class Options(msgspec.Struct, frozen=True):
     quick: bool = False
     languages: tuple[str, ...] = LANGUAGES
+    asking: Asking | None = None
+    """What a model is asked; None leaves it out."""
 
 
 async def run(options: Options, say: Say) -> Document:
@@ -51,6 +54,9 @@ async def run(options: Options, say: Say) -> Document:
     with ended_tidily():
         machine, steal_before, began = machine_before(PACKAGES), steal_s(), time.monotonic()
         figures, problems, told = await asyncio.to_thread(measured, options, say)
+        if options.asking is not None:
+            by_model, missing = await asked_for(options.asking, say)
+            figures, problems = [*figures, *by_model], [*problems, *missing]
         machine |= machine_after(machine, steal_before, time.monotonic() - began)
         return Document(machine | {"quick": options.quick, **told}, figures, problems)
 

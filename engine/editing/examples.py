@@ -16,7 +16,8 @@ Shape = Literal["one place", "any"]
 class Example(msgspec.Struct, frozen=True):
     path: str
     text: str
-    task: str
+    told: str
+    """The end of the question: diagnostics, and the task."""
     by_lines: tuple[Block, ...]
     by_search: tuple[Block, ...]
 
@@ -37,30 +38,31 @@ EXAMPLES: dict[Shape, tuple[Example, ...]] = {
         Example(
             "stack.py",
             _STACK,
-            "Implement `push`.",
+            "Task: Implement `push`.\n",
             (Replace("stack.py", Lines(3, 3), _PUSHED),),
             (Replace("stack.py", Search("        raise NotImplementedError\n"), _PUSHED),),
         ),
         Example(
             "shapes.py",
-            _AREA,
-            "area adds where it has to multiply",
-            (Replace("shapes.py", Lines(5, 5), _MULTIPLIED),),
-            (Replace("shapes.py", Search("    return width + height\n"), _MULTIPLIED),),
+            _AREA.replace("    return width + ", "    corners = 4\n    return width * "),
+            "Diagnostics:\n```\nshapes.py:5: corners is assigned and never used\n```\n"
+            "Task: Fix: corners is assigned and never used\n",
+            (Replace("shapes.py", Lines(5, 5), ""),),
+            (Replace("shapes.py", Search("    corners = 4\n"), ""),),
         ),
     ),
     "any": (
         Example(
             "shapes.py",
             _AREA,
-            "area adds where it has to multiply",
+            "Task: area adds where it has to multiply\n",
             (Replace("shapes.py", Lines(5, 5), _MULTIPLIED),),
             (Replace("shapes.py", Search("    return width + height\n"), _MULTIPLIED),),
         ),
         Example(
             "store.py",
             _LOAD,
-            "Add a function `save(path, value)`, and take out the import that nothing uses.",
+            "Task: Add a function `save(path, value)`, and take out the import that nothing uses.\n",
             (Replace("store.py", Lines(2, 2), ""), Replace("store.py", Lines(8, 7), _SAVE)),
             (
                 Replace("store.py", Search("import os\n"), ""),

@@ -144,7 +144,7 @@ def examples(shape: Shape, *, by_lines: bool) -> Iterator[Message]:
     """Turns that show the format."""
     for each in EXAMPLES[shape]:
         body = numbered(each.text) if by_lines else each.text
-        yield Message("user", f"May be changed: {each.path}\n{fenced(body)}Task: {each.task}\n")
+        yield Message("user", f"May be changed: {each.path}\n{fenced(body)}{each.told}")
         yield Message("assistant", write_all(each.by_lines if by_lines else each.by_search))
 
 

@@ -43,12 +43,12 @@ def run_edit(
 ) -> None:
     root = root_of(files[0]) if files else root_of(Path.cwd() / "x")
     paths = [_below(root, file) for file in files]
-    settings = _settings(settings_file, model, url, key)
+    settings = settings_of(settings_file, model, url, key)
 
     async def write() -> Outcome:
         async with AsyncExitStack() as held:
             with progress(not as_json) as report:
-                engine = await _editor(settings, len(paths), report, held)
+                engine = await editor_of(settings, len(paths), report, held)
                 client, _ = await open_root(root, report)
                 held.push_async_callback(client.close)
             return await _asked(instruction, paths, root, engine, client, settings, shown=not as_json)
@@ -125,7 +125,7 @@ async def _asked(
         return await run(task, OnDisk(root), engine, client, tell, budget_tokens=settings.budget_tokens)
 
 
-async def _editor(settings: Settings, files: int, report: Report, held: AsyncExitStack) -> Engine:
+async def editor_of(settings: Settings, files: int, report: Report, held: AsyncExitStack) -> Engine:
     """Who writes edits by the settings, which may be another than who writes completions."""
     edits = EditEngines(settings, lambda engine: None)
     scope = EditScope(max(1, files), 0, 0)
@@ -139,7 +139,7 @@ async def _editor(settings: Settings, files: int, report: Report, held: AsyncExi
     return editor.engine
 
 
-def _settings(file: Path | None, model: str | None, url: str | None, key: str) -> Settings:
+def settings_of(file: Path | None, model: str | None, url: str | None, key: str) -> Settings:
     if url:
         return Settings(engine=EngineSettings(kind="openai", url=url, key=key, model=model or ""))
     if file is None:

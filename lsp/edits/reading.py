@@ -80,7 +80,8 @@ async def prepare(
     answer_tokens = SMALL_ANSWER_TOKENS if able.small else ANSWER_TOKENS
     answer_tokens = min(answer_tokens, engine.endpoint.context_tokens // 4)
     budget = min(budget_tokens or edit_budget(engine), engine.endpoint.context_tokens - answer_tokens)
-    found = await asyncio.to_thread(targets, task, files, engine.tokenizer, int(budget * FILES_SHARE))
+    room = int(budget * FILES_SHARE)
+    found = await asyncio.to_thread(targets, task, files, engine.tokenizer, room, narrow=able.small)
     guides = await asyncio.to_thread(guides_of, place.root)
     laid_out = _laid_out(task, found, cut(guides, int(budget * GUIDES_SHARE) * CHARS_PER_TOKEN), place, able)
     bare = await asyncio.to_thread(edit_prompt, laid_out, engine.tokenizer)

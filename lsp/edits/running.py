@@ -52,6 +52,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     segments: list[Segment] = []
     """Of the repository, that were read besides."""
     answer: str = ""
+    well_formed: bool = True
+    """Of blocks alone, and whole."""
 
     @property
     def why(self) -> str:
@@ -115,6 +117,7 @@ async def answered(
         notes=(*asked.notes, *(result.notes if isinstance(result, Applied) else ())),
         segments=asked.segments,
         answer=written.text,
+        well_formed=written.well_formed,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from lsp.engines import Engine
 
 HITS = 40
+WORD = re.compile(r"[A-Za-z_]\w{2,}")
+WORDS = 8
+"""Of an instruction that are looked for one by one."""
+
 FILES = 6
 """Of what search finds, for a model that may change several; a small one gets the likeliest."""
 
@@ -24,7 +29,7 @@ FILES = 6
 async def likeliest(task: Task, root: str, index: IndexClient, engine: Engine) -> Task:
     """The task with files that search finds for its instruction, where it names none, and with the likeliest lines of
     those that it names. Raises CannotEdit, IndexServiceError."""
-    hits = (await index.search(root, task.instruction, HITS)).hits
+    hits = await _hits(task.instruction, root, index)
     paths: Sequence[str] = task.paths
     if not paths:
         found = list(dict.fromkeys(hit.path for hit in hits))
@@ -33,6 +38,21 @@ async def likeliest(task: Task, root: str, index: IndexClient, engine: Engine) -
         paths = found[: FILES if ability(model_of(engine)).several_files else 1]
     focus = [*task.focus, *_focuses(hits, [path for path in paths if task.focus_in(path) is None])]
     return msgspec.structs.replace(task, paths=paths, focus=focus)
+
+
+async def _hits(instruction: str, root: str, index: IndexClient) -> list[Hit]:
+    """For the whole of it; where nothing matches all of that, for its words, those first that match more of them."""
+    whole = (await index.search(root, instruction, HITS)).hits
+    if whole:
+        return whole
+    found: dict[tuple[str, int], list[Hit]] = {}
+    for word in list(dict.fromkeys(WORD.findall(instruction)))[:WORDS]:
+        for hit in (await index.search(root, word, HITS)).hits:
+            found.setdefault((hit.path, hit.start_line), []).append(hit)
+    ranked = sorted(
+        found.values(), key=lambda hits: (len(hits), max(hit.score for hit in hits)), reverse=True
+    )
+    return [hits[0] for hits in ranked]
 
 
 def _focuses(hits: Sequence[Hit], paths: Iterable[str]) -> Iterable[Focus]:

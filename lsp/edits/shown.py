@@ -48,22 +48,28 @@ class Target(msgspec.Struct, frozen=True):
         return Shown(self.file.path, *self.anchors, self.lines)
 
 
-def targets(task: Task, files: Mapping[str, SourceFile], tokenizer: Tokenizer, room: int) -> list[Target]:
-    """For each path of the task that is among the files; together about `room` tokens. Takes as long as counting
-    their tokens."""
+def targets(
+    task: Task, files: Mapping[str, SourceFile], tokenizer: Tokenizer, room: int, *, narrow: bool = False
+) -> list[Target]:
+    """For each path of the task that is among the files; together about `room` tokens. `narrow`: of a confined task
+    anchors lie within the lines of its diagnostics. Takes as long as counting tokens does."""
     found: list[Target] = []
     paths = [path for path in dict.fromkeys(task.paths) if path in files]
     for at, path in enumerate(paths):
         focus = task.focus_in(path)
         target, taken = _shown(files[path], focus, tokenizer, room // (len(paths) - at))
-        if task.confined and focus is not None:
-            last = min(focus.last, target.last)
-            target = msgspec.structs.replace(
-                target, anchors=(min(max(focus.first, target.first), last), last)
-            )
+        kept = _diagnosed(task, path) if narrow and task.diagnostics else focus
+        if task.confined and kept is not None:
+            last = min(kept.last, target.last)
+            target = msgspec.structs.replace(target, anchors=(min(max(kept.first, target.first), last), last))
         found.append(target)
         room = max(0, room - taken)
     return found
+
+
+def _diagnosed(task: Task, path: str) -> Focus | None:
+    lines = [each.line for each in task.diagnostics if each.path == path]
+    return Focus(path, min(lines), max(lines)) if lines else None
 
 
 def _shown(file: SourceFile, focus: Focus | None, tokenizer: Tokenizer, room: int) -> tuple[Target, int]:

@@ -1,0 +1,87 @@
+"""`foreword edit` as a person runs it: a diff on stdout, files only with --apply, exit codes as the README has them.
+
+The real command and a real index service; what the model writes is scripted, by a real HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from misbehaving import EVENTS, Exchange, served
+
+from engine.editing.blocks import Replace, Search, write_all
+
+FOREWORD = str(Path(sys.executable).with_name("foreword"))
+SHOP = "def total(items):\n    result = 0\n    for item in items:\n        result = item\n    return result\n"
+FIXED = SHOP.replace("result = item\n", "result += item\n")
+ANSWER = write_all([Replace("shop.py", Search("        result = item\n"), "        result += item\n")])
+
+
+@pytest.fixture
+def shop(tmp_path) -> Path:
+    root = tmp_path / "shop"
+    root.mkdir()
+    (root / "pyproject.toml").write_text("[project]\nname = 'shop'\n")
+    (root / "shop.py").write_text(SHOP)
+    for name in ("run", "cache"):
+        (tmp_path / name).mkdir(mode=0o700)
+    return root
+
+
+async def foreword(root: Path, answer: str, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `foreword edit` with a model that answers so."""
+
+    async def behave(exchange: Exchange) -> None:
+        if not exchange.path.endswith("/completions") or "chat" in exchange.path:
+            await exchange.answer(404, b"{}")
+            return
+        await exchange.send(EVENTS)
+        await exchange.event({"choices": [{"index": 0, "text": answer, "finish_reason": None}]})
+        await exchange.event({"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]})
+        await exchange.send(b"data: [DONE]\n\n")
+
+    own = {"XDG_RUNTIME_DIR": str(root.parent / "run"), "XDG_CACHE_HOME": str(root.parent / "cache")}
+    quiet = {"FOREWORD_EMBEDDER": "none", "FOREWORD_SERVICE_IDLE_S": "2", "COLUMNS": "200"}
+    async with served(behave) as (url, _):
+        process = await asyncio.create_subprocess_exec(
+            FOREWORD,
+            "edit",
+            *arguments,
+            *("--url", url, "--model", "big-30b"),
+            cwd=root,
+            env={**os.environ, **own, **quiet},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+async def test_a_diff_and_then_the_change(shop):
+    code, out, err = await foreword(shop, ANSWER, "-m", "Sum up.", "shop.py")
+    assert code == 0, err
+    assert out.startswith("diff --git a/shop.py b/shop.py\n--- a/shop.py\n+++ b/shop.py\n@@ ")
+    assert "-        result = item\n+        result += item\n" in out
+    assert "not written" in err and "parses" in err and (shop / "shop.py").read_text() == SHOP
+
+    code, out, err = await foreword(shop, ANSWER, "-m", "Sum up the total.", "--apply", "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["applied"] and told["files"][0]["path"] == "shop.py", (
+        "search has found the file"
+    )
+    assert told["figures"]["model"] == "big-30b" and (shop / "shop.py").read_text() == FIXED
+
+
+async def test_nothing_is_changed(shop, tmp_path):
+    code, out, err = await foreword(shop, "I will not.", "-m", "Sum up.", "shop.py", "--apply")
+    assert (code, out) == (3, "") and "no block" in err and (shop / "shop.py").read_text() == SHOP
+    code, out, err = await foreword(shop, ANSWER, "-m", " ", "shop.py")
+    assert code == 2 and "empty" in err
+    (tmp_path / "elsewhere.py").write_text("x = 1\n")
+    code, out, err = await foreword(shop, ANSWER, "-m", "x", "shop.py", str(tmp_path / "elsewhere.py"))
+    assert code == 1 and "is not below" in err
