@@ -71,9 +71,7 @@ async def test_a_diff_and_then_the_change(shop):
     code, out, err = await foreword(shop, ANSWER, "-m", "Sum up the total.", "--apply", "--json")
     assert code == 0, err
     told = json.loads(out)
-    assert told["applied"] and told["files"][0]["path"] == "shop.py", (
-        "search has found the file"
-    )
+    assert told["applied"] and told["files"][0]["path"] == "shop.py", "search has found the file"
     assert told["figures"]["model"] == "big-30b" and (shop / "shop.py").read_text() == FIXED
 
 

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from engine.editing.blocks import Create, Delete, Lines, Rename, Replace, Search
-from engine.editing.copied import copied_rules
+from engine.editing.copied import RUN_LINES, copied_rules
 from engine.editing.grammar import (
     MAX_PATHS,
     Bounds,
@@ -202,6 +202,14 @@ def test_the_surest_anchors():
     assert anchors_for([FILE]) == "copied"
     assert anchors_for([Shown("a.py", 1, 10)]) == "lines", "their text is not known"
     assert anchors_for([Shown("a.py", 1, 2000, ["x"] * 2000)]) == "lines", "too many to compile"
+
+
+def test_a_model_that_copies_a_file_comes_to_an_end():
+    lines = [f"line {at}" for at in range(100)]
+    grammar = edit_grammar([Shown("a.py", 1, 100, lines)], anchors="copied")
+    for count, right in ((2 * RUN_LINES, True), (2 * RUN_LINES + 1, False)):
+        old = "".join(f"{line}\n" for line in lines[:count])
+        assert takes(grammar, replace("SEARCH", old, path="a.py")) is right
 
 
 def test_a_run_that_is_nowhere_alone_is_no_anchor():

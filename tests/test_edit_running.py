@@ -112,7 +112,9 @@ async def test_files_are_made_only_where_that_was_asked_for(root):
 
 async def test_a_model_that_runs_in_circles_is_stopped(root):
     endless = "@@ create new.py\n<<<<<<< TEXT\n" + "x = 1\ny = 2\n" * 5_000
-    outcome, endpoint = await edited(root, endless, piece=64)
+    endpoint = ScriptedEndpoint(endless, piece=64)
+    endpoint.kind = "openai"  # under a grammar its bounds do that
+    outcome, endpoint = await edited(root, endpoint)
     assert outcome.applied is None and CIRCLES in outcome.why
     assert endpoint.closed_early and endpoint.written < 2_000
 

@@ -21,7 +21,7 @@ from lsp.commands.edit import editor_of
 from lsp.edits.reading import model_of
 from lsp.settings import Settings
 
-ANSWERS = 48
+ANSWERS = 24
 QUICK_ANSWERS = 4
 STEPS = 40
 """Of each history, of which those are asked for that are small enough."""

@@ -16,6 +16,10 @@ from engine.editing.blocks import MARKER_CHARS
 MAX_COPIED_LINES = 250
 """Of all files together: xgrammar takes 4 ms to compile a line."""
 
+RUN_LINES = 24
+"""An anchor has at most twice as many lines, unless it takes more to be the only one: a small model that has begun to
+copy goes on to the end of the file."""
+
 _MARKER_LIKE = re.compile(rf"[<=>]{{{MARKER_CHARS},}}")
 
 
@@ -29,18 +33,23 @@ def copied_rules(name: str, lines: Sequence[str], first: int, last: int) -> Iter
     in its `lines` only once. Nothing where there is no such run."""
     usable = [not _MARKER_LIKE.match(line) for line in lines]
     starts: list[str] = []
-    used: set[int] = set()
+    chains: dict[int, int] = {}
+    """Of each group of lines that runs begin in, the first line that such a run may go on with."""
     for begin, length in _least_runs(lines, first - 1, last):
         if all(usable[begin : begin + length]):
-            run = " ".join(_line(line) for line in lines[begin : begin + length])
-            starts.append(f"{run} {name}_{begin + length}")
-            used.add(begin + length)
+            group, following = begin // RUN_LINES, begin + length
+            run = " ".join(_line(line) for line in lines[begin:following])
+            starts.append(f"{run} {name}_{group}_{following}")
+            chains[group] = min(chains.get(group, following), following)
     if not starts:
         return
     yield f"{name} ::= {' | '.join(starts)}"
-    for at in range(min(used), last + 1):
-        following = f"({_line(lines[at])} {name}_{at + 1})?" if at < last and usable[at] else '""'
-        yield f"{name}_{at} ::= {following}"
+    for group, begin in chains.items():
+        end = min(last, (group + 2) * RUN_LINES)
+        for at in range(begin, last + 1):
+            goes_on = at < end and usable[at]
+            following = f"({_line(lines[at])} {name}_{group}_{at + 1})?" if goes_on else '""'
+            yield f"{name}_{group}_{at} ::= {following}"
 
 
 def _least_runs(lines: Sequence[str], begin: int, end: int) -> Iterator[tuple[int, int]]:

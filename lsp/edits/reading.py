@@ -34,7 +34,7 @@ FILES_SHARE, GUIDES_SHARE = 0.6, 0.1
 
 CHARS_PER_TOKEN = 3
 ANSWER_TOKENS = 8_192
-SMALL_ANSWER_TOKENS, SMALL_BLOCKS, SMALL_LINES = 1_024, 4, 60
+SMALL_ANSWER_TOKENS, SMALL_BLOCKS, SMALL_LINES = 2_048, 2, 24
 """What a small model may write: whatever it would write beyond this repeats itself."""
 
 PACK_TIMEOUT_S = 5.0

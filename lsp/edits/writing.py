@@ -97,7 +97,7 @@ async def _write(
                     cut = f"its {sampling.max_tokens:,} tokens are spent"
                 elif answer.full:
                     cut = "it is too long"
-                elif answer.circles:
+                elif not sampling.constrained and answer.circles:  # else the grammar's bounds end it
                     cut = CIRCLES
                 if cut:
                     break
