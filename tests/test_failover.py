@@ -19,9 +19,9 @@ from engine.tokens import EstimateTokenizer
 
 PROMPT = Prompt(ids=None, text="abc", window="abc", suffix="", taken_off="", window_start_line=0, tokens=3)
 SAMPLING = Sampling(8)
-QUICK = Timeouts(connect_s=1.0, first_event_s=1.2, between_events_s=1.2)
+QUICK = Timeouts(connect_s=1.0, first_event_s=1.0, between_events_s=1.0)
 LONG = Timeouts(connect_s=1.0, first_event_s=30.0, between_events_s=30.0)
-FIRST_TEXT_S = 1.2
+FIRST_TEXT_S = 1.0
 
 
 class Clock:
