@@ -6,14 +6,19 @@ import asyncio
 import json
 import re
 import shutil
+import threading
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from editor import READY_TIMEOUT_S
 from index_service import isolate, repository, stop_service
+from misbehaving import EVENTS, Exchange, served
 from neovim_editor import Terminal, Typist, home_of, init_of, typist
 from neovims import Neovim, Unavailable, of_debian, of_pypi
+
+from engine.editing.blocks import Create, Replace, Search, write_all
 
 NO_ENGINE = {"settings": {"engine": {"kind": "none"}}}
 FILES = {
@@ -79,7 +84,9 @@ def test_a_wrong_option_is_named(tmp_path, options, message):
 def test_names_of_the_command_line(neovim, tmp_path):
     with typist(neovim, tmp_path, {"enable": False}) as one:
         known = one.nvim.funcs.getcompletion("Foreword ", "cmdline")
-        assert {"status", "restart", "pause", "resume", "context", "log", "doctor", "index"} <= set(known)
+        assert {"status", "restart", "pause", "resume", "context", "edit", "log", "doctor", "index"} <= set(
+            known
+        )
         assert one.nvim.funcs.getcompletion("Foreword st", "cmdline") == ["stats", "status"]
         one.nvim.command("edit a.py | set filetype=python")
         assert one.nvim.funcs.getcompletion("Foreword pause py", "cmdline") == ["python"]
@@ -88,7 +95,7 @@ def test_names_of_the_command_line(neovim, tmp_path):
         one.nvim.command("Foreword dance")
         one.nvim.command("Foreword status now")
         assert "paused for python" in one.told()[0]
-        assert "there is no 'dance'; known: context, " in one.told()[1]
+        assert "there is no 'dance'; known: cancel, " in one.told()[1]
         assert "status takes no argument" in one.told()[2]
 
 
@@ -326,3 +333,109 @@ def test_a_person_sees_ghost_text_on_the_screen_and_accepts_it(engine_home, shop
         assert shown != "ORANGE ="
     finally:
         terminal.close()
+
+
+# ---------------------------------------------------------------- edits
+
+TWO_FILES = write_all(
+    [
+        Replace("shop/pricing.py", Search("    discount = 0.2\n"), "    discount = 0.3\n"),
+        Create("shop/notes.py", "ABOUT = 'discounts'\n"),
+    ]
+)
+ONE_FILE = write_all([Replace("shop/pricing.py", Search("    discount = 0.2\n"), "    discount = 0.3\n")])
+
+
+@contextmanager
+def editing(neovim: Neovim, folder: Path, shop: Path, answer: str):
+    """Neovim with a model that writes this edit, behind a real HTTP server."""
+
+    async def writes(exchange: Exchange) -> None:
+        if not exchange.path.endswith("/chat/completions"):
+            await exchange.answer(404, b"{}")
+            return
+        await exchange.send(EVENTS)
+        for delta, end in (({"content": answer}, None), ({}, "stop")):
+            await exchange.event({"choices": [{"index": 0, "delta": delta, "finish_reason": end}]})
+        await exchange.send(b"data: [DONE]\n\n")
+
+    with beside(served(writes)) as (url, _):
+        engine = {"kind": "openai", "api": "chat", "url": url, "model": "big-30b"}
+        with typist(neovim, folder, {"settings": {"engine": engine, "index": False}}, cwd=shop) as one:
+            one.open(shop / "shop" / "pricing.py")
+            one.until(lambda: one.status() == "foreword: big-30b", "an engine")
+            yield one
+
+
+@contextmanager
+def beside(context):
+    """An asynchronous context in a loop of its own, while this thread goes on."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result()
+        asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+
+def test_an_edit_of_the_open_file_is_applied_and_undone_at_once(neovim, alone, shop):
+    with editing(neovim, alone, shop, ONE_FILE) as one:
+        before = one.text()
+        one.nvim.command("Foreword edit raise the discount")
+        one.until(lambda: one.text() == before.replace("0.2", "0.3"))
+        one.until(lambda: "changed 1 file" in " ".join(one.told()))
+        one.type("u")
+        assert one.text() == before
+
+
+def reviewed(one: Typist) -> list[str]:
+    one.nvim.command("Foreword edit raise the discount and note it")
+    one.until(lambda: "A applies what is taken" in one.text(), "a review")
+    return one.text().split("\n")
+
+
+def test_an_edit_of_two_files_is_reviewed_and_taken_in_part(neovim, alone, shop):
+    with editing(neovim, alone, shop, TWO_FILES) as one:
+        before = one.text()
+        lines = reviewed(one)
+        assert lines[3:] == ["[x] change  shop/pricing.py", "[x] create  shop/notes.py"]
+        shown = one.lua(
+            "return vim.tbl_map(function(win) return vim.api.nvim_buf_get_lines("
+            "vim.api.nvim_win_get_buf(win), 0, -1, false) end, vim.api.nvim_tabpage_list_wins(0))"
+        )
+        assert [before.replace("0.2", "0.3").split("\n") in shown, before.split("\n") in shown] == [
+            True,
+            True,
+        ]
+        one.type("j<Space>")
+        one.until(lambda: "[ ] create  shop/notes.py" in one.text())
+        one.type("A")
+        one.until(lambda: one.text() == before.replace("0.2", "0.3"))
+        assert not (shop / "shop" / "notes.py").exists()
+
+
+def test_an_edit_of_two_files_is_taken_whole(neovim, alone, shop):
+    with editing(neovim, alone, shop, TWO_FILES) as one:
+        before = one.text()
+        reviewed(one)
+        one.type("A")
+        one.until(lambda: "changed 2 files" in " ".join(one.told()), "both files")
+        assert one.text() == before.replace("0.2", "0.3")
+        assert (shop / "shop" / "notes.py").read_text() == "ABOUT = 'discounts'\n", "a new file is saved"
+
+
+@pytest.mark.parametrize("keys", ["Q", ":tabclose<CR>"])
+def test_an_edit_that_is_left_changes_nothing_anywhere(neovim, alone, shop, keys):
+    with editing(neovim, alone, shop, TWO_FILES) as one:
+        before = one.text()
+        reviewed(one)
+        one.type(keys)
+        one.until(lambda: one.text() == before)
+        one.until(
+            lambda: "declined" in one.nvim.command_output("messages") + " ".join(one.told()), "an answer"
+        )
+        assert not (shop / "shop" / "notes.py").exists()
+        assert one.text() == before

@@ -6,12 +6,28 @@ return {
     return require('foreword.server').spawn(dispatchers)
   end,
   root_markers = { '.git' },
-  -- Neovim applies edits with versions, but does not say so; the server then refuses nothing that moved on.
-  capabilities = { workspace = { workspaceEdit = { documentChanges = true } } },
+  capabilities = {
+    workspace = {
+      -- Neovim applies edits with versions without saying so; files are made and changed after a review.
+      workspaceEdit = { documentChanges = true, changeAnnotationSupport = { groupsOnLabel = false } },
+    },
+    experimental = { foreword = { ask = true } },
+  },
   before_init = function(params, config)
     params.initializationOptions = (config.settings or {}).foreword -- `index` and others are read at start only
   end,
+  commands = {
+    ['foreword.edit'] = function(...)
+      require('foreword.edit').of_action(...)
+    end,
+  },
   handlers = {
+    ['workspace/applyEdit'] = function(...)
+      return require('foreword.review').handle(...)
+    end,
+    ['window/showMessage'] = function(...)
+      return require('foreword.messages').show(...)
+    end,
     ['window/logMessage'] = function(...)
       return require('foreword.messages').keep(...)
     end,

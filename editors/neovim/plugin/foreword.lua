@@ -9,6 +9,7 @@ vim.api.nvim_create_user_command('Foreword', function(given)
   require('foreword.command').run(given)
 end, {
   nargs = '*',
+  range = true,
   desc = 'Foreword: status, context, pause, edit, …',
   complete = function(lead, line)
     return require('foreword.command').complete(lead, line)

@@ -54,7 +54,7 @@ local function set_paused(paused)
 end
 
 ---@class foreword.Subcommand
----@field run fun(argument?: string)
+---@field run fun(argument?: string, lines?: integer[])
 ---@field argument? 'one'|'text'
 ---@field complete? fun(): string[]
 
@@ -77,6 +77,17 @@ M.subcommands = {
   context = {
     run = function()
       require('foreword.context').here()
+    end,
+  },
+  edit = {
+    run = function(instruction, lines)
+      require('foreword.edit').here(instruction, lines)
+    end,
+    argument = 'text',
+  },
+  cancel = {
+    run = function()
+      require('foreword.edit').cancel()
     end,
   },
   log = { run = log },
@@ -115,7 +126,8 @@ function M.run(given)
     )
     return
   end
-  subcommand.run(argument ~= '' and argument or nil)
+  local lines = given.range > 0 and { given.line1, given.line2 } or nil
+  subcommand.run(argument ~= '' and argument or nil, lines)
 end
 
 --- Completion of the command line.

@@ -19,4 +19,12 @@ function M.keep(_, params)
   end
 end
 
+local LEVELS = { vim.log.levels.ERROR, vim.log.levels.WARN, vim.log.levels.INFO }
+
+--- The handler of window/showMessage: what the server tells a person who has asked for something.
+function M.show(_, params)
+  M.keep(nil, params)
+  vim.notify('foreword: ' .. params.message, LEVELS[params.type] or vim.log.levels.INFO)
+end
+
 return M

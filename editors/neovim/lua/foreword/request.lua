@@ -27,14 +27,17 @@ end
 ---@param params table
 ---@param done fun(answer: any, why: string?)
 ---@param buf? integer
+---@return integer? id of the request
 function M.send(client, method, params, done, buf)
-  local sent = client:request(method, params, function(error, answer)
+  local sent, id = client:request(method, params, function(error, answer)
     answer = M.plain(answer)
     done(answer, answer == nil and (error and error.message or 'an empty answer') or nil)
   end, buf)
   if not sent then
     done(nil, 'the server is going away')
+    return nil
   end
+  return id
 end
 
 return M
