@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from test_completion import CURSOR, Session
 from engine.prompts import Prompt
 from lsp.documents import key_of
 from lsp.happened import outcomes
+from lsp.happened.kept import Span, kept
 from lsp.happened.outcomes import Outcomes
 from lsp.happened.records import Record
 from lsp.happened.store import Store
@@ -327,3 +332,37 @@ async def test_followed_ones_are_bounded(person: Person, monkeypatch: pytest.Mon
     await person.counted.tick()
     assert len(person.read()) == 3 and len(person.counted._settled) == 2
     assert set(person.counted._texts) == {key_of(f"untitled:{number}") for number in (3, 4)}
+
+
+async def test_a_server_that_ends_while_it_writes_counts_once(person: Person) -> None:
+    """What was handed to the disk is not handed to it again because nobody waited for it any more."""
+    written, may_go_on = threading.Event(), threading.Event()
+    append = person.store.append
+
+    def slow(records: Sequence[Record], today: date) -> None:
+        append(records, today)
+        written.set()
+        may_go_on.wait(10)
+
+    person.store.append = slow
+    await person.offered("x = ▮\n")
+    person.counted.closed(URI)
+    task = asyncio.create_task(person.counted.tick())
+    await asyncio.to_thread(written.wait, 10)
+    task.cancel()
+    ending = asyncio.create_task(person.counted.close())
+    await asyncio.sleep(0)
+    may_go_on.set()
+    await ending
+    assert [each.outcome for each in person.read()] == ["rejected"]
+
+
+def test_a_document_that_was_replaced_as_a_whole_is_not_compared_word_by_word() -> None:
+    """Its words would be compared for minutes: lines count that are there as they were."""
+    accepted = "".join(f"    if foo({at}, a.b, c[{at}]):\n        bar(a)\n" for at in range(50))
+    then = "".join(f"  first({at}, b)\n" for at in range(2_000)) + accepted
+    span = Span(len(then) - len(accepted), len(then))
+    other = "".join(f"second({at}, 2.a).c = d\n" for at in range(5_000))
+    assert kept(then, span, other) == 0.0
+    half = "".join(line.strip() + "\n" for line in accepted.splitlines()[::2])
+    assert 0.5 < kept(then, span, other + half + other) < 1.0

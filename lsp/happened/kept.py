@@ -13,6 +13,10 @@ from lsp.happened.records import WHOLE
 NEAR_LINES = 400
 """Around what was accepted: a document that was rewritten farther away has been compared long enough."""
 
+MOST_PAIRS = 2_000_000
+"""Of accepted words with words that stand in their place. Where there are more, a document was replaced as a whole, and
+comparing them in order took minutes."""
+
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
@@ -25,7 +29,7 @@ class Span(msgspec.Struct, frozen=True):
 
 def kept(then: str, accepted: Span, now: str) -> float:
     """Of the accepted stretch of `then`, the share that `now` has, by words and marks: 1 where it stands there as it
-    was, 0 where it is gone. Blanks do not count. May take 0.1 s for a document that has changed everywhere."""
+    was, 0 where it is gone. Blanks do not count. May take a second for a document that has changed everywhere."""
     text = then[accepted.start : accepted.end]
     if not text.strip():
         return WHOLE
@@ -87,7 +91,7 @@ def _counterpart(old: Sequence[str], new: Sequence[str], first: int, within: Spa
     """Which of the `new` lines stand where `old` ones did, from the `first` of these on, as many as `within` spans."""
     last = first + within.end - within.start
     start, end = len(new), 0
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=len(old) > 2 * NEAR_LINES)
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=len(old) * len(new) > 4 * NEAR_LINES**2)
     for tag, old_start, old_end, new_start, new_end in matcher.get_opcodes():
         if old_end <= first or old_start >= last:
             continue
@@ -111,6 +115,8 @@ def _similarity(old: _Lines, within: Span, accepted: Span, now: str) -> float:
     size = sum(len(word) for word, mine in zip(words, ours, strict=True) if mine)
     if not size:
         return WHOLE
+    if len(words) * len(there) > MOST_PAIRS:
+        return _lines_among(text, now)
     matcher = difflib.SequenceMatcher(None, words, there, autojunk=False)
     pairs = [
         (block.a + step, block.b + step)
@@ -123,3 +129,11 @@ def _similarity(old: _Lines, within: Span, accepted: Span, now: str) -> float:
     same = sum(len(words[one]) for one, _ in held)
     span = sum(len(word) for word in there[held[0][1] : held[-1][1] + 1])
     return same / max(size, span)
+
+
+def _lines_among(text: str, now: str) -> float:
+    """The share of lines that are among those of `now`, whatever their indent and order, by their length."""
+    there = {line.strip() for line in now.splitlines()}
+    lines = [line.strip() for line in text.splitlines()]
+    size = sum(map(len, lines))
+    return sum(len(line) for line in lines if line in there) / size if size else WHOLE

@@ -9,7 +9,7 @@ import msgspec
 from lsp.documents import Snapshot
 from lsp.happened.kept import Span, common_ends
 from lsp.happened.records import Kind, Outcome, Record, short
-from lsp.suggestions import closers_between, plain, typed_between
+from lsp.suggestions import MAX_CLOSERS, closers_between, plain, typed_between
 
 LEAST_TAKEN = 4
 """Marks that come at once and are not taken for typing: Neovim tells what is typed every 0.15 s, three at most."""
@@ -210,12 +210,13 @@ def on_way(offer: Offer, text: str) -> Way | None:
 def _through(offer: Offer, candidate: Candidate, text: str) -> Way | None:
     whole, behind = plain(candidate.text), offer.after[candidate.replaced :]
     end = len(text) - len(behind)
+    start, most = len(offer.before), 2 * (len(whole) + MAX_CLOSERS)  # each line end may be two characters
     stands = bool(whole) and text.startswith(offer.before) and text.endswith(behind)
-    if stands and plain(text[len(offer.before) : end]).startswith(
-        whole
-    ):  # and perhaps what was typed after it
-        return Way(candidate, len(whole), _end_of(text, len(offer.before), whole))
+    if stands and plain(text[start : min(end, start + most)]).startswith(whole):
+        return Way(candidate, len(whole), _end_of(text, start, whole))  # and perhaps what was typed after it
     for after in (offer.after, behind) if candidate.replaced else (offer.after,):
+        if len(text) - start - len(after) > most:
+            continue  # nothing that was pasted has to be looked through
         for between in typed_between(text, offer.before, after):
             if whole.startswith(between):
                 return Way(candidate, len(between), _end_of(text, len(offer.before), between))

@@ -269,6 +269,10 @@ class Outcomes:
 
     async def _write(self) -> None:
         """What is over. Trouble is told in the status; it is tried again with the next batch."""
+        # a batch that is under way ends by itself even where nobody waits for it any more: the next would be it again
+        await asyncio.shield(asyncio.ensure_future(self._write_batch()))
+
+    async def _write_batch(self) -> None:
         async with self._writing:
             over = [each for each in self._settled if each.judged or not each.taken]
             self._settled = [each for each in self._settled if not any(each is one for one in over)]
