@@ -83,6 +83,7 @@ test("the folder is read, and a suggestion uses another of its files", async () 
   figures["folder opened to a drawn workbench"] = seconds(opened);
   const drawn = performance.now();
   await editor.file("shop/invoice.py", LAST_LINE);
+  await until(PATIENCE_MS, "the server to be ready", isCalm);
   await editor.page.keyboard.press("Enter");
   const asked = performance.now();
   await editor.ghost().first().waitFor({ timeout: PATIENCE_MS });
@@ -156,7 +157,7 @@ test("the context view shows what the model reads, and follows the cursor", asyn
     return now !== place && now.endsWith(":1:1");
   });
   await page.locator(".bar a.block").first().click();
-  assert.ok(await page.locator("details[open]").count(), "a block of the bar opens its part: the page's script runs");
+  await page.locator("details#p0[open]").waitFor(); // a block of the bar opens its part: the page's script runs
   await editor.page.locator(".tab", { hasText: "What the Model Reads" }).click({ button: "middle" });
 });
 
