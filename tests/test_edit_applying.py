@@ -280,6 +280,12 @@ def test_a_file_that_is_there_is_not_overwritten(blocks):
     assert "is there already" in reasons(apply(blocks, sent))
 
 
+@pytest.mark.parametrize("text", ["a\0b\n", "half \ud83d\n"], ids=["NUL", "half of a character"])
+def test_what_no_text_can_hold_is_refused(text):
+    for block in (Create("a.txt", text), search(ADD, text)):
+        assert "which no text holds" in reasons(applied([block]))
+
+
 def test_an_answer_that_changes_nothing_is_refused():
     assert "nothing in the files would change" in reasons(applied([search(ADD, ADD)]))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from lsprotocol import types
 from scripted import ScriptedEndpoint
 
 from engine.editing.blocks import Begun, Create, Finished, Lines, Replace, Search, write_all
@@ -15,15 +17,19 @@ from engine.endpoints.endpoint import Priority
 from engine.endpoints.faults import EngineRequestError
 from engine.profiles import find
 from engine.tokens import EstimateTokenizer
+from lsp.edits.applying import FileChange
 from lsp.edits.diffs import unified
+from lsp.edits.files import SourceFile
 from lsp.edits.instructions import GUIDE_PATHS, cut, guides_of
 from lsp.edits.on_disk import NotWritten, OnDisk
 from lsp.edits.on_disk import write_all as write_files
+from lsp.edits.putting import ready
 from lsp.edits.reading import CannotEdit, prepare
 from lsp.edits.running import run
 from lsp.edits.task import Diagnosed, Focus, Task
 from lsp.edits.writing import CIRCLES
 from lsp.engines import Engine
+from lsp.workspace import Workspace
 
 SHOP = "def total(items):\n    result = 0\n    for item in items:\n        result = item\n    return result\n"
 FIXED = SHOP.replace("result = item\n", "result += item\n")
@@ -350,3 +356,47 @@ async def test_what_fails_half_way_is_taken_back(root, monkeypatch):
     with pytest.raises(NotWritten, match=r"No space left.*nothing is changed"):
         write_files(root, changes)
     assert tree(root) == before
+
+
+async def test_a_link_that_was_put_there_meanwhile_leads_nowhere(root, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    changes = await changed(root)
+    (root / "new").symlink_to(outside)
+    before = tree(root)
+    with pytest.raises(NotWritten, match="leads out of"):
+        write_files(root, changes)
+    assert tree(root) == before and not list(outside.iterdir())
+
+
+async def test_a_file_with_a_long_name_is_written(root):
+    name = "\u6f22" * 80 + ".txt"
+    (root / name).write_text("old\n")
+    source = SourceFile(name, "old\n")
+    write_files(root, [FileChange(name, name, source, "new\n")])
+    assert (root / name).read_text() == "new\n"
+
+
+@pytest.mark.parametrize("how", ["on disk", "as a document"])
+async def test_nothing_is_put_over_what_was_created_meanwhile(root, how):
+    """Clients skip such a creation, and put the new text before the one that is there."""
+    changes = await changed(root)
+    documents = Workspace()
+    server = SimpleNamespace(
+        documents=documents,
+        client_capabilities=types.ClientCapabilities(
+            workspace=types.WorkspaceClientCapabilities(
+                workspace_edit=types.WorkspaceEditClientCapabilities(
+                    document_changes=True, resource_operations=[*types.ResourceOperationKind]
+                )
+            )
+        ),
+    )
+    await ready(server, changes, root, "an edit")
+    for path in ("new/deep.py", "moved.py"):
+        if how == "on disk":
+            (root / path).parent.mkdir(exist_ok=True)
+            (root / path).write_text("somebody else\n")
+        else:
+            documents.open((root / path).as_uri(), "python", 1, "somebody else\n")
+        with pytest.raises(CannotEdit, match=f"{path} was created meanwhile"):
+            await ready(server, [each for each in changes if each.new_path == path], root, "an edit")

@@ -4,6 +4,7 @@ A pure function of the files as they were sent. Nothing is read, and nothing wri
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
@@ -19,6 +20,8 @@ from lsp.edits.soundness import checked
 
 MOST_SEARCHED_CHARS = 10_000_000
 """Of files looked through for all anchors of one answer that do not stand in them as written: some ten seconds."""
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 PathRule = Callable[[Block], str | None]
 """Why a block may not name what it names; None where it may (`paths.Guard.why_not`)."""
@@ -75,7 +78,7 @@ def apply(
     blocks = [_tidied(block) for block in blocks]
     work = _Work(files)
     for number, block in enumerate(blocks):
-        reason = why_not(block)
+        reason = why_not(block) or _why_no_text(block)
         if reason is not None:
             work.refuse(block.path, reason, number)
         else:
@@ -240,6 +243,16 @@ def _clash(one: Placed, other: Placed) -> str:
             if both_insert or (mine.start < yours.end and yours.start < mine.end):
                 return "the same lines are changed"
     return ""
+
+
+def _why_no_text(block: Block) -> str | None:
+    """JSON can carry what no file of text can hold."""
+    text = (
+        block.replacement if isinstance(block, Replace) else block.text if isinstance(block, Create) else ""
+    )
+    if _NO_TEXT.search(text) is None:
+        return None
+    return "is to hold a NUL or half of a character, which no text holds"
 
 
 def _tidied(block: Block) -> Block:

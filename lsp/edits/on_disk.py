@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +14,9 @@ import msgspec
 
 from lsp.edits.applying import FileChange
 from lsp.edits.files import SourceFile, encoded, read
+
+MAX_NAME_BYTES = 200
+"""Of a file's name in the one under which it is kept: systems take 255 in all."""
 
 
 class NotWritten(Exception):
@@ -110,8 +114,11 @@ def _beside(root: Path, change: FileChange) -> Path:
 
 
 def _place(root: Path, path: str) -> Path:
-    """Where the file itself is: a link stays one."""
-    return (root / path).resolve()
+    """Where the file itself is: a link stays one, and leads nowhere else even where it was put there meanwhile."""
+    place = (root / path).resolve()
+    if not place.is_relative_to(root.resolve()):
+        raise OSError(errno.EXDEV, f"it leads out of {root} now", str(root / path))
+    return place
 
 
 def _umask() -> int:
@@ -128,7 +135,8 @@ class _Done:
         self._put: list[Path] = []
 
     def take_away(self, path: Path) -> None:
-        kept = path.with_name(f".foreword-{os.getpid()}-{len(self._kept)}-{path.name}"[:200])
+        name = os.fsdecode(os.fsencode(path.name)[:MAX_NAME_BYTES]).encode(errors="ignore").decode()
+        kept = path.with_name(f".foreword-{os.getpid()}-{len(self._kept)}-{name}")
         path.rename(kept)
         self._kept.append((kept, path))
 

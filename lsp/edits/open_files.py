@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import msgspec
@@ -24,3 +25,10 @@ class OpenFiles(msgspec.Struct, frozen=True):
             return await asyncio.to_thread(readable, self.root, path)
         hidden = await asyncio.to_thread(why_hidden, self.root, path)
         return hidden or SourceFile(path, snapshot.text, snapshot.language, snapshot.version, snapshot.uri)
+
+    async def is_there(self, path: str) -> bool:
+        """Whether something has this path, if only a document that was never saved."""
+        place = self.root / path
+        return self.documents.get(place.as_uri()) is not None or await asyncio.to_thread(
+            os.path.lexists, place
+        )

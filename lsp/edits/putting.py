@@ -36,6 +36,11 @@ async def ready(
     current: list[FileChange] = []
     place = OpenFiles(root, server.documents)
     for change in changes:
+        if (change.before is None or change.path != change.new_path) and await place.is_there(
+            change.new_path
+        ):
+            # clients that may not overwrite it put the text before the one that is there
+            raise CannotEdit(f"{change.new_path} was created meanwhile; nothing is changed")
         if change.before is None:
             current.append(change)
             continue
