@@ -134,6 +134,19 @@ def test_numbers_that_are_part_of_a_text_stay(before, anchor, new, after):
     assert text_of(applied([Replace("a.txt", anchor, new)], before, "a.txt"), "a.txt") == after
 
 
+LAZY = "    def add(self, item):\n        # ... existing code ...\n        self.count += 1\n"
+
+
+@pytest.mark.parametrize(
+    "anchor", [Search("    def add(self, item):\n" + ADD), Lines(2, 4)], ids=["search", "lines"]
+)
+def test_a_comment_in_place_of_lines_loses_none(anchor):
+    block = Replace("shop.py", anchor, LAZY)
+    assert "lines that would be lost" in reasons(applied([block]))
+    kept = TEXT.replace("    def clear", "    # ... existing code ...\n    def clear")
+    assert "# ... existing code" in text_of(applied([block], kept))
+
+
 MISFITS = {
     "nowhere": (search("self.refund(item.price)\n", ""), "stands nowhere"),
     "twice": (search("    def add(self, item):\n", "    def add(self):\n"), "2 times"),

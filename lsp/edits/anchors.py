@@ -6,6 +6,7 @@ nearest, each time only where one place answers. Whatever has to be guessed is a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -18,10 +19,18 @@ from lsp.edits.merging import merged
 from lsp.edits.numbered import by_number
 from lsp.edits.placed import Misfit, Placed, places_of, several
 
+_LEFT_OUT = re.compile(
+    r"^\s*(?:#|//|--|;|%|/\*|<!--)\s*(?:\.\.\.|…)\s*\(?(?:the )?(?:rest of|existing|remaining|unchanged)\b",
+    re.IGNORECASE,
+)
+"""A comment in place of lines that a model did not write again."""
+
 
 def place(file: Text, block: Replace, shown: Sequence[tuple[int, int]] | None = None) -> Placed | Misfit:
     """`file` is the text that was sent. `shown` are the lines of it that the model was shown, from 1 and both ends
     included; None for all: numbers of other lines are made up."""
+    if left_out := _left_out(file, block):
+        return Misfit(f"{left_out.strip()!r} stands for lines that would be lost: all are to be written")
     if isinstance(block.anchor, Lines):
         return by_number(file, block.anchor, block.replacement, shown)
     written, replacement = split(block.anchor.text), split(block.replacement)
@@ -51,3 +60,11 @@ def as_written(file: Text, block: Replace) -> bool:
     if isinstance(block.anchor, Lines):
         return not written or file.lines[block.anchor.first - 1 : block.anchor.last] == written
     return not written or bool(places_of(file.lines, written))
+
+
+def _left_out(file: Text, block: Replace) -> str:
+    """A line of the replacement that stands for others; empty where there is none. One that the anchor has too stands
+    for the same lines there, and one that the file has is its own."""
+    found = [line for line in split(block.replacement).lines if _LEFT_OUT.match(line)]
+    own = {line.strip() for line in (*split(block.anchor.text).lines, *file.lines)} if found else set[str]()
+    return next((line for line in found if line.strip() not in own), "")
