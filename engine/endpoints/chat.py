@@ -18,7 +18,7 @@ import msgspec
 from engine.endpoints.endpoint import Chunk, Sampling
 from engine.endpoints.openai import COMMON_LIMITS, OpenAIEndpoint
 from engine.endpoints.sse import EngineRequestError, JsonObject
-from engine.prompts import Message, path_line
+from engine.prompts import Message, defused, path_line
 
 if TYPE_CHECKING:
     from engine.prompts import Prompt
@@ -80,7 +80,11 @@ class ChatEndpoint(OpenAIEndpoint):
 
     def request(self, prompt: Prompt, params: Sampling) -> JsonObject:
         request = self.common(params)
-        request["messages"] = msgspec.to_builtins(prompt.messages or in_words(prompt))
+        # servers read control tokens that a message spells as such: a file could end its turn and begin another
+        request["messages"] = [
+            {"role": each.role, "content": defused(each.content)}
+            for each in prompt.messages or in_words(prompt)
+        ]
         if params.json_schema is not None:
             schema = {"name": "answer", "schema": _schema(params.json_schema), "strict": True}
             request["response_format"] = {"type": "json_schema", "json_schema": schema}
