@@ -17,7 +17,6 @@ from engine.editing.grammar import (
     _runs,
     anchors_for,
     edit_grammar,
-    list_grammar,
 )
 from engine.editing.parser import parse
 
@@ -182,20 +181,11 @@ def test_numbers(least, most):
     assert [at for at in range(most + 2000) if pattern.fullmatch(str(at))] == [*range(least, most + 1)]
 
 
-def test_a_plan_names_known_paths():
-    grammar = list_grammar(["a.py", "src/b.py"], 2)
-    assert takes(grammar, "- src/b.py: rename the argument\n- a.py: call it by its new name\n")
-    assert not takes(grammar, "- c.py: anything\n")
-    assert not takes(grammar, "- a.py: x\n- a.py: x\n- a.py: x\n")
-
-
 def test_what_it_is_refused_for():
     with pytest.raises(ValueError, match=f"at most {MAX_PATHS}"):
         edit_grammar([Shown(f"{at}.py", 1, 1) for at in range(MAX_PATHS + 1)])
     with pytest.raises(ValueError, match="needs a file"):
         edit_grammar([])
-    with pytest.raises(ValueError, match="0 paths"):
-        list_grammar([], 3)
 
 
 def test_the_surest_anchors():

@@ -228,6 +228,42 @@ async def test_a_large_file_is_shown_around_its_focus(root):
     assert "LINES" in asked.sampling.ebnf, "too many lines for a grammar of all"
 
 
+NAMED = "".join(f"def f_{at}(a):\n    b = a\n    return b\n\n\n" for at in range(40))
+
+
+@pytest.mark.parametrize(
+    ("instruction", "focus"),
+    [
+        ("Let f_20 return nothing", (101, 103)),
+        ("`f_7` and f_9 shall raise", (36, 48)),
+        ("Let everything return nothing", None),
+        ("Let f_20 do as twice does", None),  # which of the two is meant, nobody knows
+    ],
+)
+@pytest.mark.parametrize("model", ["qwen2.5-coder-0.5b", "qwen2.5-coder-32b"])
+async def test_an_edit_belongs_where_the_definition_is_that_is_named(root, instruction, focus, model):
+    (root / "many.py").write_text(NAMED + "def twice(): pass\n\n\ndef twice(): pass\n")
+    asked = await prepared(root, Task(instruction=instruction, paths=["many.py"]), model)
+    (target,) = asked.targets
+    assert [(each.first, each.last) for each in asked.task.focus] == ([focus] if focus else [])
+    if focus and asked.able.small:
+        assert target.anchors == focus, "a small model is kept to it"
+        assert target.first in range(focus[0] - 12, focus[0]) and target.last - target.first < 24
+        assert "def f_30" not in asked.prompt.messages[-1].content, "and reads little else"
+    else:
+        assert (target.first, target.last) == (1, len(target.lines)) == target.anchors
+
+
+async def test_a_task_that_knows_its_place_keeps_it(root):
+    (root / "many.py").write_text(NAMED)
+    task = Task(
+        instruction="Fix f_20",
+        paths=["many.py"],
+        diagnostics=[Diagnosed("many.py", 4, "unused", "ruff", "F")],
+    )
+    assert (await prepared(root, task)).task == task
+
+
 async def test_diagnostics_and_guides_are_read(root):
     (root / "AGENTS.md").write_text("Use tabs.\n\n\nAlways.\n")
     task = Task(

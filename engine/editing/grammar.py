@@ -112,19 +112,6 @@ def edit_grammar(
     return "\n".join(rules) + "\n"
 
 
-def list_grammar(paths: Sequence[str], most: int) -> str:
-    """Of a plan: one path of these a line, each with what is to be done there. Raises ValueError as above."""
-    if not paths or len(paths) > MAX_PATHS:
-        raise ValueError(f"{len(paths)} paths, and a plan takes from 1 to {MAX_PATHS}")
-    known = " | ".join(literal(path_text(path)) for path in paths)
-    return (
-        f"root ::= step{{1,{most}}}\n"
-        'step ::= "- " path ": " what "\\n"\n'
-        f"path ::= {known}\n"
-        "what ::= [^ \\n] [^\\n]*\n"
-    )
-
-
 def _line_rules(fences: bool) -> Iterator[str]:
     """A line of text: any but one that looks like a marker, which is one of MARKER_CHARS equal signs or more; nor one
     that begins like a header or, where no file has such lines, like a Markdown fence. Small models write these where

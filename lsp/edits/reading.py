@@ -19,6 +19,7 @@ from lsp.budget import prior
 from lsp.edits.files import SourceFile
 from lsp.edits.instructions import cut, guides_of
 from lsp.edits.lines import split
+from lsp.edits.named import at_named
 from lsp.edits.shown import Target, targets
 from lsp.edits.task import Task
 
@@ -80,12 +81,13 @@ async def prepare(
     answer_tokens = SMALL_ANSWER_TOKENS if able.small else ANSWER_TOKENS
     answer_tokens = min(answer_tokens, engine.endpoint.context_tokens // 4)
     budget = min(budget_tokens or edit_budget(engine), engine.endpoint.context_tokens - answer_tokens)
+    task = await at_named(task, files, small=able.small)
     room = int(budget * FILES_SHARE)
     found = await asyncio.to_thread(targets, task, files, engine.tokenizer, room, narrow=able.small)
     guides = await asyncio.to_thread(guides_of, place.root)
     laid_out = _laid_out(task, found, cut(guides, int(budget * GUIDES_SHARE) * CHARS_PER_TOKEN), place, able)
     bare = await asyncio.to_thread(edit_prompt, laid_out, engine.tokenizer)
-    pack, note = await _pack(task, found, place, engine, index, budget - bare.tokens)
+    pack, note = await _pack(task, found, place, engine, index, 0 if task.alone else budget - bare.tokens)
     read = {each.path for each in task.reads}
     segments = [ContextSegment(each.path, each.text, each.ids) for each in pack if each.path not in read]
     segments += await _reads(task, place)

@@ -17,6 +17,9 @@ from lsp.edits.task import Focus, Task
 LEAST_LINES = 20
 """Of each file, however little room there is."""
 
+AROUND = 3
+"""Lines on each side of a focus that is shown by itself."""
+
 LINE_OVERHEAD_TOKENS = 3
 """Of a line that is shown with its number."""
 
@@ -57,7 +60,8 @@ def targets(
     paths = [path for path in dict.fromkeys(task.paths) if path in files]
     for at, path in enumerate(paths):
         focus = task.focus_in(path)
-        target, taken = _shown(files[path], focus, tokenizer, room // (len(paths) - at))
+        share = 0 if task.alone and focus is not None else room // (len(paths) - at)
+        target, taken = _shown(files[path], focus, tokenizer, share)
         kept = _diagnosed(task, path) if narrow and task.diagnostics else focus
         if task.confined and kept is not None:
             last = min(kept.last, target.last)
@@ -78,8 +82,9 @@ def _shown(file: SourceFile, focus: Focus | None, tokenizer: Tokenizer, room: in
     whole = tokenizer.count(file.text) + total * LINE_OVERHEAD_TOKENS
     if whole <= room or total <= LEAST_LINES:
         return Target(file, lines, 1, total, (1, total)), whole
-    count = max(LEAST_LINES, total * room // whole)
     first, last = (focus.first, focus.last) if focus is not None else (1, 1)
+    meant = last - first + 1 + 2 * AROUND if room == 0 else 0
+    count = max(LEAST_LINES, meant, total * room // whole)
     spare = count - (last - first + 1)
     if spare > 0:
         first -= spare // 3  # most of what is to spare goes behind: below a line stands what it begins

@@ -42,6 +42,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """At most one for each path."""
     confined: bool = False
     """Anchors lie within the focus: a small model is kept to the definition that is meant."""
+    alone: bool = False
+    """Nothing is read but the focus and what stands around it: a small model loses itself in more."""
     diagnostics: Sequence[Diagnosed] = ()
     shape: Shape = "any"
     reads: Sequence[Focus] = ()
