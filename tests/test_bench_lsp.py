@@ -35,7 +35,7 @@ from benchmarks.lsp.ours_side import Debounced
 from benchmarks.lsp.overhead import Answered, own_time_s
 from benchmarks.lsp.playing import Screen
 from benchmarks.lsp.run import nothing_shown
-from benchmarks.lsp.scoring import Ghost, Played, keys_inside, repeats_suffix, score, shown_before
+from benchmarks.lsp.scoring import Ghost, Played, keys_inside, repeats_suffix, score, shown_before, waits
 from benchmarks.lsp.scripted_engine import ScriptedEngine
 from benchmarks.targets import TargetError
 from lsp.cli import app
@@ -141,6 +141,12 @@ def test_right_is_what_was_typed_next_on_that_line() -> None:
     assert score([played("ab", [None, "c"])], len).exact == (), "behind the last key nothing is known"
 
 
+def test_who_shows_nothing_is_waited_for() -> None:
+    sparse = played("abcd", [None, "cd", None, None])
+    assert waits(sparse) == pytest.approx([0.1 + 0.2, 0.2, 0.1 + 0.1, 0.1])
+    assert score([sparse], len).waits == tuple(waits(sparse))
+
+
 def test_a_key_is_answered_without_the_engine_if_something_is_shown_and_nobody_was_asked() -> None:
     along = played("abcd", ["bcde", "cde", "de", None])
     along.without_engine[1] = False
@@ -191,7 +197,11 @@ def test_figures_of_what_was_typed() -> None:
     assert found["answered_without_engine"] == 1
     assert found["em_over_llamavim"] == 2
     assert found["em_of_keys_over_llamavim"] == 3
-    assert found["ghost_over_llamavim_p50"] == 1
+    assert found["ghost_over_llamavim_p50"] == found["ghost_over_llamavim_p95"] == 1
+    assert (found["foreword_answer_p50_s"], found["foreword_ghost_p95_s"]) == (0.2, 0.2)
+    later = score([played("abcd", [None, None, "d", None])], len)
+    beside = {each.name: each.value for each in trace_figures({**scores, "llamavim": later}, "keys")}
+    assert beside["ghost_over_llamavim_p95"] == pytest.approx(0.2 / (0.1 + 0.1 + 0.2))
     assert found["wasted_over_debounce"] == pytest.approx((4 - 3) / (20 - 3))
     alone = {each.name for each in trace_figures({"foreword": ours}, "keys")}
     assert "em_over_llamavim" not in alone, "what was not measured has no figure"

@@ -40,7 +40,10 @@ class Played(msgspec.Struct):
 class Score(msgspec.Struct, frozen=True):
     """Of one side over all runs."""
 
+    waits: tuple[float, ...]
+    """Of every key: the seconds until text is on screen."""
     latencies: tuple[float, ...]
+    """The same of those keys alone that had text before the next one came."""
     keys: int
     exact: tuple[bool, ...]
     """By text shown: its first line is what was typed next on that line."""
@@ -86,6 +89,7 @@ def score(played: Sequence[Played], count_tokens: Callable[[str], int]) -> Score
         )
         kept += sum(count_tokens(text) for text in shown_before(each))
     return Score(
+        tuple(wait for each in played for wait in waits(each)),
         tuple(latencies),
         sum(len(each.run.keys) for each in played),
         tuple(exact),
@@ -98,6 +102,17 @@ def score(played: Sequence[Played], count_tokens: Callable[[str], int]) -> Score
         sum(each.stale for each in played),
         repeats,
     )
+
+
+def waits(played: Played) -> list[float]:
+    """From each key to the next text on screen, over the keys between as well; where none comes any more, to the end of
+    the run: it took that long at least. Who seldom shows anything would else be measured at what it knew by heart."""
+    found: list[float] = []
+    until = 0.0
+    for key, ghost in zip(reversed(played.run.keys), reversed(played.ghosts), strict=True):
+        until = key.then_s + until if ghost is None else ghost.after_s
+        found.append(until)
+    return found[::-1]
 
 
 def keys_inside(played: Played) -> Iterator[int]:
