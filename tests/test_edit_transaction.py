@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lsprotocol import converters, types
 
-from engine.editing.blocks import Create, Delete, Lines, Rename, Replace
+from engine.editing.blocks import Create, Delete, Lines, Rename, Replace, Search
 from lsp.documents import Change, changed, opened
 from lsp.edits.applying import Applied, apply
 from lsp.edits.compared import compared
 from lsp.edits.files import SourceFile
-from lsp.edits.rebase import Stale, all_rebased
+from lsp.edits.rebase import Stale, all_rebased, rebased
 from lsp.edits.transaction import Client, NoTransaction, client_of, text_edits, transaction
 
 ALL = Client("utf-16", versions=True, create=True, rename=True, delete=True, confirms=True, whole=True)
@@ -85,6 +86,27 @@ def test_a_file_that_is_not_open_is_asked_about():
         "uri": "file:///root/a.py",
         "version": None,
     }
+
+
+def test_a_place_that_is_only_near_is_asked_about():
+    lines = [f"value_{at} = compute(first_{at}, second_{at})\n" for at in range(12)]
+    anchor = "".join(lines[4:8]).replace("second_6", "other_6")
+    block = Replace("a.py", Search(anchor), anchor.replace("value_4 =", "result ="))
+    files = sent(a_py="".join(lines))
+    applied = apply([block], files)
+    assert isinstance(applied, Applied)
+    assert applied.notes == (
+        "a.py: what is replaced at line 5 is near to what the model wrote, not the same",
+    )
+    made = transaction(applied.changes, uri_of, ALL, "name the result")
+    assert made.asks
+    assert done(made.edit)["changeAnnotations"]["foreword"]["needsConfirmation"]
+    moved = rebased(
+        applied.changes[0], msgspec.structs.replace(files["a.py"], text="# new\n" + files["a.py"].text)
+    )
+    assert transaction([moved], uri_of, ALL, "").asks
+    sure = apply([msgspec.structs.replace(block, anchor=Search("".join(lines[4:8])))], files)
+    assert not transaction(sure.changes, uri_of, ALL, "").asks
 
 
 def test_what_a_client_cannot_promise_is_said():

@@ -57,6 +57,9 @@ class FileChange(msgspec.Struct, frozen=True):
     after: str | None
     edits: tuple[Edit, ...] = ()
     """From `before` to `after`, in lines, in order."""
+    guessed: tuple[int, ...] = ()
+    """Lines, from 1, of places that were found because nothing is nearer to what the model wrote: it may have meant
+    others, which are gone or look alike."""
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -93,6 +96,11 @@ def apply(
             work.refuse(change.path, verdict.error, *work.blocks_of(change.path))
         elif verdict.note:
             notes.append(verdict.note)
+        if change.guessed:
+            lines = ", ".join(map(str, change.guessed))
+            notes.append(
+                f"{change.path}: what is replaced at line {lines} is near to what the model wrote, not the same"
+            )
     if work.refusals:
         return Refused(tuple(work.refusals))
     return Applied(changes, tuple(work.placements), tuple(dict.fromkeys(notes)))
@@ -230,7 +238,8 @@ class _Work:
         after = joined(edited(self._text(path), edits, final))
         if after == file.text and new_path == path:
             return []
-        return [FileChange(path, new_path, file, after, tuple(edits))]
+        guessed = sorted(each.start + 1 for each in placed if each.how == "similar")
+        return [FileChange(path, new_path, file, after, tuple(edits), tuple(guessed))]
 
 
 def _clash(one: Placed, other: Placed) -> str:

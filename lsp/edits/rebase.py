@@ -47,7 +47,7 @@ def rebased(change: FileChange, now: SourceFile) -> FileChange | str:
     verdict = checked(change.new_path, now, after, moved)
     if verdict.error is not None:
         return f"{change.path} was changed, and {verdict.error}"
-    return FileChange(change.path, change.new_path, now, after, tuple(moved))
+    return FileChange(change.path, change.new_path, now, after, tuple(moved), change.guessed)
 
 
 class Stale(Exception):

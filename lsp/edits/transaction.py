@@ -71,7 +71,9 @@ def transaction(
     asks = client.confirms and not plain
     notes: list[str] = []
     if not plain and not client.confirms:
-        notes.append("this editor does not ask before it changes several files")
+        notes.append(
+            "this editor does not ask before it changes several files, or a place that may not be meant"
+        )
     if len(changes) > 1 and not client.whole:
         notes.append("this editor does not promise to take back what it did when a part fails")
     if not client.versions:
@@ -180,7 +182,10 @@ def _rank(change: FileChange) -> int:
 
 
 def _is_plain(change: FileChange) -> bool:
-    """One document that is open and stays where it is: one undo step takes it back."""
+    """One document that is open and stays where it is, changed where it was meant for sure: one undo step takes it
+    back."""
+    if change.guessed:
+        return False
     there = change.before is not None and change.before.version is not None
     return there and change.after is not None and change.path == change.new_path
 
