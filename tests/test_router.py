@@ -81,8 +81,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         # Plain servers of SGLang: the router asks for `/health` without a key, and a host of Foreword's answers
         # nobody without one.
         workers = dict(
-            start("sglang.launch_server", *arguments, "--dtype", "float32", "--api-key", KEY)
-            for _ in range(2)
+            start("sglang.launch_server", *arguments, *own, "--dtype", "float32", "--api-key", KEY)
+            # two that start at once may draw the same port for torch.distributed
+            for own in (("--nccl-port", str(free_port())), ("--nccl-port", str(free_port())))
         )
         for url, process in workers.items():
             wait_for(f"{url}/health_generate", process, folder)

@@ -61,8 +61,9 @@ end
 
 ---@param offers foreword.Offer[]
 ---@param index integer
+---@param client_id integer
 ---@param chosen boolean
-local function hold(offers, index, chosen)
+local function hold(offers, index, client_id, chosen)
   clear()
   local row, col = cursor()
   held = {
@@ -71,6 +72,7 @@ local function hold(offers, index, chosen)
     col = col,
     offers = offers,
     index = index,
+    client_id = client_id,
     chosen = chosen,
   }
   draw()
