@@ -19,7 +19,7 @@ DUE = 10
 
 async def set_aside() -> None:
     """Until it is cancelled: what is there when something was imported is never gone through again, and of the rest all
-    is gone through between two keys, which takes milliseconds."""
+    is gone through once in a while, which takes milliseconds on whatever it falls."""
     usual = gc.get_threshold()
     gc.set_threshold(*usual[:2], NEVER)
     modules = 0
