@@ -16,12 +16,12 @@ import msgspec
 from engine.prompts import ContextSegment, Prompt, completion_prompt
 from engine.prompts import Tokenizer as PromptTokenizer
 from indexer.messages import Pack, PackRequest, Segment, TokenizerRef
-from lsp.choices import choices, ranked
 from lsp.documents import Snapshot, line_around, line_ending, position_at
 from lsp.measured import waiting
-from lsp.overlap import CLOSERS
+from lsp.requests.choices import choices, ranked
 from lsp.settings import Settings
 from lsp.trim import Place
+from lsp.trimming.overlap import CLOSERS
 from lsp.writing import LINE_TOKENS as LINE_TOKENS
 from lsp.writing import MAX_BLOCK_TOKENS, Answer, sampling_at, write
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engine.endpoints.endpoint import Endpoint, Sampling
     from engine.profiles import Profile
     from indexer.client import IndexClient
-    from lsp.base_keeper import BaseInUse
+    from lsp.links.base_keeper import BaseInUse
 
 DEFAULT_BUDGET_TOKENS = 1_536
 """Of a whole prompt where nothing else is known: some 3 s of cold prefill for the embedded model on one

@@ -7,20 +7,20 @@ from collections.abc import Callable
 
 import msgspec
 
-from lsp.asking import Asking, Question, Written
-from lsp.base_keeper import BaseKeeper
 from lsp.completion import Completion
 from lsp.documents import Snapshot, key_of
-from lsp.engine_link import EngineLink
-from lsp.engines import Engine
-from lsp.extent import most_lines, passed_over
-from lsp.flights import CHANGED
 from lsp.happened.outcomes import Outcomes, Sent, Ticket
-from lsp.index_link import IndexLink
+from lsp.links.base_keeper import BaseKeeper
+from lsp.links.engine_link import EngineLink
+from lsp.links.engines import Engine
+from lsp.links.index_link import IndexLink
+from lsp.offers.extent import most_lines, passed_over
+from lsp.offers.suggestions import Selected, Suggestion, accepted, like_lines_of
+from lsp.requests.asking import Asking, Question, Written
+from lsp.requests.flights import CHANGED
+from lsp.requests.turns import REPLACED, Turns
 from lsp.settings import Settings
 from lsp.suggesting import Suggesting
-from lsp.suggestions import Selected, Suggestion, accepted, like_lines_of
-from lsp.turns import REPLACED, Turns
 from lsp.workspace import Workspace
 
 CLOSED = "the document was closed"

@@ -198,7 +198,7 @@ async def foreword_completion(ls: ForewordServer, params: Any) -> dict[str, Any]
 
 
 async def foreword_context(ls: ForewordServer, params: Any) -> dict[str, Any]:
-    from lsp.context_answer import context_answer  # with all that it imports: only where somebody looks
+    from lsp.context.answer import context_answer  # with all that it imports: only where somebody looks
 
     return await context_answer(ls, params)
 

@@ -22,10 +22,10 @@ from lsp.collecting import set_aside
 from lsp.documents import Change, Snapshot, line_start, offset_at, position_at
 from lsp.edits.offering import Offering
 from lsp.edits.serving import Edits
-from lsp.engine_link import EngineLink
-from lsp.engines import workspace_hash
-from lsp.index_link import IndexLink
 from lsp.inline import InlineCompletions, Outcome, SelectedItem
+from lsp.links.engine_link import EngineLink
+from lsp.links.engines import workspace_hash
+from lsp.links.index_link import IndexLink
 from lsp.progress import Progress
 from lsp.protocol import ForewordProtocol
 from lsp.settings import SECTION, Settings, read_settings

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from lsp.completion import Completion
-from lsp.index_link import IndexLink
+from lsp.links.index_link import IndexLink
 from lsp.wire import on_wire
 
 if TYPE_CHECKING:

@@ -8,20 +8,20 @@ from collections.abc import Callable, Coroutine
 
 import msgspec
 
-from lsp.asking import Asking, Question, Written
-from lsp.cadence import Cadence
-from lsp.choices import MOST
 from lsp.completion import Completion
 from lsp.documents import key_of, line_around
-from lsp.engine_link import EngineLink
-from lsp.extent import within
-from lsp.flights import Flights, given_way
-from lsp.inflight import InFlight
+from lsp.links.engine_link import EngineLink
 from lsp.measured import waiting
-from lsp.memory import Memory
+from lsp.offers.extent import within
+from lsp.offers.memory import Memory
+from lsp.offers.suggestions import Suggestion, closers_between, left_of, like_lines_of, plain, remembered
+from lsp.requests.asking import Asking, Question, Written
+from lsp.requests.cadence import Cadence
+from lsp.requests.choices import MOST
+from lsp.requests.flights import Flights, given_way
+from lsp.requests.inflight import InFlight
+from lsp.requests.turns import REPLACED
 from lsp.settings import Settings
-from lsp.suggestions import Suggestion, closers_between, left_of, like_lines_of, plain, remembered
-from lsp.turns import REPLACED
 
 Growing = Callable[[str, int], None]
 """Gets a text so far, and how many characters behind the cursor it replaces."""

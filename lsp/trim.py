@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lsp.block_end import block
-from lsp.blocks import body_at, is_blank
-from lsp.joining import joined
-from lsp.model_noise import cleaned
-from lsp.one_line import line, whole
-from lsp.site import Decision as Decision
-from lsp.site import Place as Place
-from lsp.site import site_of
+from lsp.trimming.block_end import block
+from lsp.trimming.blocks import body_at, is_blank
+from lsp.trimming.joining import joined
+from lsp.trimming.model_noise import cleaned
+from lsp.trimming.one_line import line, whole
+from lsp.trimming.site import Decision as Decision
+from lsp.trimming.site import Place as Place
+from lsp.trimming.site import site_of
 
 if TYPE_CHECKING:
     from indexer.packing.syntax import Soundness

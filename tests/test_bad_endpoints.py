@@ -145,15 +145,12 @@ async def test_an_abort_is_not_read_without_end():
     assert 0 < sent < 32 * 1024**2
 
 
-IN_TWO_DAYS = email.utils.format_datetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2))
-
-
 @KINDS
 @pytest.mark.parametrize(
     ("header", "least", "most"),
     [
         ("retry-after: 7\n", 7.0, 7.0),
-        (f"retry-after: {IN_TWO_DAYS}\n", 170_000.0, 172_800.0),
+        ("retry-after: {in_two_days}\n", 170_000.0, 172_800.0),
         ("retry-after: Wed, 21 Oct 2015 07:28:00 GMT\n", 0.0, 0.0),
         ("retry-after: soon\n", None, None),
         ("retry-after: ²\n", None, None),
@@ -161,6 +158,8 @@ IN_TWO_DAYS = email.utils.format_datetime(datetime.datetime.now(datetime.UTC) + 
     ],
 )
 async def test_retry_after(make, header, least, most):
+    in_two_days = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2)
+    header = header.replace("{in_two_days}", email.utils.format_datetime(in_two_days))
     async with served(refusing(429, header)) as (url, _):
         server = make(url)
         with pytest.raises(EngineRequestError) as caught:

@@ -19,13 +19,13 @@ from engine.endpoints.endpoint import Chunk, Priority
 from engine.endpoints.sse import EngineRequestError
 from engine.profiles import QWEN_SMALL
 from engine.tokens import EstimateTokenizer, ModelTokenizer
-from lsp import base_keeper
-from lsp.base_keeper import WANTED, BaseKeeper, why_none
-from lsp.budget import LEAST_BASE_SPEED, Speed
 from lsp.completion import complete
 from lsp.documents import Snapshot
-from lsp.engines import Engine
-from lsp.index_link import IndexLink
+from lsp.links import base_keeper
+from lsp.links.base_keeper import WANTED, BaseKeeper, why_none
+from lsp.links.budget import LEAST_BASE_SPEED, Speed
+from lsp.links.engines import Engine
+from lsp.links.index_link import IndexLink
 from lsp.settings import Settings
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsp.budget import (
+from lsp.links.budget import (
     COLD_S,
     GONE_S,
     LEAST_BASE_SPEED,

@@ -9,10 +9,10 @@ from index_service import until
 from scripted import ScriptedEndpoint
 from test_never_ask_twice import LINE, Typist
 
-from lsp import cadence, flights
-from lsp.cadence import PAUSED, TYPICAL_ANSWER_S, TYPICAL_INTERVAL_S, Cadence, waited_for
-from lsp.inflight import InFlight
 from lsp.inline import Outcome, SelectedItem
+from lsp.requests import cadence, flights
+from lsp.requests.cadence import PAUSED, TYPICAL_ANSWER_S, TYPICAL_INTERVAL_S, Cadence, waited_for
+from lsp.requests.inflight import InFlight
 
 TYPED = "x = foo"
 

@@ -22,10 +22,10 @@ from engine.endpoints.endpoint import Chunk, Sampling
 from engine.endpoints.sse import EngineRequestError
 from engine.hosting.launch import COMPARABLE_LOGPROBS
 from engine.prompts import Prompt
-from lsp.choices import MOST, ranked
 from lsp.documents import Snapshot
 from lsp.inline import Outcome, SelectedItem
-from lsp.site import Decision
+from lsp.requests.choices import MOST, ranked
+from lsp.trimming.site import Decision
 from lsp.writing import Answer
 
 

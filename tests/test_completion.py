@@ -17,13 +17,13 @@ from engine.profiles import QWEN_SMALL
 from engine.tokens import EstimateTokenizer
 from lsp.completion import Completion, complete
 from lsp.documents import Snapshot
-from lsp.engine_link import EngineLink
-from lsp.engines import Engine
-from lsp.index_link import IndexLink
 from lsp.inline import InlineCompletions, Outcome, SelectedItem
+from lsp.links.engine_link import EngineLink
+from lsp.links.engines import Engine
+from lsp.links.index_link import IndexLink
 from lsp.settings import EngineSettings, Settings
-from lsp.site import Decision
 from lsp.trim import Trimmer
+from lsp.trimming.site import Decision
 from lsp.workspace import Workspace
 
 CURSOR = "▮"
@@ -348,7 +348,7 @@ async def test_settings_that_change_twice_in_a_moment_leave_one_engine(
         made.append(ScriptedEndpoint("1\n"))
         return Engine(made[-1], EstimateTokenizer(), QWEN_SMALL, "cpu", 1536, "a test", settings.url)
 
-    monkeypatch.setattr("lsp.engine_link.configured", configured)
+    monkeypatch.setattr("lsp.links.engine_link.configured", configured)
     link = EngineLink(NoBar, lambda _: None)
     link.start(NOBODY)
     await asyncio.sleep(0.1)

@@ -16,9 +16,9 @@ from engine.tokens import EstimateTokenizer, ModelTokenizer
 from engine.weights.weights import WeightsError, ensure_tokenizer
 from indexer.messages import Pack, Segment
 from lsp.completion import Reading
-from lsp.context_document import document
-from lsp.context_page import MOST_BLOCKS, context_page
-from lsp.context_window import LAYERS, Cached, ContextWindow, Part, cached_by, window_of
+from lsp.context.document import document
+from lsp.context.page import MOST_BLOCKS, context_page
+from lsp.context.window import LAYERS, Cached, ContextWindow, Part, cached_by, window_of
 from lsp.documents import Snapshot
 from lsp.trim import Place
 

@@ -28,7 +28,7 @@ from lsp.edits.reading import CannotEdit, prepare
 from lsp.edits.running import run
 from lsp.edits.task import Diagnosed, Focus, Task
 from lsp.edits.writing import CIRCLES
-from lsp.engines import Engine
+from lsp.links.engines import Engine
 from lsp.workspace import Workspace
 
 SHOP = "def total(items):\n    result = 0\n    for item in items:\n        result = item\n    return result\n"

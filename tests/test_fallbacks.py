@@ -20,8 +20,8 @@ from raw_client import RawClient, server
 from engine.endpoints.edit_route import EditScope
 from engine.endpoints.failover import FailoverEndpoint
 from engine.endpoints.openai import OpenAIEndpoint
-from lsp.engine_link import EngineLink
-from lsp.engines import Engine, NoEngine, configured, workspace_hash
+from lsp.links.engine_link import EngineLink
+from lsp.links.engines import Engine, NoEngine, configured, workspace_hash
 from lsp.settings import EngineSettings, Settings, read_settings
 
 FOREWORD = Path(sys.executable).with_name("foreword")
@@ -273,7 +273,7 @@ async def test_a_model_for_edits_that_comes_too_late_is_closed(
         made.append(configured(settings, model))
         return made[-1]
 
-    monkeypatch.setattr("lsp.roles.configured", slowly)
+    monkeypatch.setattr("lsp.links.roles.configured", slowly)
     link, settings = link_of({"engine": {"kind": "none"}, "edit": {"engine": openai("http://small")}})
     link.start(settings)
     asking = asyncio.create_task(link.editor(SMALL))
@@ -328,7 +328,7 @@ def test_a_workspace_is_named_without_telling_it() -> None:
 
 def test_a_workspace_cannot_be_guessed() -> None:
     """Another process names the same folders otherwise."""
-    code = "from lsp.engines import workspace_hash; print(workspace_hash(['/home/me/a']))"
+    code = "from lsp.links.engines import workspace_hash; print(workspace_hash(['/home/me/a']))"
     other = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

@@ -13,7 +13,7 @@ import pytest
 from raw_client import INDEX_ONLY, server
 
 from lsp.documents import opened
-from lsp.index_link import IndexLink, _unsaved
+from lsp.links.index_link import IndexLink, _unsaved
 
 LIMIT_S = 30.0
 

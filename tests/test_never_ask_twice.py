@@ -15,11 +15,11 @@ from engine.endpoints.endpoint import Priority
 from engine.profiles import QWEN_SMALL
 from engine.prompts import Prompt
 from engine.tokens import EstimateTokenizer
-from lsp import ahead
-from lsp.engine_link import EngineLink
-from lsp.engines import Engine
-from lsp.index_link import IndexLink
 from lsp.inline import InlineCompletions, Outcome
+from lsp.links.engine_link import EngineLink
+from lsp.links.engines import Engine
+from lsp.links.index_link import IndexLink
+from lsp.requests import ahead
 from lsp.settings import Settings
 from lsp.workspace import Workspace
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsp.documents import Snapshot
-from lsp.freshness import Context, Setting, Source, is_fresh, source_of
-from lsp.offered import MAX_PLACES, Offer, Offered
-from lsp.suggestions import left_of, plain, typed_between
+from lsp.offers.freshness import Context, Setting, Source, is_fresh, source_of
+from lsp.offers.offered import MAX_PLACES, Offer, Offered
+from lsp.offers.suggestions import left_of, plain, typed_between
 
 CURSOR = "▮"
 SETTING = Setting("model there", hash(""), Context.WHOLE)

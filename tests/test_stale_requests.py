@@ -22,14 +22,15 @@ from engine.prompts import Prompt
 from engine.tokens import EstimateTokenizer
 from indexer.client import IndexClient, IndexServiceError
 from indexer.messages import Pack
-from lsp import ahead, cadence, choices, flights, writing
-from lsp.asking import Question, Written
-from lsp.choices import MOST
-from lsp.engines import Engine
-from lsp.index_link import IndexLink
+from lsp import writing
 from lsp.inline import CLOSED, InlineCompletions
+from lsp.links.engines import Engine
+from lsp.links.index_link import IndexLink
+from lsp.offers.suggestions import Suggestion, remembered
+from lsp.requests import ahead, cadence, choices, flights
+from lsp.requests.asking import Question, Written
+from lsp.requests.choices import MOST
 from lsp.settings import DEFAULT_MAX_LINES, Settings
-from lsp.suggestions import Suggestion, remembered
 
 
 @pytest.mark.parametrize("what", ["typed", "closed"])

@@ -70,7 +70,7 @@ def _written(prompt: Prompt, text: str) -> str:
 
 @pytest.fixture(autouse=True)
 def nothing_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lsp.ahead.AFTER_S", 600.0)
+    monkeypatch.setattr("lsp.requests.ahead.AFTER_S", 600.0)
 
 
 @pytest.fixture

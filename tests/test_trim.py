@@ -9,8 +9,8 @@ from collections.abc import Iterable
 import pytest
 from trim_table import Case, cases
 
-from lsp.near import REACH_CHARS, Near, near
 from lsp.trim import Decision, Place, Trimmer
+from lsp.trimming.near import REACH_CHARS, Near, near
 
 CURSOR = "▮"
 TOKENS = 20

@@ -7,9 +7,9 @@ from scripted import ScriptedEndpoint
 from test_completion import CURSOR, Session
 
 from lsp.documents import Snapshot
-from lsp.extent import most_lines, passed_over
 from lsp.inline import SelectedItem
-from lsp.suggestions import Suggestion, remembered
+from lsp.offers.extent import most_lines, passed_over
+from lsp.offers.suggestions import Suggestion, remembered
 
 DOCUMENT = "def f(a):\n    ▮\n"
 OFFERED = "b = a\n    return b"

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trim_table import CURSOR, Case, cases
 
-from lsp.blocks import indent_width
 from lsp.completion import place_at
 from lsp.documents import Snapshot
 from lsp.trim import Decision, Place, Trimmer
+from lsp.trimming.blocks import indent_width
 
 CASES = cases()
 LINES_OF = {

@@ -14,7 +14,7 @@ import pytest
 from engine.hosting.hostfile import EngineInfo, foreword_version, json_path, take_lock, write_info
 from engine.hosting.launcher import other_window, window_arguments
 from engine.profiles import Choice, find
-from lsp.engines import host_endpoint, host_of
+from lsp.links.engines import host_endpoint, host_of
 
 MODEL = "smollm2-135m"
 OWN = 8192

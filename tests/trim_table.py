@@ -25,7 +25,7 @@ import msgspec
 
 from lsp.completion import place_at
 from lsp.documents import Snapshot
-from lsp.site import Place
+from lsp.trimming.site import Place
 
 CURSOR, STOP, END, BLANK, BREAK = "▮", "✂", "∎", "␠", "⏎"
 FOLDER = Path(__file__).parent / "trim_cases"

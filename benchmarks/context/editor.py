@@ -13,7 +13,7 @@ from benchmarks.context.replay import Committed, Edited, Event, Opened, Saved, W
 from benchmarks.targets import TargetError
 from indexer.client import IndexClient
 from lsp.documents import Snapshot
-from lsp.index_link import OVERLAY_DELAY_S, IndexLink
+from lsp.links.index_link import OVERLAY_DELAY_S, IndexLink
 
 SEEN_S = 0.1
 """After a write, until the file system has told the index service and it has read the file: 4 ms when quiet."""

@@ -22,9 +22,9 @@ from engine.prompts import ContextSegment, front_ids
 from engine.tokens import ModelTokenizer
 from indexer.messages import BaseRequest, TokenizerRef
 from indexer.packing.syntax import language_of
-from lsp.base_keeper import IDLE_S, BaseInUse
-from lsp.budget import Clock, Speed, base_tokens
 from lsp.completion import read
+from lsp.links.base_keeper import IDLE_S, BaseInUse
+from lsp.links.budget import Clock, Speed, base_tokens
 from lsp.settings import Settings
 
 ASK_AFTER_S = 0.3
@@ -154,7 +154,7 @@ class Simulation:
             await self._read_ahead()
 
     async def _read_ahead(self) -> None:
-        """What the server does when nothing is asked for a while (`lsp.base_keeper`)."""
+        """What the server does when nothing is asked for a while (`lsp.links.base_keeper`)."""
         client = self._editor.link.client
         if client is None:
             raise TargetError("the connection to the index service was lost")

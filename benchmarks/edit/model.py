@@ -29,7 +29,7 @@ from lsp.edits.reading import CannotEdit, prepare
 from lsp.edits.running import Outcome, answered
 from lsp.edits.task import Task
 from lsp.edits.writing import write
-from lsp.engines import Engine
+from lsp.links.engines import Engine
 
 NAMED_FIGURES = ("wellformed_grammar", "wellformed_free", "syntax_clean")
 

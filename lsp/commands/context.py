@@ -13,10 +13,10 @@ from rich.text import Text
 from lsp.commands.cursor import EXPECTED, snapshot_of
 from lsp.commands.repository import open_root
 from lsp.completion import Tokenizer, read
-from lsp.context_document import document
-from lsp.context_page import cached_words, context_page, lines_of
-from lsp.context_window import Cached, ContextWindow, Part, cached_by, is_segment, window_of
-from lsp.engines import choose_profile, host_endpoint, prompt_budget
+from lsp.context.document import document
+from lsp.context.page import cached_words, context_page, lines_of
+from lsp.context.window import Cached, ContextWindow, Part, cached_by, is_segment, window_of
+from lsp.links.engines import choose_profile, host_endpoint, prompt_budget
 from lsp.settings import Settings
 from lsp.terminal import EXIT_EMPTY, Place, Report, err, fail, out, print_json, progress, root_of, run
 

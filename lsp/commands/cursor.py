@@ -23,7 +23,7 @@ from indexer.files.exclusions import why_file_excluded
 from lsp.commands.repository import open_root
 from lsp.completion import Completion, complete
 from lsp.documents import Snapshot, offset_at, position_at
-from lsp.engines import Engine, NoEngine, choose_profile, configured, embedded
+from lsp.links.engines import Engine, NoEngine, choose_profile, configured, embedded
 from lsp.settings import EngineSettings, Settings
 from lsp.terminal import EXIT_EMPTY, Place, Report, err, fail, out, print_json, progress, root_of, run
 

@@ -22,7 +22,7 @@ from engine.hosting.launcher import list_engines
 from engine.paths import EnginePathError, models_folder, runtime_folder
 from engine.profiles import ProfileError
 from indexer.paths import store_folder
-from lsp.engines import choose_profile
+from lsp.links.engines import choose_profile
 from lsp.terminal import EXIT_FAILED, out, print_json, run
 
 DISK_NEEDED_BYTES = 4 * 1024**3

@@ -23,8 +23,8 @@ from lsp.edits.reading import CannotEdit
 from lsp.edits.running import Outcome, run
 from lsp.edits.searching import likeliest
 from lsp.edits.task import Task
-from lsp.engines import Engine
-from lsp.roles import EditEngines
+from lsp.links.engines import Engine
+from lsp.links.roles import EditEngines
 from lsp.settings import EngineSettings, Settings, read_settings
 from lsp.terminal import EXIT_EMPTY, Report, err, fail, out, print_json, progress, root_of
 from lsp.terminal import run as run_command

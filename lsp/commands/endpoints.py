@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine.endpoints.failover import EndpointStatus, FailoverEndpoint
-from lsp.engines import NoEngine, configured
+from lsp.links.engines import NoEngine, configured
 from lsp.settings import EngineSettings, Settings, read_settings
 from lsp.terminal import fail, out
 

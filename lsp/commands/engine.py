@@ -25,7 +25,7 @@ from engine.hosting.launcher import (
 from engine.paths import EnginePathError
 from engine.profiles import Choice, ProfileError, find
 from lsp.commands.endpoints import Looked, as_data, look, settings_of, show
-from lsp.engines import START_TIMEOUT_S, choose_profile
+from lsp.links.engines import START_TIMEOUT_S, choose_profile
 from lsp.terminal import EXIT_EMPTY, err, fail, out, print_json, progress, run, size
 
 STOP_TIMEOUT_S = 30.0

@@ -14,7 +14,7 @@ from lsp.edits.offering import ASK, RUN, chosen_of
 from lsp.edits.plain import plain
 from lsp.edits.reading import CannotEdit
 from lsp.edits.serving import Instructed
-from lsp.engines import NoEngine
+from lsp.links.engines import NoEngine
 from lsp.session import ForewordServer  # at run time too: pygls looks the annotations up
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from engine.endpoints.endpoint import Priority, Sampling
 from engine.prompts import path_line
 
 if TYPE_CHECKING:
-    from lsp.engines import Engine
+    from lsp.links.engines import Engine
 
 SYSTEM = """\
 You explain source code to a programmer, briefly: what it does, why, and what is easily missed. Write plain text in at \

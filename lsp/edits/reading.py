@@ -15,17 +15,17 @@ from engine.editing.scores import Ability, ability
 from engine.endpoints.endpoint import Sampling
 from engine.prompts import ContextSegment, Prompt
 from indexer.messages import PackRequest, Segment, TokenizerRef
-from lsp.budget import prior
 from lsp.edits.files import SourceFile
 from lsp.edits.instructions import cut, guides_of
 from lsp.edits.lines import split
 from lsp.edits.named import at_named
 from lsp.edits.shown import Target, targets
 from lsp.edits.task import Task
+from lsp.links.budget import prior
 
 if TYPE_CHECKING:
     from indexer.client import IndexClient
-    from lsp.engines import Engine
+    from lsp.links.engines import Engine
 
 READ_S = 4.0
 """Of a cold prompt: whoever asks for an edit waits longer than whoever types, and an edit needs whole files."""

@@ -26,7 +26,7 @@ from lsp.edits.writing import Written, write
 
 if TYPE_CHECKING:
     from indexer.client import IndexClient
-    from lsp.engines import Engine
+    from lsp.links.engines import Engine
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):

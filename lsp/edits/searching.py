@@ -15,7 +15,7 @@ from lsp.edits.task import Focus, Task
 if TYPE_CHECKING:
     from indexer.client import IndexClient
     from indexer.messages import Hit
-    from lsp.engines import Engine
+    from lsp.links.engines import Engine
 
 HITS = 40
 WORD = re.compile(r"[A-Za-z_]\w{2,}")

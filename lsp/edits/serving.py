@@ -24,7 +24,7 @@ from lsp.edits.reading import CannotEdit
 from lsp.edits.running import Outcome, run
 from lsp.edits.searching import likeliest
 from lsp.edits.task import Focus, Task
-from lsp.engines import NoEngine
+from lsp.links.engines import NoEngine
 from lsp.progress import Progress
 
 if TYPE_CHECKING:

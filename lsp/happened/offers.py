@@ -9,7 +9,7 @@ import msgspec
 from lsp.documents import Snapshot
 from lsp.happened.kept import Span, common_ends
 from lsp.happened.records import Kind, Outcome, Record, short
-from lsp.suggestions import MAX_CLOSERS, closers_between, plain, typed_between
+from lsp.offers.suggestions import MAX_CLOSERS, closers_between, plain, typed_between
 
 LEAST_TAKEN = 4
 """Marks that come at once and are not taken for typing: Neovim tells what is typed every 0.15 s, three at most."""

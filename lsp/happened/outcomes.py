@@ -18,7 +18,7 @@ import msgspec
 from lsp.documents import Snapshot, key_of
 from lsp.happened.kept import kept
 from lsp.happened.offers import Candidate, Offer, offer_of
-from lsp.suggestions import plain
+from lsp.offers.suggestions import plain
 
 if TYPE_CHECKING:
     from lsp.happened.store import Store

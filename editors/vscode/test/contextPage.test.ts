@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { messagePage, webviewPage } from "../src/contextPage";
 
-const TEMPLATE = readFileSync("../../lsp/context_page.html", "utf8");
+const TEMPLATE = readFileSync("../../lsp/context/page.html", "utf8");
 
 test("the server's page runs its own script under the nonce, and none without it", () => {
   const page = webviewPage(TEMPLATE, "n0nce");

@@ -6,10 +6,10 @@ import re
 
 import msgspec
 
-from lsp.blocks import begins_definition, goes_on, indent_width, is_blank
-from lsp.model_noise import Cleaned
-from lsp.repeats import MAX_LINE_CHARS
-from lsp.site import Site
+from lsp.trimming.blocks import begins_definition, goes_on, indent_width, is_blank
+from lsp.trimming.model_noise import Cleaned
+from lsp.trimming.repeats import MAX_LINE_CHARS
+from lsp.trimming.site import Site
 
 SHORT_PREFIX_CHARS = 8
 """A line's beginning that is at least this long and comes again from the model is the line written anew."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from lsp.asking import Asking, Question, Written
 from lsp.documents import Snapshot, key_of
-from lsp.extent import within
-from lsp.freshness import is_fresh
-from lsp.offered import Found, Offer, Offered
+from lsp.offers.extent import within
+from lsp.offers.freshness import is_fresh
+from lsp.offers.offered import Found, Offer, Offered
+from lsp.offers.suggestions import Suggestion, like_lines_of, remembered
+from lsp.requests.asking import Asking, Question, Written
 from lsp.settings import Settings
-from lsp.suggestions import Suggestion, like_lines_of, remembered
 from lsp.writing import TOO_LATE
 
 

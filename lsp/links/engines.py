@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from lsp.budget import prior
 from lsp.completion import DEFAULT_BUDGET_TOKENS, Tokenizer
+from lsp.links.budget import prior
 from lsp.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def configured(settings: EngineSettings, model: str = "auto") -> Engine:
     machine. Raises NoEngine where not one of them can be set up.
     """
     from engine.endpoints.failover import FailoverEndpoint, Unusable
-    from lsp.members import EXPECTED, Built, embedded_member, server_member, shown_name
+    from lsp.links.members import EXPECTED, Built, embedded_member, server_member, shown_name
 
     entries = (settings, *settings.fallbacks)
     built: list[Built] = []

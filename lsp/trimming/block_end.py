@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from lsp.blocks import Body, indent_width, is_blank, opens_block
-from lsp.model_noise import Cleaned
-from lsp.overlap import fit
-from lsp.repeats import ECHO_LINES, MAX_LINE_CHARS, circles, echoes, loop_start
-from lsp.site import Decision, Site
+from lsp.trimming.blocks import Body, indent_width, is_blank, opens_block
+from lsp.trimming.model_noise import Cleaned
+from lsp.trimming.overlap import fit
+from lsp.trimming.repeats import ECHO_LINES, MAX_LINE_CHARS, circles, echoes, loop_start
+from lsp.trimming.site import Decision, Site
 
 PATIENCE_LINES = 4
 """So many whole lines running that add a syntax error are no code any more. A single one may be half of a

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from lsp.blocks import is_blank
+from lsp.trimming.blocks import is_blank
 
 REACH_CHARS = 100_000
 """So much before and after the cursor is looked at, some 2,500 lines. A block that reaches further is taken

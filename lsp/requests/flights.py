@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from lsp.ahead import Ahead
-from lsp.asking import Asking, Question, Written
 from lsp.documents import Snapshot, key_of
-from lsp.engine_link import EngineLink
-from lsp.inflight import InFlight, Told
-from lsp.turns import REPLACED
+from lsp.links.engine_link import EngineLink
+from lsp.requests.ahead import Ahead
+from lsp.requests.asking import Asking, Question, Written
+from lsp.requests.inflight import InFlight, Told
+from lsp.requests.turns import REPLACED
 
 CHANGED = "the document has changed since"
 NOT_WAITED_FOR = "nobody waits for it any more"

@@ -13,12 +13,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from lsp.asking import Question, Written
 from lsp.documents import Snapshot, line_around, line_ending
-from lsp.engine_link import EngineLink
-from lsp.inflight import InFlight
-from lsp.offered import Offered
-from lsp.suggestions import Suggestion, plain, typed_between
+from lsp.links.engine_link import EngineLink
+from lsp.offers.offered import Offered
+from lsp.offers.suggestions import Suggestion, plain, typed_between
+from lsp.requests.asking import Question, Written
+from lsp.requests.inflight import InFlight
 
 AFTER_S = 0.15
 """A suggestion that was shown for so long may be accepted; nobody reads faster, and most types on sooner."""

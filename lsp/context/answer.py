@@ -10,11 +10,10 @@ from pygls.exceptions import JsonRpcInvalidParams
 
 from engine.models.catalogue import QWEN_SMALL
 from engine.tokens import EstimateTokenizer
-from lsp.asking import why_not_completed
 from lsp.completion import read
-from lsp.context_document import document, in_camel_case
-from lsp.context_page import context_page
-from lsp.context_window import (
+from lsp.context.document import document, in_camel_case
+from lsp.context.page import context_page
+from lsp.context.window import (
     Cached,
     ContextWindow,
     cached_by,
@@ -22,8 +21,9 @@ from lsp.context_window import (
     window_of,
 )
 from lsp.documents import Snapshot, key_of
-from lsp.engines import prompt_budget
 from lsp.inline import NO_SUCH_LINE, NOT_OPEN
+from lsp.links.engines import prompt_budget
+from lsp.requests.asking import why_not_completed
 from lsp.streaming import DocumentId, NotBelowZero, Position
 
 if TYPE_CHECKING:

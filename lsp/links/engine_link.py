@@ -11,14 +11,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from lsp.engines import Engine, NoEngine, choose_profile, configured, embedded
-from lsp.roles import EditEngines, Editor, described_endpoints
+from lsp.links.engines import Engine, NoEngine, choose_profile, configured, embedded
+from lsp.links.roles import EditEngines, Editor, described_endpoints
 from lsp.settings import Settings, without_credentials
 
 if TYPE_CHECKING:
     from engine.endpoints.edit_route import EditScope
     from engine.hosting.hostfile import EngineInfo
-    from lsp.index_link import Bar
+    from lsp.links.index_link import Bar
 
 State = Literal["off", "starting", "ready", "failed"]
 

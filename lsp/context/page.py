@@ -15,9 +15,9 @@ from string import Template
 import msgspec
 
 from engine.tokens import well_formed
-from lsp.context_window import LAYERS, ContextWindow, Part
+from lsp.context.window import LAYERS, ContextWindow, Part
 
-TEMPLATE = "context_page.html"
+TEMPLATE = "page.html"
 MOST_BLOCKS = 120
 """In the bar: on a narrow screen they are three pixels wide. More parts than that share blocks."""
 HOLDS_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -48,7 +48,7 @@ def context_page(window: ContextWindow) -> str:
 
 @cache
 def _template() -> Template:
-    return Template(files("lsp").joinpath(TEMPLATE).read_text(encoding="utf-8"))
+    return Template(files("lsp.context").joinpath(TEMPLATE).read_text(encoding="utf-8"))
 
 
 def _text(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from lsp.near import Near
+    from lsp.trimming.near import Near
 
 TAB_COLUMNS = 4
 """Only compared within one file, so any width does that keeps a tab wider than a blank."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 
-from lsp.blocks import indent_width, is_blank
-from lsp.model_noise import Cleaned
-from lsp.overlap import QUOTES, fit
-from lsp.repeats import MAX_LINE_CHARS, circles
-from lsp.site import Decision, Site
+from lsp.trimming.blocks import indent_width, is_blank
+from lsp.trimming.model_noise import Cleaned
+from lsp.trimming.overlap import QUOTES, fit
+from lsp.trimming.repeats import MAX_LINE_CHARS, circles
+from lsp.trimming.site import Decision, Site
 
 MAX_STATEMENT_LINES = 10
 """A statement that is longer is cut after its first line."""

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lsp.base_keeper import BaseKeeper
-from lsp.budget import Clock, Speed
 from lsp.completion import Completion, Reading, complete
 from lsp.documents import Snapshot, key_of
-from lsp.engine_link import EngineLink
-from lsp.engines import Engine
-from lsp.freshness import Context, Setting, Source, source_of
-from lsp.index_link import IndexLink
+from lsp.links.base_keeper import BaseKeeper
+from lsp.links.budget import Clock, Speed
+from lsp.links.engine_link import EngineLink
+from lsp.links.engines import Engine
+from lsp.links.index_link import IndexLink
+from lsp.offers.freshness import Context, Setting, Source, source_of
 from lsp.settings import Settings
 from lsp.workspace import Workspace
 

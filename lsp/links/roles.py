@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from engine.endpoints.edit_route import EditRule, EditScope, Route, Size, described, route
-from lsp.engines import Engine, NoEngine, configured
+from lsp.links.engines import Engine, NoEngine, configured
 from lsp.settings import EditSettings, EngineSettings, Settings, without_credentials
 
 SETTINGS_CHANGED = "the settings have changed while the model for edits was set up; ask again"

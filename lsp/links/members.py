@@ -18,7 +18,14 @@ from engine.tokens import EstimateTokenizer, ModelTokenizer, TokenizerError
 from engine.weights.tokenizer_file import tokenizer_for
 from engine.weights.weights import WeightsError
 from lsp.completion import Tokenizer
-from lsp.engines import NoEngine, choose_profile, host_endpoint, host_of, needs_the_engine, prompt_budget
+from lsp.links.engines import (
+    NoEngine,
+    choose_profile,
+    host_endpoint,
+    host_of,
+    needs_the_engine,
+    prompt_budget,
+)
 from lsp.settings import EngineSettings, without_credentials
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from collections import OrderedDict
 
 import msgspec
 
-from lsp.freshness import Source
-from lsp.suggestions import MAX_CLOSERS, Left, are_closers, left_of, plain
+from lsp.offers.freshness import Source
+from lsp.offers.suggestions import MAX_CLOSERS, Left, are_closers, left_of, plain
 
 MAX_PLACES = 64
 """Of a document: what was typed within some minutes. With three texts of 2 kB each they take 0.4 MB at most."""

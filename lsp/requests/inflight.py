@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
-from lsp.freshness import Setting, Source, is_fresh
-from lsp.suggestions import are_closed, closers_between, plain, typed_between
+from lsp.offers.freshness import Setting, Source, is_fresh
+from lsp.offers.suggestions import are_closed, closers_between, plain, typed_between
 
 if TYPE_CHECKING:
-    from lsp.asking import Written
+    from lsp.requests.asking import Written
 
 Told = Callable[[str], None]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lsp.near import Near, near
+from lsp.trimming.near import Near, near
 
 if TYPE_CHECKING:
     from indexer.packing.syntax import Around

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lsp.context_window import ContextWindow, Part, is_segment
+from lsp.context.window import ContextWindow, Part, is_segment
 from lsp.wire import camel
 
 

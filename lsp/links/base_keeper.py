@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lsp.budget import LEAST_BASE_SPEED, WANTED_S, Speed, base_tokens, stepped
+from lsp.links.budget import LEAST_BASE_SPEED, WANTED_S, Speed, base_tokens, stepped
 
 if TYPE_CHECKING:
     from engine.scheduler.warm_keeper import WarmKeeper
     from indexer.messages import BaseAnswer
-    from lsp.engines import Engine
-    from lsp.index_link import IndexLink
+    from lsp.links.engines import Engine
+    from lsp.links.index_link import IndexLink
 
 IDLE_S = 3.0
 """Since the last completion: whoever pauses so long reads or thinks."""

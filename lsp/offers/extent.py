@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import msgspec
 
-from lsp.blocks import opens_block
 from lsp.documents import Snapshot
-from lsp.suggestions import Suggestion
+from lsp.offers.suggestions import Suggestion
+from lsp.trimming.blocks import opens_block
 
 
 def passed_over(suggestion: Suggestion, snapshot: Snapshot, offset: int) -> str | None:

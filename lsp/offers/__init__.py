@@ -1,0 +1,1 @@
+"""What was offered, where it still holds, and what is left of it."""

@@ -1,0 +1,1 @@
+"""When the engine is asked, by whom, and what becomes of what is in flight."""

@@ -1,0 +1,1 @@
+"""What `trim.py` asks of a place and of the text so far; pure functions."""
