@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 
 from engine.profiles import PROFILES, find
 from engine.tokens import EstimateTokenizer, ModelTokenizer, TokenizerError, well_formed
@@ -255,3 +258,41 @@ def test_ids_of_the_profile_are_those_of_the_vocabulary(short: str):
     assert tokenizer.decode(ids) == text
     for stop in profile.stop_ids:
         assert tokenizer.special_id(tokenizer.decode([stop])) == stop
+
+
+BLANKS = [" ", "  ", "    ", "\t", "\n", "\n\n", "\r"]
+PIECES = [*BLANKS, "'s", *"ax1_(){}:;.,'\"#\\=+-<>|/é漢\u0301\u00a0\u2028\x0b\x0c\x1c\x85"]
+
+
+@cache
+def joins_line_breaks() -> ModelTokenizer:
+    """As GPT-2's and SmolLM's do: a line break and the indentation behind it may be one token."""
+    letters = {letter: number for number, letter in enumerate(ByteLevel.alphabet())}
+    made = Tokenizer(BPE({**letters, "ĊĠ": len(letters)}, [("Ċ", "Ġ")]))
+    made.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    return ModelTokenizer(made, Path("tokenizer.json"))
+
+
+@pytest.mark.parametrize("joins", [False, True])
+@settings(max_examples=400, deadline=None)
+@given(parts=st.lists(st.sampled_from(PIECES), max_size=40))
+def test_ids_of_lines_are_those_of_the_whole(joins: bool, parts: list[str]):
+    """Whatever a tokenizer makes of line breaks: it encodes line by line only where that changes nothing."""
+    tokenizer, text = joins_line_breaks() if joins else real("qwen2.5-coder-0.5b"), "".join(parts)
+    whole = tokenizer._plain.encode(text, add_special_tokens=False).ids
+    assert tokenizer.encode(text) == whole == tokenizer.encode(text), "also out of memory"
+    assert tokenizer.count(text) == len(whole)
+
+
+def test_a_line_that_was_encoded_is_looked_up():
+    tokenizer = real("qwen2.5-coder-0.5b")
+    source = Path(__file__).read_text(encoding="utf-8")
+    whole = tokenizer._plain.encode(source, add_special_tokens=False).ids
+    assert tokenizer.encode(source) == whole
+    encoded = tokenizer._known.cache_info().misses
+    assert tokenizer.encode(f"{source}x") == [*whole, *tokenizer.encode("x")]
+    assert tokenizer._known.cache_info().misses <= encoded + 2
+    long = "x = " + "y" * 2_000
+    kept = tokenizer._known.cache_info().currsize
+    tokenizer.encode(long)
+    assert tokenizer._known.cache_info().currsize == kept, "what nobody writes is not kept"
