@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine.cpu import linears
 from engine.cpu.compiled import kernels
-from engine.cpu.linears import Int8Linear, round_rows, works_here
+from engine.cpu.linears import Int8Linear, is_exact, round_rows, works_here
 
 EPSILON = np.float32(1e-6)
 ROWS = 5
@@ -143,7 +143,7 @@ def test_exponential():
     assert kernels.exp(np.float32(-1e9)) < 1e-37
 
 
-@pytest.mark.skipif(bool(works_here()), reason=works_here() or "works")
+@pytest.mark.skipif(not is_exact(Int8Linear), reason="oneDNN's sums saturate on this processor")
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 40), st.sampled_from([32, 96, 897]), st.integers(1, 200), st.integers(0, 9))
 def test_integer_products_are_exact(rows, inputs, outputs, seed):
@@ -192,7 +192,7 @@ class SlowWith(Plain):
 
     def __call__(self, activations):
         if len(activations) == self.rows:
-            time.sleep(0.03)
+            time.sleep(0.3)
         if activations.shape[1] == linears.TRIAL_WIDTH:
             return torch.empty(0)
         return super().__call__(activations)

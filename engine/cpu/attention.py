@@ -35,7 +35,7 @@ TASK_PS = MOST_TASKS * LEAST_TASK_PS
 """What a planned task is said to cost: each is one by itself, for the plan has cut them."""
 ALL_ROWS = 1 << 30
 """Rows of a task at least: the units of attention are cut already."""
-MIN_PANELS = 2
+MIN_PANELS = 6 // layout.PANEL_VECTORS
 """Panels of a task when rows are split among threads: they share the gathering of K and V."""
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from engine.cpu.compiled.vectors import FLOAT, LANES, LINE
+from engine.cpu.compiled.vectors import FLOAT, HAS_WIDE_REGISTERS, LANES, LINE
 
-PANEL_VECTORS = 3
+PANEL_VECTORS = 3 if HAS_WIDE_REGISTERS else 1
 PANEL = PANEL_VECTORS * LANES
-"""Rows computed together: 3 vectors x 8 keys fill 24 of the 32 registers with sums."""
-MAX_PANELS = 8
+"""Rows computed together: 3 vectors x 8 keys fill 24 of 32 registers with sums, 1 vector of two registers x 4 keys 8
+of 16."""
+MAX_PANELS = 24 // PANEL_VECTORS
 """Panels of a task: their state (100 KB at head size 64) stays in the second-level cache."""
 BLOCK = 64
 """Keys per block: scores and probabilities of a panel stay in the first-level cache."""

@@ -29,6 +29,7 @@ from engine.cpu.compiled.attention_layout import (
 from engine.cpu.compiled.vectors import (
     F32,
     FLOATS,
+    HAS_WIDE_REGISTERS,
     I32,
     INTS,
     dot,
@@ -66,7 +67,10 @@ def add_products(
 
 
 def _tile_rows(vectors: int) -> int:
-    return 16 if vectors == 1 else 8  # enough independent sums to hide the latency of a product
+    """As many as there is room for, and enough independent sums to hide the latency of a product."""
+    if not HAS_WIDE_REGISTERS:
+        return 4
+    return 16 if vectors == 1 else 8
 
 
 def _make_scores(vectors: int) -> Any:

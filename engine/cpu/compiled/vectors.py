@@ -62,6 +62,8 @@ def has_feature(name: str) -> bool:
 
 
 HAS_BF16_DOT = has_feature("avx512bf16")
+HAS_WIDE_REGISTERS = has_feature("avx512f")
+"""32 of them that hold a vector each; else it takes two of 16."""
 BFLOATS: Any = ir.VectorType(BFloat(), 2 * LANES)
 
 
