@@ -18,7 +18,9 @@ from engine.cpu.compiled.team import Team, team_of  # noqa: E402
 from engine.cpu.head import ChoosingHead, Head, NoChoiceError  # noqa: E402
 from engine.cpu.linears import Int8Linear, PackedLinear, is_exact, linear_of, round_rows  # noqa: E402
 
-pytestmark = pytest.mark.skipif(not products.HAS_PRODUCTS, reason="this processor has neither AVX-512 VNNI nor AVX2")
+pytestmark = pytest.mark.skipif(
+    not products.HAS_PRODUCTS, reason="this processor has neither AVX-512 VNNI nor AVX2"
+)
 
 
 @pytest.fixture

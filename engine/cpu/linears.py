@@ -1,5 +1,6 @@
 """Linear layers with 8-bit weights and 8-bit activations: by our own kernels where the processor has AVX-512 VNNI or
-AVX2, by oneDNN's in PyTorch elsewhere and with AMX. The weights lie in memory once, in the form that their kernels read.
+AVX2, by oneDNN's in PyTorch elsewhere and with AMX. The weights lie in memory once, in the form that their kernels
+read.
 
 Weights are rounded to int8 with one scale per output channel, each row of activations to uint8 with a scale of its own
 (dynamic quantization; the W8A8 scheme of LLM.int8() and SmoothQuant, arXiv:2208.07339 and 2211.10438, without their

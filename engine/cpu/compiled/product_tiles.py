@@ -166,7 +166,11 @@ def widen(typing: Any, source: Any, target: Any, steps: Any) -> Any:
 
         def body(index: Any, carried: list[Any]) -> list[Any]:
             word = load(builder, builder.add(source, builder.mul(index, number(WIDENED))), narrow)
-            store(builder, builder.zext(word, wide), builder.add(target, builder.mul(index, number(2 * WIDENED))))
+            store(
+                builder,
+                builder.zext(word, wide),
+                builder.add(target, builder.mul(index, number(2 * WIDENED))),
+            )
             return []
 
         loop(builder, count, [], body)
