@@ -39,6 +39,7 @@ class EditingEditor(Editor):
         super().__init__()
         self.options = {"resolves": ["edit", "command"], "ours": {"edit": True, "ask": True}} | options
         self.accepts = True
+        self.says: str | None = None
         self.applied: list[types.WorkspaceEdit] = []
         self.texts: dict[str, str] = {}
         self.notes: list[Any] = []
@@ -98,6 +99,8 @@ class EditingEditor(Editor):
             for change in params.edit.document_changes or []:
                 if isinstance(change, types.TextDocumentEdit) and change.text_document.uri in self.texts:
                     self.edit(change)
+        if self.says is not None:
+            return types.ApplyWorkspaceEditResult(applied=False, failure_reason=self.says)
         return types.ApplyWorkspaceEditResult(applied=True)  # as clients do, also where it was declined
 
     def edit(self, change: types.TextDocumentEdit) -> None:
@@ -258,6 +261,10 @@ async def test_several_files_ask_the_user_who_may_decline(shop):
         editor.accepts = False
         done = await editor.command("foreword.edit", {"instruction": "Both.", "uri": uri})
         assert not done["applied"] and "declined" in done["reason"]
+        assert not editor.messages, "who declines knows it"
+        editor.says = "declined"
+        done = await editor.command("foreword.edit", {"instruction": "Both.", "uri": uri})
+        assert not done["applied"] and "declined" in done["reason"] and not editor.messages
         assert all(each.needs_confirmation for each in editor.applied[0].change_annotations.values())
         assert (await editor.status())["edits"]["severalFiles"] is True
 

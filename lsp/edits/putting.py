@@ -27,6 +27,9 @@ SETTLED_S = 2.0
 
 LOOK_AGAIN_S = 0.05
 
+DECLINED = "declined"
+"""The `failureReason` of our own editors where the user wants none of it: nobody has to be told."""
+
 
 async def ready(
     server: ForewordServer, changes: Sequence[FileChange], root: Path, label: str
@@ -68,6 +71,8 @@ async def put(
         answer = await server.workspace_apply_edit_async(parameters)
     except JsonRpcException as failed:
         raise CannotEdit(f"the editor did not take the edit: {failed}") from failed
+    if not answer.applied and answer.failure_reason == DECLINED:
+        return Compared("declined", tuple((each.path, "declined") for each in changes))
     if not answer.applied:
         raise CannotEdit(
             f"the editor did not apply the edit{f': {answer.failure_reason}' if answer.failure_reason else ''}"

@@ -11,6 +11,9 @@ import {
 import { forgetIndex, runDoctor } from "./actions";
 import { findCommand } from "./command";
 import { ContextView } from "./contextView";
+import { DiagnosticsTold } from "./diagnosticsTold";
+import { editFeatures, editMiddleware } from "./editClient";
+import { Editing } from "./editing";
 import { Impatience } from "./impatience";
 import { offerMcp } from "./mcp";
 import { showMenu } from "./menu";
@@ -31,6 +34,7 @@ class Foreword implements Disposable {
   readonly #server: Server;
   readonly #bar: StatusBar;
   readonly #context: ContextView;
+  readonly #editing: Editing;
   readonly #subscriptions: Disposable[] = [];
   #suggested = false;
 
@@ -42,6 +46,8 @@ class Foreword implements Disposable {
       whenReady: (token) => this.#impatience.whenReady(token),
       suggested: () => this.#hasSuggested(),
       gaveUp: (why) => void this.#tellGaveUp(why),
+      features: (client) => editFeatures(client, this.#editing),
+      middleware: () => editMiddleware(this.#editing),
     });
     this.#bar = new StatusBar(
       this.#server,
@@ -51,11 +57,14 @@ class Foreword implements Disposable {
       },
     );
     this.#context = new ContextView(this.#server);
+    this.#editing = new Editing(this.#server, this.#log, () => this.#bar.status);
     this.#subscriptions.push(
       this.#log,
       this.#server,
       this.#bar,
       this.#context,
+      this.#editing,
+      new DiagnosticsTold(this.#server),
       this.#impatience,
       this.#server.onDidChange((running) => {
         void commands.executeCommand("setContext", "foreword.running", running.state === "running");

@@ -39,6 +39,7 @@ function acting(pauses: Pauses, language: string | undefined): Entry[] {
   const here = isPaused({ ...pauses, workspace: false }, language);
   return [
     separator("do"),
+    { label: "$(edit) Edit…", command: "foreword.askEdit" },
     { label: "$(book) Show What the Model Reads Here", command: "foreword.showContext" },
     ...(language
       ? [

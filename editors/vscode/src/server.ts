@@ -2,6 +2,7 @@
 import { homedir } from "node:os";
 import {
   type CancellationToken,
+  type Diagnostic,
   type Disposable,
   EventEmitter,
   type InlineCompletionItem,
@@ -16,11 +17,12 @@ import {
   ErrorAction,
   LanguageClient,
   type LanguageClientOptions,
+  type Middleware,
   RevealOutputChannelOn,
   type StaticFeature,
 } from "vscode-languageclient/node";
 import { Crashes, MOST } from "./crashes";
-import type { ServerSettings } from "./settings";
+import { type ServerSettings, settingsLater } from "./settings";
 import type { Running, ServerStatus } from "./status";
 
 /** An editor that quits does not wait longer. */
@@ -40,6 +42,7 @@ export interface Hooks {
   /** It crashed too often to be started once more. */
   readonly gaveUp: (why: string) => void;
   readonly features?: (client: LanguageClient) => StaticFeature[];
+  readonly middleware?: () => Middleware;
 }
 
 /** Tells its errors to the log alone: what a person has to know is told once, by those who know what helps. */
@@ -123,6 +126,29 @@ export class Server implements Disposable {
     }
   }
 
+  /** One of the server's commands, which takes one object. Rejects with what went wrong, and where it is cancelled. */
+  async execute<Answer>(
+    command: string,
+    argument: object,
+    token: CancellationToken,
+  ): Promise<Answer | null | undefined> {
+    const params = { command, arguments: [argument] };
+    return this.#client?.sendRequest<Answer | null>("workspace/executeCommand", params, token);
+  }
+
+  /** Those of a whole document, by whatever extension. */
+  async tellDiagnostics(document: TextDocument, diagnostics: readonly Diagnostic[]): Promise<void> {
+    const client = this.#client;
+    if (this.#running.state === "running" && client) {
+      const told = client.code2ProtocolConverter.asDiagnosticsSync([...diagnostics]);
+      await client.sendNotification("foreword/diagnostics", {
+        uri: client.code2ProtocolConverter.asUri(document.uri),
+        version: document.version,
+        diagnostics: told,
+      });
+    }
+  }
+
   status(): Promise<ServerStatus | undefined> {
     return this.request<ServerStatus>("foreword/status");
   }
@@ -130,7 +156,7 @@ export class Server implements Disposable {
   async settingsChanged(): Promise<void> {
     if (this.#running.state === "running") {
       await this.#client?.sendNotification("workspace/didChangeConfiguration", {
-        settings: { foreword: this.hooks.settings() },
+        settings: { foreword: settingsLater(this.hooks.settings()) },
       });
     }
   }
@@ -184,6 +210,7 @@ export class Server implements Disposable {
   }
 
   #options(): LanguageClientOptions {
+    const extra = this.hooks.middleware?.();
     return {
       documentSelector: [{ scheme: "file" }, { scheme: "untitled" }, { notebook: "*" }],
       outputChannel: this.log,
@@ -206,6 +233,7 @@ export class Server implements Disposable {
         },
       },
       middleware: {
+        ...extra,
         provideInlineCompletionItems: async (document, position, context, token, next) => {
           if (this.hooks.paused(document)) {
             return [];
@@ -221,7 +249,8 @@ export class Server implements Disposable {
           return told;
         },
         workspace: {
-          configuration: (params) => params.items.map(() => this.hooks.settings()),
+          ...extra?.workspace,
+          configuration: (params) => params.items.map(() => settingsLater(this.hooks.settings())),
         },
       },
     };

@@ -19,6 +19,8 @@ export interface ServerStatus {
     readonly storeNote?: string;
     readonly roots?: readonly Root[];
   };
+  /** Whether several files are edited at once, and what to configure where not. */
+  readonly edits?: { readonly severalFiles?: boolean; readonly reason?: string };
   readonly bases?: readonly { readonly tokens?: number; readonly warmedTokens?: number }[];
   readonly lastCompletion?: { readonly promptTokens?: number; readonly cachedTokens?: number | null } | null;
   readonly lastEmptyReason?: string;

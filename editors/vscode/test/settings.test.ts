@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { SERVER_SETTINGS, serverSettings } from "../src/settings";
+import { SERVER_SETTINGS, serverSettings, settingsLater } from "../src/settings";
 
 interface Property {
   readonly default: unknown;
@@ -37,7 +37,7 @@ test("every setting that is sent has a place in the settings editor, with a defa
 
 test("what names a command, an address, a key or a model is the machine's: no workspace can set it", () => {
   const guarded = Object.entries(properties).filter(([name]) =>
-    /command|python|url|key|fallbacks|ngine|embedder|model/i.test(name),
+    /command|python|url|key|fallbacks|ngine|embedder|model|check/i.test(name),
   );
   assert.ok(guarded.length > 10);
   for (const [name, property] of guarded) {
@@ -46,8 +46,15 @@ test("what names a command, an address, a key or a model is the machine's: no wo
 });
 
 test("every command of the palette and the walkthrough is one that the extension registers", () => {
-  const source = readFileSync("src/extension.ts", "utf8");
+  const source = readdirSync("src")
+    .map((name) => readFileSync(`src/${name}`, "utf8"))
+    .join("\n");
   for (const { command } of manifest.contributes.commands) {
     assert.ok(source.includes(`register("${command.replace("foreword.", "")}"`), command);
   }
+});
+
+test("a command that is run is sent at the start alone", () => {
+  const whole = { model: "auto", edit: { smallFiles: 1, check: "pytest", checkS: 5 } };
+  assert.deepEqual(settingsLater(whole), { model: "auto", edit: { smallFiles: 1 } });
 });
