@@ -230,6 +230,18 @@ def edit(
     apply: Annotated[
         bool, typer.Option("--apply", help="Write the changes, all or none, besides printing them.")
     ] = False,
+    part: Annotated[
+        bool,
+        typer.Option(
+            "--part", help="With --apply: write them also where another file of the plan has failed."
+        ),
+    ] = False,
+    plan_only: Annotated[
+        bool, typer.Option("--plan", help="Print which files would be changed, and stop there.")
+    ] = False,
+    no_plan: Annotated[
+        bool, typer.Option("--no-plan", help="Ask for all files at once, without a plan of them.")
+    ] = False,
     model: Model = None,
     url: Annotated[
         str | None, typer.Option(help="An OpenAI-compatible server instead of the embedded engine.")
@@ -247,6 +259,9 @@ def edit(
         instruction,
         [absolute(file) for file in files or ()],
         apply=apply,
+        part=part,
+        plan_only=plan_only,
+        plan=False if no_plan else None,
         model=model,
         url=url,
         key=key,

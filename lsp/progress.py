@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
@@ -23,6 +23,12 @@ INTERVAL_S = 0.25
 PERCENT = 100
 
 
+class Report(Protocol):
+    """Says what is under way."""
+
+    def __call__(self, message: str, done: int = 0, total: int = 0) -> None: ...
+
+
 class Progress:
     """One bar. `report` may be called as often as one likes, also before the client has agreed to show it."""
 
@@ -33,12 +39,15 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
         *,
         on_cancel: Callable[[], None] | None = None,
+        token: str | int | None = None,
     ) -> None:
-        """With `on_cancel` the client may offer to cancel what is under way."""
+        """With `on_cancel` the client may offer to cancel what is under way. `token` is the client's own for this,
+        where it has sent one (LSP 3.17, "Client Initiated Progress")."""
         self._server = server
         self._title = title
         self._clock = clock
-        self._token = str(uuid.uuid4())
+        self._is_the_clients = token is not None
+        self._token = str(uuid.uuid4()) if token is None else token
         self._on_cancel = on_cancel
         self._latest = ("", 0, 0)
         self._begun = False
@@ -66,6 +75,9 @@ class Progress:
     async def _open(self) -> None:
         """Creates the bar at the client. The answer is waited for without limit: cancelling the wait would
         turn a late answer into an error (pygls), and until it comes nothing but this task waits."""
+        if self._is_the_clients:
+            self._begin()
+            return
         window = self._server.client_capabilities.window
         if window is None or not window.work_done_progress:
             self._server.log_info(self._title)
@@ -76,6 +88,9 @@ class Progress:
         except JsonRpcException as refused:
             self._server.log_info(f"{self._title} (the client shows no progress: {refused})")
             return
+        self._begin()
+
+    def _begin(self) -> None:
         if self._ended is not None:
             return  # over before anybody could have seen it
         message, done, total = self._latest

@@ -40,6 +40,9 @@ PARTIAL_RESULT: contextvars.ContextVar[str | int | None] = contextvars.ContextVa
 )
 """By which token the running inline completion is to be told while it grows; None where that is not wanted."""
 
+WORK_DONE: contextvars.ContextVar[str | int | None] = contextvars.ContextVar("WORK_DONE", default=None)
+"""By which token the client wants to be shown how far the running request has come; None where it has sent none."""
+
 Handled = Generator[Any, Any, None]
 """What pygls' own handlers return: a generator of further handlers to call, here of none."""
 
@@ -95,6 +98,7 @@ class ForewordProtocol(LanguageServerProtocol):
             return
         AT_DISPATCH.set(self._document_of(structured))
         PARTIAL_RESULT.set(token)
+        WORK_DONE.set(getattr(getattr(structured, "params", None), "work_done_token", None))
         self.handle_message(structured)
 
     # pygls' own is wrapped in a cache, which makes it a variable to pyright.

@@ -32,15 +32,17 @@ def shop(tmp_path) -> Path:
     return root
 
 
-async def foreword(root: Path, answer: str, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `foreword edit` with a model that answers so."""
+async def foreword(root: Path, answer: str | list[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `foreword edit` with a model that answers so, one after the other."""
+
+    answers = [answer] if isinstance(answer, str) else list(answer)
 
     async def behave(exchange: Exchange) -> None:
         if not exchange.path.endswith("/completions") or "chat" in exchange.path:
             await exchange.answer(404, b"{}")
             return
         await exchange.send(EVENTS)
-        await exchange.event({"choices": [{"index": 0, "text": answer, "finish_reason": None}]})
+        await exchange.event({"choices": [{"index": 0, "text": answers.pop(0), "finish_reason": None}]})
         await exchange.event({"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]})
         await exchange.send(b"data: [DONE]\n\n")
 
@@ -83,3 +85,31 @@ async def test_nothing_is_changed(shop, tmp_path):
     (tmp_path / "elsewhere.py").write_text("x = 1\n")
     code, out, err = await foreword(shop, ANSWER, "-m", "x", "shop.py", str(tmp_path / "elsewhere.py"))
     assert code == 1 and "is not below" in err
+
+
+PAGE = "from shop import total\n\n\ndef show(items):\n    print(total(items))\n"
+PLAN = "change shop.py: total\nchange page.py: show\n"
+SHOWN = write_all(
+    [Replace("page.py", Search("    print(total(items))\n"), "    print(total(items), 'in all')\n")]
+)
+
+
+async def test_an_edit_of_several_files_is_planned(shop):
+    (shop / "page.py").write_text(PAGE)
+    asked = ("-m", "Let `total` sum up, and say so.", "shop.py")
+    code, out, err = await foreword(shop, PLAN, *asked, "--plan")
+    assert (code, out) == (0, PLAN), err
+    code, out, err = await foreword(shop, PLAN, *asked, "--plan", "--json")
+    assert [each["path"] for each in json.loads(out)["plan"]] == ["shop.py", "page.py"]
+
+    code, out, err = await foreword(shop, [PLAN, ANSWER, "I will not.", *["No."] * 2], *asked, "--apply")
+    assert code == 3 and "missing: page.py" in err and "nothing is written without --part" in err
+    assert "a/shop.py" in out and (shop / "shop.py").read_text() == SHOP, "it is shown, and not written"
+
+    code, out, err = await foreword(shop, [PLAN, ANSWER, SHOWN], *asked, "--apply")
+    assert code == 0 and f"The plan:\n{PLAN}" in err and "a/page.py" in out and "a/shop.py" in out
+    assert (shop / "shop.py").read_text() == FIXED and "in all" in (shop / "page.py").read_text()
+
+    (shop / "shop.py").write_text(SHOP)
+    code, out, err = await foreword(shop, [PLAN, ANSWER, "I will not."], *asked, "--apply", "--part")
+    assert code == 0 and "missing: page.py" in err and (shop / "shop.py").read_text() == FIXED

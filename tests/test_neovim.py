@@ -417,6 +417,32 @@ def test_an_edit_of_two_files_is_reviewed_and_taken_in_part(neovim, alone, shop)
         assert not (shop / "shop" / "notes.py").exists()
 
 
+def test_files_of_a_plan_that_failed_stand_below_the_others(neovim, alone, shop):
+    with editing(neovim, alone, shop, TWO_FILES) as one:
+        paths = {"shop/pricing.py": "done", "shop/notes.py": "done", "shop/stock.py": "failed"}
+        files = [
+            {
+                "verb": "change",
+                "path": path,
+                "uri": (shop / path).as_uri(),
+                "state": state,
+                "reason": "no block",
+            }
+            for path, state in paths.items()
+        ]
+        one.lua(
+            "require('foreword.plan').take(nil, vim.json.decode(...))",
+            json.dumps({"edit": "x", "files": files}),
+        )
+        one.until(lambda: "the plan has 3 files: shop/pricing.py" in " ".join(one.told()), "the plan")
+        assert reviewed(one)[3:] == [
+            "[x] change  shop/pricing.py",
+            "[x] create  shop/notes.py",
+            "    shop/stock.py, failed: no block",
+        ]
+        one.type("Q")
+
+
 def test_an_edit_of_two_files_is_taken_whole(neovim, alone, shop):
     with editing(neovim, alone, shop, TWO_FILES) as one:
         before = one.text()

@@ -103,7 +103,7 @@ class EditTask(msgspec.Struct, frozen=True, kw_only=True):
 def edit_prompt(task: EditTask, tokenizer: Tokenizer) -> Prompt:
     """The prompt of an edit; `ids` where the tokenizer knows ChatML's control tokens."""
     return conversation(
-        system_text(task),
+        system_text(by_lines=task.by_lines, whole_files=task.whole_files),
         tuple(examples(task.shape, by_lines=task.by_lines)),
         list(_user_parts(task)),
         tokenizer,
@@ -148,9 +148,9 @@ def examples(shape: Shape, *, by_lines: bool) -> Iterator[Message]:
         yield Message("assistant", write_all(each.by_lines if by_lines else each.by_search))
 
 
-def system_text(task: EditTask) -> str:
-    form = LINES_FORMAT if task.by_lines else SEARCH_FORMAT
-    return f"{RULES}{form}{FILES_FORMAT if task.whole_files else ''}"
+def system_text(*, by_lines: bool, whole_files: bool) -> str:
+    form = LINES_FORMAT if by_lines else SEARCH_FORMAT
+    return f"{RULES}{form}{FILES_FORMAT if whole_files else ''}"
 
 
 def fenced(text: str) -> str:
@@ -168,34 +168,41 @@ def _line_end(text: str) -> str:
 
 
 def _user_parts(task: EditTask) -> Iterator[ContextSegment | str]:
-    yield f"Repository {path_line(task.repo_name)}"
-    for guide in task.guides:
+    changed = {file.path for file in task.files}  # one living copy: the file as it is now follows below
+    segments = [segment for segment in task.segments if segment.path not in changed]
+    yield from material(task.repo_name, task.guides, segments)
+    for file in task.files:
+        yield shown(file, task.by_lines)
+    if task.diagnostics:
+        yield f"Diagnostics:\n{fenced(''.join(path_line(each) for each in task.diagnostics))}"
+    yield f"Task: {unix(task.instruction).strip()}\n"
+
+
+def material(
+    repo_name: str, guides: Sequence[Guide], segments: Sequence[ContextSegment]
+) -> Iterator[ContextSegment | str]:
+    """What an edit reads before the files that it changes, from the most stable part to the most volatile."""
+    yield f"Repository {path_line(repo_name)}"
+    for guide in guides:
         said = f"What the repository asks of whoever edits it, in {path_line(guide.path)}"
-        yield f"{said}{fenced(_unix(guide.text))}"
-    changed = {file.path for file in task.files}
-    for segment in task.segments:
-        if segment.path in changed:
-            continue  # one living copy: the file as it is now follows below
+        yield f"{said}{fenced(unix(guide.text))}"
+    for segment in segments:
         fence = f"{_fence(segment.text)}\n"
         yield f"To read only: {path_line(segment.path)}{fence}"
         yield segment
         yield f"{_line_end(segment.text)}{fence}"
-    for file in task.files:
-        yield _shown(file, task.by_lines)
-    if task.diagnostics:
-        yield f"Diagnostics:\n{fenced(''.join(path_line(each) for each in task.diagnostics))}"
-    yield f"Task: {_unix(task.instruction).strip()}\n"
 
 
-def _shown(file: EditFile, by_lines: bool) -> str:
-    text = _unix(file.text)
+def shown(file: EditFile, by_lines: bool) -> str:
+    """A file that may be changed, with its lines numbered where anchors are numbers."""
+    text = unix(file.text)
     last = file.first + text.count("\n") - (1 if text.endswith("\n") else 0)
     part = f", lines {file.first} to {last} of {file.lines}" if file.lines else ""
     body = numbered(text, file.first) if by_lines else text
     return f"May be changed{part}: {path_line(file.path)}{fenced(body)}"
 
 
-def _unix(text: str) -> str:
+def unix(text: str) -> str:
     """Models read and write `\\n`; what is applied has the document's own line ends."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 

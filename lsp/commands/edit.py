@@ -12,17 +12,20 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from engine.editing.blocks import Begun, Event, Growing
 from engine.endpoints.edit_route import EditScope
 from indexer.client import IndexClient
 from lsp.commands.cursor import EXPECTED, engine_of
+from lsp.commands.edit_plan import PlanShown, plan_line, tell_plan
 from lsp.commands.repository import open_root
+from lsp.edits.candidates import Candidates
 from lsp.edits.diffs import unified
 from lsp.edits.on_disk import NotWritten, OnDisk, write_all
+from lsp.edits.planning import Ground, Made
 from lsp.edits.reading import CannotEdit
 from lsp.edits.running import Outcome, run
 from lsp.edits.searching import likeliest
-from lsp.edits.task import Task
+from lsp.edits.spanning import kept, made_plan, spanning, spread
+from lsp.edits.task import Task, WhenPlanned
 from lsp.links.engines import Engine
 from lsp.links.roles import EditEngines
 from lsp.settings import EngineSettings, Settings, read_settings
@@ -35,34 +38,55 @@ def run_edit(
     files: Sequence[Path],
     *,
     apply: bool,
+    part: bool,
+    plan_only: bool,
+    plan: bool | None,
     model: str | None,
     url: str | None,
     key: str,
     settings_file: Path | None,
     as_json: bool,
 ) -> None:
+    """`part`: what there is of an edit is written also where a file of its plan has failed; `plan`: whether it is
+    planned first, None where several files may change."""
     root = root_of(files[0]) if files else root_of(Path.cwd() / "x")
     paths = [_below(root, file) for file in files]
     settings = settings_of(settings_file, model, url, key)
 
-    async def write() -> Outcome:
+    when: WhenPlanned = "always" if plan or plan_only else "where several" if plan is None else "no"
+    task = Task(instruction=instruction, paths=paths, whole_files=True, plan=when)
+
+    async def write() -> Outcome | tuple[Ground, Made]:
         async with AsyncExitStack() as held:
             with progress(not as_json) as report:
-                engine = await editor_of(settings, len(paths), report, held)
                 client, _ = await open_root(root, report)
                 held.push_async_callback(client.close)
-            return await _asked(instruction, paths, root, engine, client, settings, shown=not as_json)
+                found = await spread(task, OnDisk(root), client)
+                files = len(found.files) if found is not None else len(paths)
+                engine = await editor_of(settings, files, report, held)
+            found = kept(task, found, engine)
+            return await _asked(
+                task, found, root, engine, client, settings, plan_only=plan_only, shown=not as_json
+            )
 
     outcome = run_command(write(), (*EXPECTED, CannotEdit))
-    if outcome.applied is not None and apply:
+    if not isinstance(outcome, Outcome):
+        tell_plan(*outcome, as_json=as_json)
+        return
+    applied = apply and outcome.applied is not None and (part or not outcome.missing)
+    if outcome.applied is not None and applied:
         try:
             write_all(root, outcome.applied.changes)
         except NotWritten as failed:
             fail(str(failed))
-    _tell(outcome, applied=apply, as_json=as_json)
+    _tell(outcome, applied=applied, as_json=as_json)
+    if outcome.missing and not applied:
+        fail(f"a part of the plan failed; nothing is written{' without --part' if apply else ''}", EXIT_EMPTY)
 
 
 def _tell(outcome: Outcome, *, applied: bool, as_json: bool) -> None:
+    for missing in outcome.missing:
+        err.print(f"[red]missing: {escape(missing)}[/]")
     diff = unified(outcome.applied.changes) if outcome.applied else ""
     for note in outcome.notes:
         err.print(f"[yellow]{escape(note)}[/]")
@@ -94,35 +118,35 @@ def _document(outcome: Outcome, diff: str, *, applied: bool) -> dict[str, Any]:
         ],
         "refusals": [{"path": each.path, "reason": each.reason} for each in outcome.refusals],
         "notes": list(outcome.notes),
+        "plan": [plan_line(each) for each in outcome.steps],
+        "missing": list(outcome.missing),
         "figures": msgspec.to_builtins(outcome.figures),
     }
 
 
 async def _asked(
-    instruction: str,
-    paths: list[str],
+    task: Task,
+    found: Candidates | None,
     root: Path,
     engine: Engine,
     client: IndexClient,
     settings: Settings,
     *,
+    plan_only: bool,
     shown: bool,
-) -> Outcome:
-    """With the block under way on stderr while it is written, where that is a terminal."""
-    task = Task(instruction=instruction, paths=paths, whole_files=True)
-    task = await likeliest(task, str(root), client, engine)
+) -> Outcome | tuple[Ground, Made]:
+    """With the block under way on stderr while it is written, where that is a terminal, and the plan in any case."""
+    place, budget = OnDisk(root), settings.budget_tokens
     with Live(console=err, auto_refresh=False, transient=True, screen=False) as live:
-        under_way = ""
-
-        def tell(event: Event) -> None:
-            nonlocal under_way
-            if isinstance(event, Begun):
-                under_way = f"{event.kind} {event.path}"
-            lines = f", {event.lines} lines" if isinstance(event, Growing) else ""
-            if shown and err.is_terminal:
-                live.update(Text(f"{under_way}{lines}", style="green"), refresh=True)
-
-        return await run(task, OnDisk(root), engine, client, tell, budget_tokens=settings.budget_tokens)
+        watch = PlanShown(live, shown=shown, plan_only=plan_only)
+        if found is not None and plan_only:
+            return await made_plan(task, found, place, engine, client, watch, budget_tokens=budget)
+        if found is not None:
+            return await spanning(task, found, place, engine, client, watch, budget_tokens=budget)
+        task = await likeliest(task, str(root), client, engine)
+        return await run(
+            task, place, engine, client, lambda event: watch.event(0, event), budget_tokens=budget
+        )
 
 
 async def editor_of(settings: Settings, files: int, report: Report, held: AsyncExitStack) -> Engine:

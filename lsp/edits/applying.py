@@ -21,6 +21,8 @@ from lsp.edits.soundness import checked
 MOST_SEARCHED_CHARS = 10_000_000
 """Of files looked through for all anchors of one answer that do not stand in them as written: some ten seconds."""
 
+NOTHING_CHANGES = "nothing in the files would change"
+
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 PathRule = Callable[[Block], str | None]
@@ -88,7 +90,7 @@ def apply(
             work.take(number, block)
     changes = work.changes()
     if not work.refusals and not changes:
-        work.refuse("", "nothing in the files would change", *range(len(blocks)))
+        work.refuse("", NOTHING_CHANGES, *range(len(blocks)))
     notes: list[str] = []
     for change in changes if not work.refusals else ():
         verdict = checked(change.new_path, change.before, change.after, change.edits)

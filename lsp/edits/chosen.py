@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine.editing.grammar import MAX_PATHS
 from lsp.edits.actions import Offer
 from lsp.edits.reading import CannotEdit
-from lsp.edits.task import Focus, Task
+from lsp.edits.task import Focus, Task, Use
 from lsp.edits.test_places import test_path
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ async def _callers(
         paths=paths,
         focus=[_around(places, each) for each in paths],
         reads=[Focus(path, offer.first, offer.last)],
+        plan="known",
+        uses=[Use(each.path, each.line + 1, each.name) for each in places],
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lsp.documents import Snapshot
 
 EXPLAIN = "foreword.explain"
+PLAN = "foreword.plan"
 
 REFUSED = (CannotEdit, EngineRequestError, NoEngine)
 
@@ -42,6 +43,18 @@ async def edit(ls: ForewordServer, *arguments: Any) -> Any:
 
     async def run() -> Any:
         return await ls.edits.instructed(asked)
+
+    return await _cancellable(ls, run())
+
+
+async def plan(ls: ForewordServer, *arguments: Any) -> Any:
+    """Which files an edit would change. Raises JsonRpcInvalidParams."""
+    asked = _one(PLAN, arguments, Instructed)
+    if not asked.instruction.strip():
+        raise JsonRpcInvalidParams(f"{PLAN} needs an instruction")
+
+    async def run() -> Any:
+        return await ls.edits.planned(asked)
 
     return await _cancellable(ls, run())
 
@@ -78,7 +91,7 @@ async def explain(ls: ForewordServer, *arguments: Any) -> Any:
     return await _cancellable(ls, run())
 
 
-COMMANDS: dict[str, Callable[..., Awaitable[Any]]] = {ASK: edit, RUN: run, EXPLAIN: explain}
+COMMANDS: dict[str, Callable[..., Awaitable[Any]]] = {ASK: edit, PLAN: plan, RUN: run, EXPLAIN: explain}
 
 
 async def _explained(ls: ForewordServer, snapshot: Snapshot, first: int, last: int, about: str) -> Any:

@@ -27,6 +27,8 @@ class BlockNote(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     state: State
     kind: str = ""
     path: str = ""
+    step: int = 0
+    """Of an edit that was planned: at which file of the plan it is, from 1."""
     lines: int = 0
     """That have arrived so far."""
     content: dict[str, Any] | None = None

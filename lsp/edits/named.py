@@ -32,12 +32,17 @@ async def at_named(task: Task, files: Mapping[str, SourceFile], *, small: bool) 
     return msgspec.structs.replace(task, focus=[*focus, *kept], confined=small, alone=small)
 
 
+def words_of(instruction: str) -> set[str]:
+    """Of an instruction, what may be the name of a definition."""
+    return {word for word in WORD.findall(instruction) if len(word) >= LEAST_CHARS}
+
+
 def _named(instruction: str, files: Mapping[str, SourceFile]) -> Iterator[Focus]:
     """At most one for each file: where several definitions of one are named, from the first to the last."""
     from indexer.parsing.languages import language_of
     from indexer.parsing.tags import tags
 
-    words = {word for word in WORD.findall(instruction) if len(word) >= LEAST_CHARS}
+    words = words_of(instruction)
     for path, file in files.items():
         if len(file.text) > MAX_CHARS or not any(word in file.text for word in words):
             continue

@@ -78,25 +78,23 @@ async def prepare(
         raise CannotEdit("; ".join(notes) or "no file was named that may be changed")
     model = model_of(engine)
     able = ability(model)
-    answer_tokens = SMALL_ANSWER_TOKENS if able.small else ANSWER_TOKENS
-    answer_tokens = min(answer_tokens, engine.endpoint.context_tokens // 4)
-    budget = min(budget_tokens or edit_budget(engine), engine.endpoint.context_tokens - answer_tokens)
+    budget, answer_tokens = budget_of(engine, able, budget_tokens)
     task = await at_named(task, files, small=able.small)
     room = int(budget * FILES_SHARE)
     found = await asyncio.to_thread(targets, task, files, engine.tokenizer, room, narrow=able.small)
     guides = await asyncio.to_thread(guides_of, place.root)
     laid_out = _laid_out(task, found, cut(guides, int(budget * GUIDES_SHARE) * CHARS_PER_TOKEN), place, able)
     bare = await asyncio.to_thread(edit_prompt, laid_out, engine.tokenizer)
-    pack, note = await _pack(task, found, place, engine, index, 0 if task.alone else budget - bare.tokens)
+    pack, note = await pack_for(task, found, place, engine, index, 0 if task.alone else budget - bare.tokens)
     read = {each.path for each in task.reads}
     segments = [ContextSegment(each.path, each.text, each.ids) for each in pack if each.path not in read]
-    segments += await _reads(task, place)
+    segments += await read_only(task, place)
     laid_out = msgspec.structs.replace(laid_out, segments=segments)
     prompt = await asyncio.to_thread(edit_prompt, laid_out, engine.tokenizer)
     return Asked(
         task=task,
         prompt=prompt,
-        sampling=_sampling(task, found, engine, able, answer_tokens),
+        sampling=sampling_of(task, found, engine, able, answer_tokens),
         targets=found,
         able=able,
         model=model,
@@ -117,7 +115,7 @@ async def _files(task: Task, place: Reads) -> tuple[dict[str, SourceFile], list[
     return files, notes
 
 
-async def _reads(task: Task, place: Reads) -> list[ContextSegment]:
+async def read_only(task: Task, place: Reads) -> list[ContextSegment]:
     """Lines of other files that the task is about."""
     segments: list[ContextSegment] = []
     for focus in task.reads:
@@ -141,37 +139,48 @@ def _laid_out(
         repo_name=place.root.name or "workspace",
         guides=guides,
         diagnostics=[each.told() for each in task.diagnostics],
-        by_lines=_anchors(found, able) == "lines",
+        by_lines=anchors_of(found, able) == "lines",
         whole_files=(task.whole_files and able.several_files) or bool(task.new_paths),
         shape=task.shape,
     )
 
 
-def _anchors(found: Sequence[Target], able: Ability) -> Anchors:
+def anchors_of(found: Sequence[Target], able: Ability) -> Anchors:
     """Copied where the grammar can hold the lines; else a small model counts, and a large one copies by itself."""
     surest = anchors_for([target.in_grammar for target in found])
     return surest if surest == "copied" or able.small else "search"
 
 
-def _sampling(
-    task: Task, found: Sequence[Target], engine: Engine, able: Ability, answer_tokens: int
+def sampling_of(
+    task: Task,
+    found: Sequence[Target],
+    engine: Engine,
+    able: Ability,
+    answer_tokens: int,
+    anchors: Anchors | None = None,
 ) -> Sampling:
+    """How the model writes the blocks of a task; `anchors` where these files do not decide that alone."""
     blocks = 1 if task.shape == "one place" else SMALL_BLOCKS
     bounds = Bounds(blocks, SMALL_LINES) if able.small else Bounds()
     grammar = edit_grammar(
         [target.in_grammar for target in found],
-        anchors=_anchors(found, able),
+        anchors=anchors or anchors_of(found, able),
         whole_files=task.whole_files and able.several_files,
         new_paths=task.new_paths,
         bounds=bounds,
     )
+    return under(grammar, engine, able, answer_tokens)
+
+
+def under(grammar: str, engine: Engine, able: Ability, answer_tokens: int) -> Sampling:
+    """How a model writes under a grammar."""
     if able.small:  # the most probable tokens are the surest, and the same answer comes twice
         return Sampling(max_tokens=answer_tokens, ebnf=grammar)
     advised = Sampling.advised(engine.profile.edits, max_tokens=answer_tokens)
     return msgspec.structs.replace(advised, ebnf=grammar)
 
 
-async def _pack(
+async def pack_for(
     task: Task, found: Sequence[Target], place: Reads, engine: Engine, index: IndexClient | None, budget: int
 ) -> tuple[list[Segment], str]:
     """What of the repository is read besides, and why nothing is."""
@@ -199,6 +208,13 @@ async def _pack(
         return [], str(failed)
     shown = {target.file.path for target in found}
     return [each for each in pack.segments if each.path not in shown], ""
+
+
+def budget_of(engine: Engine, able: Ability, wanted: int = 0) -> tuple[int, int]:
+    """Tokens of an edit's prompt, by the setting `wanted` where there is one, and of its answer."""
+    answer_tokens = SMALL_ANSWER_TOKENS if able.small else ANSWER_TOKENS
+    answer_tokens = min(answer_tokens, engine.endpoint.context_tokens // 4)
+    return min(wanted or edit_budget(engine), engine.endpoint.context_tokens - answer_tokens), answer_tokens
 
 
 def edit_budget(engine: Engine) -> int:

@@ -21,6 +21,7 @@ from lsp.edits.applying import Applied, PathRule, Refusal, Refused, apply
 from lsp.edits.files import SourceFile
 from lsp.edits.paths import Guard
 from lsp.edits.reading import Asked, Reads, prepare
+from lsp.edits.step import Step
 from lsp.edits.task import Task
 from lsp.edits.writing import Written, write
 
@@ -54,6 +55,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     answer: str = ""
     well_formed: bool = True
     """Of blocks alone, and whole."""
+    steps: tuple[Step, ...] = ()
+    """Of an edit that was planned."""
+    missing: tuple[str, ...] = ()
+    """What of the plan there is no change for, and why: with it the changes are a part of what was asked for."""
 
     @property
     def why(self) -> str:

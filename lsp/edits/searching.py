@@ -40,6 +40,11 @@ async def likeliest(task: Task, root: str, index: IndexClient, engine: Engine) -
     return msgspec.structs.replace(task, paths=paths, focus=focus)
 
 
+async def files_about(instruction: str, root: str, index: IndexClient) -> Sequence[str]:
+    """The likeliest files for a model that may change several. Raises IndexServiceError."""
+    return list(dict.fromkeys(hit.path for hit in await _hits(instruction, root, index)))[:FILES]
+
+
 async def _hits(instruction: str, root: str, index: IndexClient) -> list[Hit]:
     """For the whole of it; where nothing matches all of that, for its words, those first that match more of them."""
     whole = (await index.search(root, instruction, HITS)).hits

@@ -19,13 +19,17 @@ from engine.endpoints.faults import EngineRequestError
 from lsp.edits.events import EDIT, BlockNote, Teller
 from lsp.edits.explaining import explain
 from lsp.edits.open_files import OpenFiles
+from lsp.edits.plan_command import PlanAnswer, Planning
+from lsp.edits.plan_events import NOT_A_PART, may_apply_part
 from lsp.edits.putting import put, ready
 from lsp.edits.reading import CannotEdit
 from lsp.edits.running import Outcome, run
 from lsp.edits.searching import likeliest
-from lsp.edits.task import Focus, Task
+from lsp.edits.spanning import REMEDY
+from lsp.edits.task import Focus, Task, WhenPlanned
 from lsp.links.engines import NoEngine
-from lsp.progress import Progress
+from lsp.progress import Progress, Report
+from lsp.protocol import WORK_DONE
 
 if TYPE_CHECKING:
     from indexer.client import IndexClient
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
     from lsp.session import ForewordServer
 
 CANCELLED = "cancelled"
+
+_WHEN_PLANNED: dict[bool | None, WhenPlanned] = {None: "where several", True: "always", False: "no"}
+"""By what a client says."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -48,6 +55,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What is known of the result: `parses`, or what a check said."""
     model: str = ""
     notes: list[str] = []
+    missing: list[str] = []
+    """What of a plan is not among the changes, and why: they are a part of what was asked for."""
 
 
 class Instructed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -62,6 +71,8 @@ class Instructed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Further files that may be changed."""
     edit: str = ""
     """The id that notifications about it carry; the client's choice."""
+    plan: bool | None = None
+    """Whether it is planned first which files change; None: where several may, and no lines of one are meant."""
 
 
 class Edits:
@@ -93,8 +104,7 @@ class Edits:
             return {"severalFiles": False, "reason": self._server.engine.reason}
         if able.several_files:
             return {"severalFiles": True, "reason": able.why}
-        remedy = "set foreword.edit.engine or foreword.edit.largeEngine to a larger model for edits of several files"
-        return {"severalFiles": False, "reason": f"{able.why}; {remedy}"}
+        return {"severalFiles": False, "reason": f"{able.why}; {REMEDY}"}
 
     # ------------------------------------------------------------ one edit
 
@@ -105,8 +115,32 @@ class Edits:
         except CannotEdit as refused:
             return self.refused(asked.edit, str(refused))
         focus = [Focus(paths[0], *asked.lines)] if asked.uri and asked.lines else []
-        task = Task(instruction=asked.instruction, paths=paths, focus=focus, whole_files=True)
+        task = Task(
+            instruction=asked.instruction,
+            paths=paths,
+            focus=focus,
+            whole_files=True,
+            plan=_WHEN_PLANNED[asked.plan],
+        )
         return await self.run(task, root, f"Foreword: {asked.instruction.splitlines()[0][:60]}", asked.edit)
+
+    async def planned(self, asked: Instructed) -> PlanAnswer:
+        """Which files the edit that somebody asks for would change; nothing is changed."""
+        edit = asked.edit or str(uuid.uuid4())
+        server, index = self._server, await self.index()
+        try:
+            root, paths = self._named(asked)
+            task = Task(instruction=asked.instruction, paths=paths, whole_files=True, plan="always")
+            with self.shown(f"Foreword: {asked.instruction.splitlines()[0][:60]}") as report:
+                planning = Planning(server, self, task, root, edit, report)
+                found = await planning.spread(index)
+                assert found is not None, "a plan is always wanted here"
+                editor = await server.engine.editor(planning.scope(found))
+                with server.engine.using(editor.engine):
+                    return await planning.planned(found, editor.engine, index)
+        except (CannotEdit, EngineRequestError, NoEngine) as refused:
+            self.tell(f"There is no plan: {refused}")
+            return PlanAnswer(edit=edit, reason=str(refused))
 
     def _named(self, asked: Instructed) -> tuple[Path, list[str]]:
         """The root, and the paths of the documents below it. Raises CannotEdit."""
@@ -146,6 +180,8 @@ class Edits:
             return self.refused(edit, str(refused))
         if outcome.applied is None:
             return self.refused(edit, outcome.why, outcome)
+        if outcome.missing and not await may_apply_part(self._server, outcome):
+            return self.refused(edit, f"{NOT_A_PART}: {'; '.join(outcome.missing)}", outcome)
         try:
             return await self._put(outcome, root, title, edit)
         except CannotEdit as refused:
@@ -165,6 +201,7 @@ class Edits:
             claim="parses" if result.state == "applied" else "",
             model=outcome.figures.model,
             notes=[*outcome.notes, *made.notes],
+            missing=list(outcome.missing),
         )
 
     async def workspace_edit(self, task: Task, root: Path, title: str) -> types.WorkspaceEdit:
@@ -175,6 +212,8 @@ class Edits:
             raise CannotEdit(str(failed)) from failed
         if outcome.applied is None:
             raise CannotEdit(outcome.why)
+        if outcome.missing:  # whoever takes an edit as it is cannot be asked whether a part will do
+            raise CannotEdit(f"only a part of it could be done: {'; '.join(outcome.missing)}")
         made, _ = await ready(self._server, outcome.applied.changes, root, title)
         return made.edit
 
@@ -184,24 +223,25 @@ class Edits:
 
         server = self._server
         index = await self.index()
-        scope = EditScope(
-            max(1, len(task.paths) + len(task.new_paths)),
-            sum(each.last - each.first + 1 for each in task.focus),
-            len(task.diagnostics),
-        )
-        editor = await server.engine.editor(scope)
-        place = OpenFiles(root, server.documents)
-        with server.engine.using(editor.engine), self.shown(title) as report:
+        with self.shown(title) as report:
             report("reading")
-            try:
-                if index is not None:
-                    task = await likeliest(task, str(root), index, editor.engine)
-            except IndexServiceError as failed:
-                if not task.paths:
-                    raise CannotEdit(f"no file was named, and search does not answer: {failed}") from failed
-            teller = Teller(edit, report, self._notify if self.watches else None)
-            budget = server.settings.budget_tokens
-            return await run(task, place, editor.engine, index, teller, budget_tokens=budget)
+            planning = Planning(server, self, task, root, edit, report)
+            found = await planning.spread(index)
+            editor = await server.engine.editor(planning.scope(found))
+            with server.engine.using(editor.engine):
+                if (outcome := await planning.edited(found, editor.engine, index)) is not None:
+                    return outcome
+                try:
+                    if index is not None:
+                        task = await likeliest(task, str(root), index, editor.engine)
+                except IndexServiceError as failed:
+                    if not task.paths:
+                        raise CannotEdit(
+                            f"no file was named, and search does not answer: {failed}"
+                        ) from failed
+                teller = Teller(edit, report, self.notifier)
+                budget = server.settings.budget_tokens
+                return await run(task, planning.place, editor.engine, index, teller, budget_tokens=budget)
 
     async def explained(self, snapshot: Snapshot, first: int, last: int, about: str) -> str:
         """Raises CannotEdit, EngineRequestError, NoEngine."""
@@ -225,6 +265,20 @@ class Edits:
         return bool(self._of_ours("edit"))
 
     @property
+    def notifier(self) -> Callable[[BlockNote], None] | None:
+        return self._notify if self.watches else None
+
+    @property
+    def shows_plans(self) -> bool:
+        """Whether the client shows which files an edit is to change, and how far it is."""
+        return bool(self._of_ours("plan"))
+
+    @property
+    def confirms(self) -> bool:
+        """Whether the client shows its user each plan, and says what is left of it."""
+        return bool(self._of_ours("confirmPlan"))
+
+    @property
     def asks(self) -> bool:
         """Whether the client asks its user for an instruction when an action has `foreword.edit` without one."""
         return bool(self._of_ours("ask"))
@@ -238,7 +292,7 @@ class Edits:
         return ours.get(name) if isinstance(ours, dict) else None
 
     @contextmanager
-    def shown(self, title: str) -> Generator[Callable[[str], None]]:
+    def shown(self, title: str) -> Generator[Report]:
         """A bar that the client may cancel; with it the running task is cancelled."""
         task = asyncio.current_task()
         assert task is not None, "edits are tasks"
@@ -246,7 +300,7 @@ class Edits:
         def cancel() -> None:
             task.cancel()
 
-        bar = Progress(self._server, title, on_cancel=cancel)
+        bar = Progress(self._server, title, on_cancel=cancel, token=WORK_DONE.get())
         last = CANCELLED
         try:
             yield bar.report

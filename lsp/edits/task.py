@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from engine.editing.examples import Shape
+
+WhenPlanned = Literal["no", "where several", "always", "known"]
+"""Whether the model plans first: which of the files that it could be about it changes. `known`: the files are known to
+be all that change, and no model is asked."""
 
 
 class Focus(msgspec.Struct, frozen=True):
@@ -15,6 +20,15 @@ class Focus(msgspec.Struct, frozen=True):
     path: str
     first: int
     last: int
+
+
+class Use(msgspec.Struct, frozen=True):
+    """A line that refers to what an edit is about."""
+
+    path: str
+    line: int
+    """From 1."""
+    name: str
 
 
 class Diagnosed(msgspec.Struct, frozen=True):
@@ -50,6 +64,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of other files that are shown, and stay as they are."""
     whole_files: bool = False
     """It may make, delete and rename files as it likes."""
+    plan: WhenPlanned = "no"
+    uses: Sequence[Use] = ()
+    """Of what the edit is about, as far as the index knows them."""
 
     def focus_in(self, path: str) -> Focus | None:
         return next((each for each in self.focus if each.path == path), None)

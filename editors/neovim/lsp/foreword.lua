@@ -11,7 +11,7 @@ return {
       -- Neovim applies edits with versions without saying so; files are made and changed after a review.
       workspaceEdit = { documentChanges = true, changeAnnotationSupport = { groupsOnLabel = false } },
     },
-    experimental = { foreword = { ask = true } },
+    experimental = { foreword = { ask = true, plan = true } },
   },
   before_init = function(params, config)
     params.initializationOptions = (config.settings or {}).foreword -- `index` and others are read at start only
@@ -24,6 +24,9 @@ return {
   handlers = {
     ['workspace/applyEdit'] = function(...)
       return require('foreword.review').handle(...)
+    end,
+    ['foreword/plan'] = function(...)
+      require('foreword.plan').take(...)
     end,
     ['window/showMessage'] = function(...)
       return require('foreword.messages').show(...)

@@ -19,6 +19,9 @@ local function told(done, why)
   elseif done.applied then
     local files = #done.files == 1 and '1 file' or ('%d files'):format(#done.files)
     say(('changed %s; known of the result: it %s'):format(files, done.claim))
+    if done.missing and #done.missing > 0 then
+      say('a part of what was planned is missing: ' .. table.concat(done.missing, '; '), vim.log.levels.WARN)
+    end
   end
 end
 

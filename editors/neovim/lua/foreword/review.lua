@@ -20,6 +20,7 @@ local MARKS = api.nvim_create_namespace('foreword.review')
 ---@field changes foreword.FileChange[]
 ---@field client vim.lsp.Client
 ---@field label string
+---@field left_out string[] lines about files of the plan that are not changed
 ---@field tab integer
 ---@field list integer buffer
 ---@field windows integer[] of the list, of the text before and after
@@ -126,6 +127,7 @@ local function draw_list(review)
   for _, change in ipairs(review.changes) do
     table.insert(lines, ('[%s] %-7s %s'):format(change.taken and 'x' or ' ', change.kind, change.path))
   end
+  vim.list_extend(lines, review.left_out)
   vim.bo[review.list].modifiable = true
   api.nvim_buf_set_lines(review.list, 0, -1, false, lines)
   vim.bo[review.list].modifiable = false
@@ -192,7 +194,7 @@ local function open(review)
   vim.cmd('rightbelow vsplit')
   review.windows = { list, before, api.nvim_get_current_win() }
   api.nvim_set_current_win(list)
-  api.nvim_win_set_height(list, #review.changes + 3)
+  api.nvim_win_set_height(list, #review.changes + #review.left_out + 3)
   draw_list(review)
   map_keys(review, review.list)
   vim.keymap.set('n', '<Space>', function()
@@ -276,6 +278,11 @@ function M.handle(error, params, context)
     client = client,
     label = params.label or 'Foreword: an edit',
   }
+  local uris = {}
+  for _, change in ipairs(review.changes) do
+    uris[change.uri] = true
+  end
+  review.left_out = require('foreword.plan').without_change(uris)
   local over = false
   review.done = function(taken)
     if over then
