@@ -236,6 +236,15 @@ def edit(
             "--part", help="With --apply: write them also where another file of the plan has failed."
         ),
     ] = False,
+    check: Annotated[
+        str,
+        typer.Option(
+            metavar="COMMAND", help="With --apply: run this afterwards, in the repository and by no shell."
+        ),
+    ] = "",
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Where the check fails, have the edit written anew, once.")
+    ] = False,
     plan_only: Annotated[
         bool, typer.Option("--plan", help="Print which files would be changed, and stop there.")
     ] = False,
@@ -255,6 +264,8 @@ def edit(
 
     if not instruction.strip():
         raise typer.BadParameter("the instruction is empty", param_hint="-m")
+    if (check or repair) and not apply:
+        raise typer.BadParameter("what is not written cannot be checked; add --apply", param_hint="--check")
     run_edit(
         instruction,
         [absolute(file) for file in files or ()],
@@ -267,6 +278,8 @@ def edit(
         key=key,
         settings_file=settings,
         as_json=as_json,
+        check_line=check,
+        repair=repair,
     )
 
 

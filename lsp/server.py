@@ -190,7 +190,7 @@ def progress_cancel(ls: ForewordServer, params: types.WorkDoneProgressCancelPara
 
 
 def foreword_diagnostics(ls: ForewordServer, params: Any) -> None:
-    ls.offering.told(params)
+    ls.diagnostics.told(params)
 
 
 async def foreword_completion(ls: ForewordServer, params: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pygls.uris import from_fs_path
 
 from lsp.collecting import set_aside
 from lsp.documents import Change, Snapshot, line_start, offset_at, position_at
+from lsp.edits.diagnosed import Diagnostics
 from lsp.edits.offering import Offering
 from lsp.edits.serving import Edits
 from lsp.inline import InlineCompletions, Outcome, SelectedItem
@@ -67,6 +68,7 @@ class ForewordServer(LanguageServer):
         self.completions = InlineCompletions(self.documents, self.index, self.engine, lambda: self.settings)
         self.symbols = Symbols(self)
         self.edits = Edits(self)
+        self.diagnostics = Diagnostics(self)
         self.offering = Offering(self)
         self.cancellable: dict[str | int, Callable[[], None]] = {}
         """What ends the work of each progress that the client may cancel, by its token."""
@@ -121,7 +123,12 @@ class ForewordServer(LanguageServer):
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        closing = (self.completions.outcomes.close(), self.index.close(), self.engine.close())
+        closing = (
+            self.edits.following.close(),
+            self.completions.outcomes.close(),
+            self.index.close(),
+            self.engine.close(),
+        )
         await asyncio.gather(*closing, return_exceptions=True)
 
     async def _watch_parent(self, pid: int) -> None:
@@ -186,6 +193,7 @@ class ForewordServer(LanguageServer):
         snapshot = self.documents.get(uri)
         if snapshot is not None:
             self.index.document(snapshot)
+            self.edits.following.saved()
 
     def did_close(self, params: types.DidCloseTextDocumentParams) -> None:
         self._closed(params.text_document.uri)
@@ -193,7 +201,7 @@ class ForewordServer(LanguageServer):
     def _closed(self, uri: str) -> None:
         snapshot = self.documents.close(uri)
         self.completions.forget(uri)
-        self.offering.forget(uri)
+        self.diagnostics.forget(uri)
         if snapshot is not None and snapshot.path is not None:
             self.index.closed(snapshot.path)
 

@@ -3,11 +3,15 @@
 Sources, later ones over earlier: the defaults, `initializationOptions`, the client's configuration section
 `foreword`. Names are camelCase as editors write them; snake_case is understood too. A wrong value never stops
 the server: the default stands and a message says which value was wrong and why.
+
+What is run on this machine (`edit.check`) is read from the first source alone: a client's configuration may be that of
+the folder which happens to be open.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
@@ -25,6 +29,12 @@ DEFAULT_MAX_LINES = 40
 
 DEFAULT_FIRST_TEXT_S = 20.0
 """A GPU server pre-fills a large window in less; a CPU's first cold prompt of a repository may take longer."""
+
+DEFAULT_CHECK_S = 120.0
+"""A linter, a type checker or the fast tests of a repository; whoever waits longer has gone on."""
+
+FIRST_SOURCE_ONLY = ("check", "checkS")
+"""Of `edit`: see above."""
 
 SECTION = "foreword"
 
@@ -62,6 +72,11 @@ class EditSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     small_files: Count = 1
     small_lines: Count = 60
     small_diagnostics: Count = 3
+    check: str | tuple[str, ...] = ()
+    """A command that is run in the root after an edit: arguments, or a line that is split as a shell would. Of the
+    first source of settings alone, read at start only."""
+    check_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = DEFAULT_CHECK_S
+    """How long it may take; from the same place."""
 
 
 class SymbolSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -117,8 +132,9 @@ def read_settings(*sources: object) -> Read:
     """The settings that `sources` (decoded JSON, any of them None) give together."""
     complaints: list[str] = []
     merged: dict[str, Any] = {}
-    for source in sources:
-        merged = _merged(merged, _section(source, complaints))
+    for number, source in enumerate(sources):
+        section = _section(source, complaints)
+        merged = _merged(merged, _without_commands(section, merged, complaints) if number else section)
     settings = Settings(**_valid(Settings, merged, SECTION, complaints))
     return Read(_consistent(settings, complaints), complaints)
 
@@ -132,6 +148,28 @@ def _section(source: object, complaints: list[str]) -> dict[str, Any]:
     section = cast("dict[str, Any]", source)
     inner = section.get(SECTION)
     return _camel(cast("dict[str, Any]", inner) if isinstance(inner, dict) else section)
+
+
+def _without_commands(
+    section: dict[str, Any], trusted: dict[str, Any], complaints: list[str]
+) -> dict[str, Any]:
+    """Without what is read from the first source alone; said where it differs from that."""
+    edit = section.get("edit")
+    if not isinstance(edit, dict):
+        return section
+    given = cast("dict[str, Any]", edit)
+    earlier = trusted.get("edit")
+    earlier = cast("dict[str, Any]", earlier) if isinstance(earlier, dict) else {}
+    complaints.extend(
+        f"{SECTION}.edit.{name} is ignored: what is run on this machine is read from initializationOptions alone, at "
+        "start, since a folder may bring a configuration of its own."
+        for name in FIRST_SOURCE_ONLY
+        if given.get(name) not in (None, "", [], earlier.get(name))
+    )
+    return {
+        **section,
+        "edit": {name: value for name, value in given.items() if name not in FIRST_SOURCE_ONLY},
+    }
 
 
 def _camel(section: dict[str, Any]) -> dict[str, Any]:
@@ -215,12 +253,26 @@ def _consistent(settings: Settings, complaints: list[str]) -> Settings:
     engine = _usable(settings.engine, f"{SECTION}.engine", complaints, "there will be no completions.")
     small = _edit_engine(edit.engine, f"{SECTION}.edit.engine", complaints)
     large = _edit_engine(edit.large_engine, f"{SECTION}.edit.largeEngine", complaints)
-    edit = msgspec.structs.replace(edit, engine=small, large_engine=large)
+    edit = msgspec.structs.replace(edit, engine=small, large_engine=large, check=_check(edit, complaints))
     if settings.symbols.languages and not settings.index:
         complaints.append(
             f"{SECTION}.symbols.languages is ignored: symbols come from the index, and {SECTION}.index is off."
         )
     return msgspec.structs.replace(settings, engine=engine, edit=edit)
+
+
+def _check(edit: EditSettings, complaints: list[str]) -> tuple[str, ...]:
+    """The command as arguments; none where it cannot be read as such."""
+    given = edit.check
+    try:
+        argv = tuple(shlex.split(given) if isinstance(given, str) else given)
+    except ValueError as wrong:
+        complaints.append(f"{SECTION}.edit.check cannot be split into arguments: {wrong}. No check is run.")
+        return ()
+    if argv and not argv[0]:
+        complaints.append(f"{SECTION}.edit.check names no program. No check is run.")
+        return ()
+    return argv
 
 
 def _edit_engine(engine: EngineSettings | None, where: str, complaints: list[str]) -> EngineSettings | None:

@@ -28,6 +28,8 @@ from rich.text import Text
 
 EXIT_FAILED = 1
 """Something did not work; stderr says what and what to do."""
+EXIT_USAGE = 2
+"""As typer has it."""
 EXIT_EMPTY = 3
 """It worked and there is nothing to show; stderr says why."""
 EXIT_INTERRUPTED = 130

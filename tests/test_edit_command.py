@@ -34,7 +34,6 @@ def shop(tmp_path) -> Path:
 
 async def foreword(root: Path, answer: str | list[str], *arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of `foreword edit` with a model that answers so, one after the other."""
-
     answers = [answer] if isinstance(answer, str) else list(answer)
 
     async def behave(exchange: Exchange) -> None:
@@ -42,7 +41,8 @@ async def foreword(root: Path, answer: str | list[str], *arguments: str) -> tupl
             await exchange.answer(404, b"{}")
             return
         await exchange.send(EVENTS)
-        await exchange.event({"choices": [{"index": 0, "text": answers.pop(0), "finish_reason": None}]})
+        text = answers.pop(0) if len(answers) > 1 else answers[0]
+        await exchange.event({"choices": [{"index": 0, "text": text, "finish_reason": None}]})
         await exchange.event({"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]})
         await exchange.send(b"data: [DONE]\n\n")
 
@@ -113,3 +113,41 @@ async def test_an_edit_of_several_files_is_planned(shop):
     (shop / "shop.py").write_text(SHOP)
     code, out, err = await foreword(shop, [PLAN, ANSWER, "I will not."], *asked, "--apply", "--part")
     assert code == 0 and "missing: page.py" in err and (shop / "shop.py").read_text() == FIXED
+
+
+WRONG = write_all([Replace("shop.py", Search("        result = item\n"), "        result -= item\n")])
+CHECK = f"{sys.executable} -c \"from shop import total; n = total([1, 2]); print('total', n); assert n == 3\""
+
+
+async def test_a_check_after_the_change(shop):
+    code, out, err = await foreword(shop, ANSWER, "-m", "Sum up.", "shop.py", "--apply", "--check", CHECK)
+    assert code == 0, err
+    assert "check passed" in err and "+        result += item\n" in out
+
+    (shop / "shop.py").write_text(SHOP)
+    code, out, err = await foreword(shop, WRONG, "-m", "Sum up.", "shop.py", "--apply", "--check", CHECK)
+    assert code == 1 and "check failed: exit status 1" in err and "total -3" in err
+    assert "-=" in (shop / "shop.py").read_text(), "what is written stays: the person decides"
+
+
+async def test_one_repair_of_what_the_check_finds(shop):
+    arguments = ("-m", "Sum up.", "shop.py", "--apply", "--check", CHECK, "--repair")
+    code, out, err = await foreword(shop, [WRONG, ANSWER], *arguments)
+    assert code == 0, err
+    assert "check failed" in err and "check passed" in err and (shop / "shop.py").read_text() == FIXED
+    assert "-        result = item\n+        result += item\n" in out, (
+        "the diff is from what was there at first"
+    )
+
+    (shop / "shop.py").write_text(SHOP)
+    code, out, err = await foreword(shop, [WRONG, "I will not."], *arguments, "--json")
+    told = json.loads(out)
+    assert code == 1 and not told["repaired"] and "no block" in told["no_repair"] and len(told["checks"]) == 1
+    assert "total -3" in told["checks"][0]["tail"] and "-=" in (shop / "shop.py").read_text()
+
+
+async def test_checks_that_make_no_sense(shop):
+    for given in (("--check", "true"), ("--repair",), ("--apply", "--repair"), ("--apply", "--check", "'x")):
+        code, out, err = await foreword(shop, ANSWER, "-m", "Sum up.", "shop.py", *given)
+        assert (code, out) == (2, ""), err
+    assert (shop / "shop.py").read_text() == SHOP

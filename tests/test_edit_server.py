@@ -141,7 +141,15 @@ class EditingEditor(Editor):
 
 
 @asynccontextmanager
-async def editing(root: Path, answer: str | list[str], model: str = "big-30b", hold=None, **options: Any):
+async def editing(
+    root: Path,
+    answer: str | list[str],
+    model: str = "big-30b",
+    hold=None,
+    made=None,
+    settings=None,
+    **options: Any,
+):
     """An editor with this root, and a model that answers so, one after the other."""
     answers = [answer] if isinstance(answer, str) else list(answer)
     asked: list[dict[str, Any]] = []
@@ -165,9 +173,9 @@ async def editing(root: Path, answer: str | list[str], model: str = "big-30b", h
 
     async with served(behave) as (url, _):
         engine = {"kind": "openai", "api": "chat", "url": url, "model": model}
-        one = EditingEditor(**options)
+        one = (made or EditingEditor)(**options)
         one.asked = asked
-        await one.begin(root, {"engine": engine, "index": False})
+        await one.begin(root, {"engine": engine, "index": False} | (settings or {}))
         try:
             await one.until(lambda status: status["engine"]["state"] == "ready", 20)
             yield one

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import typer
 from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
@@ -15,11 +16,12 @@ from rich.text import Text
 from engine.endpoints.edit_route import EditScope
 from indexer.client import IndexClient
 from lsp.commands.cursor import EXPECTED, engine_of
+from lsp.commands.edit_checked import Attempt, attempted, with_check
 from lsp.commands.edit_plan import PlanShown, plan_line, tell_plan
 from lsp.commands.repository import open_root
 from lsp.edits.candidates import Candidates
 from lsp.edits.diffs import unified
-from lsp.edits.on_disk import NotWritten, OnDisk, write_all
+from lsp.edits.on_disk import NotWritten, OnDisk
 from lsp.edits.planning import Ground, Made
 from lsp.edits.reading import CannotEdit
 from lsp.edits.running import Outcome, run
@@ -29,7 +31,18 @@ from lsp.edits.task import Task, WhenPlanned
 from lsp.links.engines import Engine
 from lsp.links.roles import EditEngines
 from lsp.settings import EngineSettings, Settings, read_settings
-from lsp.terminal import EXIT_EMPTY, Report, err, fail, out, print_json, progress, root_of
+from lsp.terminal import (
+    EXIT_EMPTY,
+    EXIT_FAILED,
+    EXIT_USAGE,
+    Report,
+    err,
+    fail,
+    out,
+    print_json,
+    progress,
+    root_of,
+)
 from lsp.terminal import run as run_command
 
 
@@ -46,17 +59,21 @@ def run_edit(
     key: str,
     settings_file: Path | None,
     as_json: bool,
+    check_line: str = "",
+    repair: bool = False,
 ) -> None:
     """`part`: what there is of an edit is written also where a file of its plan has failed; `plan`: whether it is
     planned first, None where several files may change."""
     root = root_of(files[0]) if files else root_of(Path.cwd() / "x")
     paths = [_below(root, file) for file in files]
-    settings = settings_of(settings_file, model, url, key)
+    settings = with_check(settings_of(settings_file, model, url, key), check_line)
+    if repair and not settings.edit.check:
+        fail("--repair needs a check that can fail: --check, or edit.check in --settings", EXIT_USAGE)
 
     when: WhenPlanned = "always" if plan or plan_only else "where several" if plan is None else "no"
     task = Task(instruction=instruction, paths=paths, whole_files=True, plan=when)
 
-    async def write() -> Outcome | tuple[Ground, Made]:
+    async def write() -> Attempt | tuple[Ground, Made]:
         async with AsyncExitStack() as held:
             with progress(not as_json) as report:
                 client, _ = await open_root(root, report)
@@ -65,45 +82,57 @@ def run_edit(
                 files = len(found.files) if found is not None else len(paths)
                 engine = await editor_of(settings, files, report, held)
             found = kept(task, found, engine)
-            return await _asked(
+            outcome = await _asked(
                 task, found, root, engine, client, settings, plan_only=plan_only, shown=not as_json
             )
+            if not isinstance(outcome, Outcome):
+                return outcome
+            if outcome.applied is None or not apply or (outcome.missing and not part):
+                return Attempt(outcome, outcome.applied.changes if outcome.applied else ())
+            return await attempted(outcome, root, engine, settings, repair=repair)
 
-    outcome = run_command(write(), (*EXPECTED, CannotEdit))
-    if not isinstance(outcome, Outcome):
-        tell_plan(*outcome, as_json=as_json)
+    attempt = run_command(write(), (*EXPECTED, CannotEdit, NotWritten))
+    if not isinstance(attempt, Attempt):
+        tell_plan(*attempt, as_json=as_json)
         return
-    applied = apply and outcome.applied is not None and (part or not outcome.missing)
-    if outcome.applied is not None and applied:
-        try:
-            write_all(root, outcome.applied.changes)
-        except NotWritten as failed:
-            fail(str(failed))
-    _tell(outcome, applied=applied, as_json=as_json)
-    if outcome.missing and not applied:
+    outcome = attempt.outcome
+    _tell(attempt, as_json=as_json)
+    if outcome.missing and not attempt.written:
         fail(f"a part of the plan failed; nothing is written{' without --part' if apply else ''}", EXIT_EMPTY)
+    if attempt.checks and not attempt.checks[-1].passed:
+        raise typer.Exit(EXIT_FAILED)
 
 
-def _tell(outcome: Outcome, *, applied: bool, as_json: bool) -> None:
+def _tell(attempt: Attempt, *, as_json: bool) -> None:
+    outcome, applied = attempt.outcome, attempt.written
     for missing in outcome.missing:
         err.print(f"[red]missing: {escape(missing)}[/]")
-    diff = unified(outcome.applied.changes) if outcome.applied else ""
+    diff = unified(attempt.changes)
     for note in outcome.notes:
         err.print(f"[yellow]{escape(note)}[/]")
+    for number, each in enumerate(attempt.checks):
+        after = ", after the repair" if number else ""
+        err.print(
+            f"[{'green' if each.passed else 'red'}]{escape(each.command)}: {escape(each.claim)}[/]{after}"
+        )
+        if not each.passed and each.tail:
+            err.print(Text(each.tail, style="dim"))
+    if attempt.no_repair:
+        err.print(f"[yellow]no repair: {escape(attempt.no_repair)}[/]")
     if as_json:
-        print_json(_document(outcome, diff, applied=applied))
+        print_json(_document(attempt, diff, applied=applied))
     elif diff:
         out.print(Text(diff), end="")
         figures = outcome.figures
         done = "written" if applied else "not written: --apply does that"
         told = f"{figures.model}, {figures.total_s:.1f} s, {figures.prompt_tokens:,} tokens read"
         err.print(f"[dim]{told}; what is changed parses; {done}[/]")
-    if not diff:
+    if not diff and not attempt.checks:
         fail(outcome.why or "nothing would change", EXIT_EMPTY)
 
 
-def _document(outcome: Outcome, diff: str, *, applied: bool) -> dict[str, Any]:
-    changes = outcome.applied.changes if outcome.applied else ()
+def _document(attempt: Attempt, diff: str, *, applied: bool) -> dict[str, Any]:
+    outcome, changes = attempt.outcome, attempt.changes
     return {
         "diff": diff,
         "applied": applied and bool(changes),
@@ -120,6 +149,9 @@ def _document(outcome: Outcome, diff: str, *, applied: bool) -> dict[str, Any]:
         "notes": list(outcome.notes),
         "plan": [plan_line(each) for each in outcome.steps],
         "missing": list(outcome.missing),
+        "checks": [msgspec.to_builtins(each) for each in attempt.checks],
+        "repaired": attempt.repaired,
+        "no_repair": attempt.no_repair,
         "figures": msgspec.to_builtins(outcome.figures),
     }
 

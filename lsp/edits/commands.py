@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EXPLAIN = "foreword.explain"
 PLAN = "foreword.plan"
+REPAIR = "foreword.repair"
 
 REFUSED = (CannotEdit, EngineRequestError, NoEngine)
 
@@ -33,6 +34,12 @@ class Pointed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     uri: str
     lines: tuple[int, int]
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """`foreword.repair`: which edit."""
+
+    edit: str
 
 
 async def edit(ls: ForewordServer, *arguments: Any) -> Any:
@@ -91,7 +98,23 @@ async def explain(ls: ForewordServer, *arguments: Any) -> Any:
     return await _cancellable(ls, run())
 
 
-COMMANDS: dict[str, Callable[..., Awaitable[Any]]] = {ASK: edit, PLAN: plan, RUN: run, EXPLAIN: explain}
+async def repair(ls: ForewordServer, *arguments: Any) -> Any:
+    """One more turn about an edit that was applied and is not right. Raises JsonRpcInvalidParams."""
+    asked = _one(REPAIR, arguments, Named)
+
+    async def run() -> Any:
+        return await ls.edits.repaired(asked.edit)
+
+    return await _cancellable(ls, run())
+
+
+COMMANDS: dict[str, Callable[..., Awaitable[Any]]] = {
+    ASK: edit,
+    PLAN: plan,
+    RUN: run,
+    EXPLAIN: explain,
+    REPAIR: repair,
+}
 
 
 async def _explained(ls: ForewordServer, snapshot: Snapshot, first: int, last: int, about: str) -> Any:

@@ -47,14 +47,14 @@ def _state(change: FileChange, now: Callable[[str], str | None]) -> State:
     here, there = now(change.path), now(change.new_path)
     before = change.before.text if change.before is not None else None
     moved = change.path != change.new_path
-    if _same(there, change.after) and not (moved and here is not None):
+    if same_text(there, change.after) and not (moved and here is not None):
         return "applied"
-    if _same(here, before) and not (moved and there is not None):
+    if same_text(here, before) and not (moved and there is not None):
         return "declined"
     return "otherwise"
 
 
-def _same(one: str | None, other: str | None) -> bool:
+def same_text(one: str | None, other: str | None) -> bool:
     """But for line ends: an editor may have its own for the whole of a file."""
     if one is None or other is None:
         return one is other

@@ -46,39 +46,12 @@ class Chosen(msgspec.Struct, frozen=True, rename="camel"):
     offer: Offer
 
 
-class Position(msgspec.Struct, frozen=True):
-    line: int
-    character: int = 0
-
-
-class Span(msgspec.Struct, frozen=True):
-    start: Position
-
-
-class ToldDiagnostic(msgspec.Struct, frozen=True):
-    """As the protocol has it, as far as it is of use here."""
-
-    range: Span
-    message: str
-    source: str = ""
-    code: str | int = ""
-
-
-class Told(msgspec.Struct, frozen=True):
-    """`foreword/diagnostics`."""
-
-    uri: str
-    diagnostics: list[ToldDiagnostic]
-
-
 class Offering:
     """Of one client."""
 
     def __init__(self, server: ForewordServer) -> None:
         self._server = server
         self._definitions: OrderedDict[tuple[str, int], Sequence[Tag]] = OrderedDict()
-        self._told: dict[str, list[Diagnosed]] = {}
-        """Diagnostics that the client has told of whole files, by URI."""
 
     async def offered(
         self, snapshot: Snapshot | None, params: types.CodeActionParams
@@ -92,6 +65,7 @@ class Offering:
         except CannotEdit:
             return []
         text, context = split(snapshot.text), params.context
+        told = [each.diagnosed for each in self._server.diagnostics.of(snapshot.uri) or ()]
         given = [(each, diagnosed(path, each)) for each in context.diagnostics]
         here = Here(
             path,
@@ -100,9 +74,7 @@ class Offering:
             *self._lines(snapshot, params.range),
             selected=params.range.start != params.range.end,
             diagnostics=[each for _, each in given],
-            elsewhere=[
-                each for each in self._told.get(snapshot.uri, []) if each not in [own for _, own in given]
-            ],
+            elsewhere=[each for each in told if each not in [own for _, own in given]],
         )
         automatic = context.trigger_kind == types.CodeActionTriggerKind.Automatic
         found = offers(
@@ -167,28 +139,6 @@ class Offering:
         if snapshot.version != chosen.version:
             raise CannotEdit("the document has changed since this was offered; ask for it again")
         return snapshot
-
-    def told(self, params: Any) -> None:
-        """`foreword/diagnostics`: those of a whole file, by whatever server."""
-        try:
-            told = msgspec.convert(plain(params), Told)
-        except msgspec.ValidationError as wrong:
-            self._server.log_warning(f"Ignored foreword/diagnostics: {wrong}")
-            return
-        snapshot = self._server.documents.get(told.uri)
-        if snapshot is None:
-            return
-        try:
-            _, path = self._server.edits.place_of(snapshot)
-        except CannotEdit:
-            return
-        self._told[snapshot.uri] = [
-            Diagnosed(path, each.range.start.line + 1, each.message, each.source, str(each.code))
-            for each in told.diagnostics
-        ]
-
-    def forget(self, uri: str) -> None:
-        self._told.pop(uri, None)
 
     async def _tags(self, snapshot: Snapshot) -> Sequence[Tag]:
         if len(snapshot.text) > MAX_TAGGED_CHARS:

@@ -57,11 +57,19 @@ def folded(name: str) -> str:
 class Guard:
     """Of one root and one edit. It looks at the disk: not for an event loop."""
 
-    def __init__(self, root: Path, sent: Collection[str], planned: Collection[str] | None = None) -> None:
-        """`sent`: the files whose text the model was given. `planned`: new files that it may make; None for any."""
+    def __init__(
+        self,
+        root: Path,
+        sent: Collection[str],
+        planned: Collection[str] | None = None,
+        made: Collection[str] = (),
+    ) -> None:
+        """`sent`: the files whose text the model was given. `planned`: new files that it may make; None for any.
+        `made`: files that are there because an earlier turn of this edit has made them."""
         self._root = root
         self._sent = frozenset(sent)
         self._planned = planned
+        self._made = frozenset(made)
         self._by_folded = {folded(path): path for path in self._sent}
 
     def why_not(self, block: Block) -> str | None:
@@ -107,7 +115,8 @@ class Guard:
                 return "has characters that names on some systems cannot have"
         if self._planned is not None and path not in self._planned:
             return "is not among the files that were planned"
-        return self._why_led_away(path) or self._why_taken(path) or self._why_left_out(path)
+        taken = None if path in self._made else self._why_taken(path)
+        return self._why_led_away(path) or taken or self._why_left_out(path)
 
     def _why_led_away(self, path: str) -> str | None:
         """Whether a folder on the way is a link, or no folder."""

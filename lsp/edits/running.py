@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -53,6 +53,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     segments: list[Segment] = []
     """Of the repository, that were read besides."""
     answer: str = ""
+    asked: Asked | None = None
+    prompt: Prompt | None = None
+    """What the answer was an answer to."""
     well_formed: bool = True
     """Of blocks alone, and whole."""
     steps: tuple[Step, ...] = ()
@@ -91,12 +94,13 @@ async def answered(
     on_event: Callable[[Event], None],
     *,
     clock: Callable[[], float] = time.monotonic,
+    made: Collection[str] = (),
 ) -> Outcome:
     """The answer, held against the files; with one more turn where an anchor does not fit. Raises
-    EngineRequestError."""
+    EngineRequestError. `made`: files that an earlier turn of this edit has made."""
     files = {target.file.path: target.sent for target in asked.targets}
     planned = None if asked.task.whole_files else asked.task.new_paths
-    rule = allowed(asked.task, Guard(place.root, files, planned).why_not)
+    rule = allowed(asked.task, Guard(place.root, files, planned, made).why_not)
     started = clock()
     first = await write(engine.endpoint, asked.prompt, asked.sampling, on_event, clock=clock)
     written, turns = first, 1
@@ -122,6 +126,8 @@ async def answered(
         notes=(*asked.notes, *(result.notes if isinstance(result, Applied) else ())),
         segments=asked.segments,
         answer=written.text,
+        asked=asked,
+        prompt=asked.prompt if again is None else again,
         well_formed=written.well_formed,
     )
 

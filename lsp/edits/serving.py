@@ -18,11 +18,13 @@ from engine.endpoints.edit_route import EditScope
 from engine.endpoints.faults import EngineRequestError
 from lsp.edits.events import EDIT, BlockNote, Teller
 from lsp.edits.explaining import explain
+from lsp.edits.following import Applied, Following
 from lsp.edits.open_files import OpenFiles
 from lsp.edits.plan_command import PlanAnswer, Planning
 from lsp.edits.plan_events import NOT_A_PART, may_apply_part
 from lsp.edits.putting import put, ready
 from lsp.edits.reading import CannotEdit
+from lsp.edits.repairing import repaired
 from lsp.edits.running import Outcome, run
 from lsp.edits.searching import likeliest
 from lsp.edits.spanning import REMEDY
@@ -80,6 +82,7 @@ class Edits:
 
     def __init__(self, server: ForewordServer) -> None:
         self._server = server
+        self.following = Following(server)
 
     # ------------------------------------------------------------ who writes
 
@@ -187,10 +190,45 @@ class Edits:
         except CannotEdit as refused:
             return self.refused(edit, str(refused), outcome)
 
-    async def _put(self, outcome: Outcome, root: Path, title: str, edit: str) -> Done:
+    async def repaired(self, edit: str) -> Done:
+        """The one further turn about an edit that was applied and is not right."""
+        one = self.following.get(edit)
+        if one is None or not one.repairable:
+            return self.refused(
+                "", "there is nothing to repair: no such edit is known, or nothing of it failed"
+            )
+        one.repaired = True
+        new, title = str(uuid.uuid4()), "Foreword: repairing"
+        try:
+            outcome = await self._written_anew(one, title, new)
+            if outcome.applied is None:
+                return self.refused(new, outcome.why, outcome)
+            return await self._put(outcome, one.root, title, new, one)
+        except (CannotEdit, EngineRequestError, NoEngine) as refused:
+            return self.refused(new, str(refused))
+        except asyncio.CancelledError:
+            one.repaired = False
+            raise
+
+    async def _written_anew(self, one: Applied, title: str, edit: str) -> Outcome:
+        """Raises CannotEdit, EngineRequestError, NoEngine."""
+        server = self._server
+        editor = await server.engine.editor(EditScope(max(1, len(one.outcome.files)), 0, len(one.asked)))
+        place = OpenFiles(one.root, server.documents)
+        with server.engine.using(editor.engine), self.shown(title) as report:
+            teller = Teller(edit, report, self._notify if self.watches else None)
+            return await repaired(one.outcome, self.following.failure_of(one), place, editor.engine, teller)
+
+    async def _put(
+        self, outcome: Outcome, root: Path, title: str, edit: str, repairs: Applied | None = None
+    ) -> Done:
+        """`repairs`: the edit whose place this one takes."""
         assert outcome.applied is not None
         made, changes = await ready(self._server, outcome.applied.changes, root, title)
+        before = self.following.before(changes, root)
         result = await put(self._server, made, changes, root, title)
+        if result.state == "applied":
+            self.following.applied(edit, outcome, changes, root, before, repairs)
         if result.state == "partly":
             self.tell(f"Foreword's edit was {result.told}")
         return Done(
@@ -282,6 +320,11 @@ class Edits:
     def asks(self) -> bool:
         """Whether the client asks its user for an instruction when an action has `foreword.edit` without one."""
         return bool(self._of_ours("ask"))
+
+    @property
+    def hears(self) -> bool:
+        """Whether the client tells diagnostics, and wants to be told whether an edit helped."""
+        return bool(self._of_ours("helped"))
 
     def _of_ours(self, name: str) -> Any:
         """What the client says under `experimental.foreword` of its capabilities."""

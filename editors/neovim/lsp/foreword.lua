@@ -11,7 +11,7 @@ return {
       -- Neovim applies edits with versions without saying so; files are made and changed after a review.
       workspaceEdit = { documentChanges = true, changeAnnotationSupport = { groupsOnLabel = false } },
     },
-    experimental = { foreword = { ask = true, plan = true } },
+    experimental = { foreword = { ask = true, plan = true, helped = true } },
   },
   before_init = function(params, config)
     params.initializationOptions = (config.settings or {}).foreword -- `index` and others are read at start only
@@ -23,7 +23,12 @@ return {
   },
   handlers = {
     ['workspace/applyEdit'] = function(...)
-      return require('foreword.review').handle(...)
+      local answer = require('foreword.review').handle(...)
+      require('foreword.helped').applied(select(2, ...))
+      return answer
+    end,
+    ['foreword/helped'] = function(_, told)
+      require('foreword.helped').told(require('foreword.request').plain(told))
     end,
     ['foreword/plan'] = function(...)
       require('foreword.plan').take(...)

@@ -90,6 +90,11 @@ M.subcommands = {
       require('foreword.edit').cancel()
     end,
   },
+  repair = {
+    run = function()
+      require('foreword.helped').repair()
+    end,
+  },
   log = { run = log },
   doctor = {
     run = function()

@@ -25,22 +25,25 @@ local function told(done, why)
   end
 end
 
----@param given {uri?: string, lines?: integer[], instruction: string}
-local function send(client, given, buf)
-  local params = { command = COMMAND, arguments = { given } }
+---@param client vim.lsp.Client
+---@param given table the command's one argument
+---@param buf? integer
+---@param command? string
+function M.send(client, given, buf, command)
+  local params = { command = command or COMMAND, arguments = { given } }
   local id = require('foreword.request').send(client, 'workspace/executeCommand', params, told, buf)
   running = id and { client = client, id = id }
 end
 
 local function with_instruction(client, given, buf)
   if given.instruction then
-    send(client, given, buf)
+    M.send(client, given, buf)
     return
   end
   vim.ui.input({ prompt = 'Foreword, change: ' }, function(text)
     if text and vim.trim(text) ~= '' then
       given.instruction = text
-      send(client, given, buf)
+      M.send(client, given, buf)
     end
   end)
 end

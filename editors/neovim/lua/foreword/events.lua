@@ -18,6 +18,7 @@ function M.listen()
     if ours(event.data.client_id) then
       require('foreword.pause').apply(event.buf)
       require('foreword.status').refresh()
+      require('foreword.helped').tell(event.buf)
     end
   end)
   on('LspDetach', function(event)
@@ -32,10 +33,15 @@ function M.listen()
   end)
   on('LspRequest', function(event)
     local request = event.data.request
+    require('foreword.helped').requested(event.data)
     if request.type == 'complete' and request.method == METHOD and ours(event.data.client_id) then
       require('foreword.ghost').answered()
     end
   end)
+  on('DiagnosticChanged', function(event)
+    require('foreword.helped').tell(event.buf)
+  end)
+  require('foreword.helped').listen()
   on('CursorMovedI', function()
     require('foreword.ghost').moved()
   end)
