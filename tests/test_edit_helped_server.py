@@ -223,3 +223,14 @@ async def test_a_folders_configuration_runs_nothing(tmp_path):
         await editor.save(uri, tmp_path / "load.py")
         told = await editor.hear(done["edit"])
         assert told["check"] is None and not (tmp_path / "ran").exists()
+
+
+async def test_what_only_the_client_tells_is_offered_to_be_fixed(tmp_path):
+    """Neovim names to a server no other server's diagnostics when it asks for actions."""
+    async with beside_ruff(tmp_path, FIX) as (editor, uri):
+        offered = titles(await editor.actions(uri, 1, only=["quickfix"]))
+        assert offered == ["Foreword: Fix: `os` imported but unused"]
+        assert await editor.actions(uri, 0, only=["quickfix"]) == []
+        editor.tells = False
+        editor.replace(uri, "\n" + LOAD)
+        assert await editor.actions(uri, 1, only=["quickfix"]) == [], "its line is another by now"

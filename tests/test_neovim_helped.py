@@ -27,7 +27,8 @@ vim.lsp.buf.code_action({ apply = true, filter = function(action)
   return vim.startswith(action.title, 'Foreword: Fix: ')
 end })
 """
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
+"""Three servers, a model and an editor start here, on a machine that may be busy."""
 
 
 @contextmanager
@@ -50,8 +51,8 @@ def beside_ruff(neovim: Neovim, folder: Path, shop: Path, answers: list[str], **
         settings = {"settings": {"engine": engine, "index": False, "edit": edit}}
         with typist(neovim, folder, settings, before=RUFF, cwd=shop) as one:
             one.open(shop / "load.py")
-            one.until(lambda: one.status() == "foreword: big-30b", "an engine")
-            one.until(lambda: one.lua("return #vim.diagnostic.get(0)") == 1, "ruff's diagnostic")
+            one.until(lambda: one.status() == "foreword: big-30b", "an engine", PATIENCE_S)
+            one.until(lambda: one.lua("return #vim.diagnostic.get(0)") == 1, "ruff's diagnostic", PATIENCE_S)
             one.nvim.command("2")
             yield one
 
@@ -63,7 +64,7 @@ def says(one: Typist, *words: str) -> None:
 def test_a_fix_that_is_one(neovim, alone, shop):
     with beside_ruff(neovim, alone, shop, [FIX]) as one:
         one.lua(FIRST)
-        one.until(lambda: one.text() + "\n" == MENDED, "the edit")
+        one.until(lambda: one.text() + "\n" == MENDED, "the edit", PATIENCE_S)
         says(one, "foreword: fixed")
 
 
@@ -72,7 +73,7 @@ def test_a_fix_that_breaks_something_else_is_repaired_once(neovim, alone, shop):
         one.lua(FIRST)
         says(one, "new: load.py:5", "json", ":Foreword repair")
         one.nvim.command("Foreword repair")
-        one.until(lambda: one.text() + "\n" == MENDED, "the repair")
+        one.until(lambda: one.text() + "\n" == MENDED, "the repair", PATIENCE_S)
         says(one, "foreword: fixed")
         one.nvim.command("Foreword repair")
         says(one, "nothing to repair")

@@ -65,16 +65,20 @@ class Offering:
         except CannotEdit:
             return []
         text, context = split(snapshot.text), params.context
-        told = [each.diagnosed for each in self._server.diagnostics.of(snapshot.uri) or ()]
+        first, last = self._lines(snapshot, params.range)
         given = [(each, diagnosed(path, each)) for each in context.diagnostics]
+        own = {each for _, each in given}
+        told = [each for each in self._told(snapshot.uri, text.lines) if each not in own]
+        at_lines = [each for each in told if first <= each.line <= last]
         here = Here(
             path,
             text.lines,
             snapshot.language,
-            *self._lines(snapshot, params.range),
+            first,
+            last,
             selected=params.range.start != params.range.end,
-            diagnostics=[each for _, each in given],
-            elsewhere=[each for each in told if each not in [own for _, own in given]],
+            diagnostics=[*(each for _, each in given), *at_lines],
+            elsewhere=[each for each in told if each not in at_lines],
         )
         automatic = context.trigger_kind == types.CodeActionTriggerKind.Automatic
         found = offers(
@@ -139,6 +143,16 @@ class Offering:
         if snapshot.version != chosen.version:
             raise CannotEdit("the document has changed since this was offered; ask for it again")
         return snapshot
+
+    def _told(self, uri: str, lines: Sequence[str]) -> list[Diagnosed]:
+        """Diagnostics of the document that are still where they were told: Neovim names to each server only its own."""
+        noted = self._server.diagnostics.of(uri) or ()
+        found = [(each.diagnosed, each.content) for each in noted]
+        return [
+            each
+            for each, content in found
+            if each.line <= len(lines) and lines[each.line - 1].strip() == content
+        ]
 
     async def _tags(self, snapshot: Snapshot) -> Sequence[Tag]:
         if len(snapshot.text) > MAX_TAGGED_CHARS:
