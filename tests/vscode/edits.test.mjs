@@ -49,6 +49,7 @@ before(async () => {
   editor.install(join(ROOT, "editors/vscode/dist/foreword.vsix"));
   await editor.start();
   await editor.open(folder);
+  await ready();
 });
 
 after(async () => {
@@ -89,7 +90,6 @@ const changed = (name, text) => until(PATIENCE_MS, `${text} in ${name}`, () => s
 
 test("an instruction for one file: changed at once, and one undo takes it back", async () => {
   await editor.file("shop/money.py");
-  await ready();
   const before = await editor.text();
   model.answers(BOTH[0]);
   await ask("Call plus add", "file, shop/money.py");
@@ -211,10 +211,9 @@ test("the key for an edit is nobody else's", async () => {
   await editor.command("Preferences: Open Default Keyboard Shortcuts (JSON)");
   await editor.page.locator('.tab.active[data-resource-name="keybindings.json"]').waitFor({ timeout: PATIENCE_MS });
   const bound = await until(PATIENCE_MS, "the keys", async () => {
-    const lines = (await editor.text()).split("\n");
-    const at = lines.findIndex((line) => line.includes('"ctrl+k ctrl+g"'));
-    return at >= 0 && lines.filter((line, number) => number === at + 1 || line.includes('"ctrl+k ctrl+g"'));
+    const lines = (await editor.text()).split("\n").filter((line) => line.includes('"ctrl+k ctrl+g"'));
+    return lines.length > 0 && lines;
   });
-  assert.equal(bound.length, 2);
-  assert.match(bound[1], /foreword\.askEdit/);
+  assert.equal(bound.length, 1, bound.join());
+  assert.match(bound[0], /foreword\.askEdit/);
 });
