@@ -103,13 +103,15 @@ test("an instruction for one file: changed at once, and one undo takes it back",
 
 test("an edit of two files streams in, is looked at, and is applied as a whole", async () => {
   await editor.file("shop/invoice.py");
-  const more = model.answers(BOTH[0], BOTH[1], creating("NOTES.md", "Money is added.\n"));
+  model.answers("change shop/money.py\nchange shop/invoice.py\ncreate NOTES.md\n");
+  model.answers(BOTH[0]);
+  const goOn = model.answers("", BOTH[1]);
+  model.answers(creating("NOTES.md", "Money is added.\n"));
   await ask("Call plus add, also where it is used", "other open file");
-  await row("money.py").waitFor({ timeout: PATIENCE_MS });
+  await row("replace").waitFor({ timeout: PATIENCE_MS });
+  await row("invoice.py").locator(".codicon-loading").waitFor({ timeout: PATIENCE_MS });
   await editor.picture("21-streaming");
-  more();
-  await row("invoice.py").waitFor({ timeout: PATIENCE_MS });
-  more();
+  goOn();
   await boxes().first().waitFor({ timeout: PATIENCE_MS });
   await editor.picture("22-review");
   assert.deepEqual(await ticked(), [true, true, true]);
@@ -129,11 +131,10 @@ test("an edit of two files streams in, is looked at, and is applied as a whole",
 
 test("a file that is unticked stays as it is, and one that has changed meanwhile cannot be ticked", async () => {
   await editor.file("shop/invoice.py");
-  model.answers(
-    replacing("shop/money.py", MONEY.after, MONEY.before) +
-      replacing("shop/invoice.py", INVOICE.after, INVOICE.before) +
-      creating("OTHER.md", "Nothing.\n"),
-  );
+  model.answers("change shop/money.py\nchange shop/invoice.py\ncreate OTHER.md\n");
+  model.answers(replacing("shop/money.py", MONEY.after, MONEY.before));
+  model.answers(replacing("shop/invoice.py", INVOICE.after, INVOICE.before));
+  model.answers(creating("OTHER.md", "Nothing.\n"));
   await ask("Call add plus again", "other open file");
   await boxes().first().waitFor({ timeout: PATIENCE_MS });
   await row("OTHER.md").locator(".monaco-checkbox, .monaco-custom-toggle").click();
@@ -167,7 +168,8 @@ test("discarded, nothing is changed and nothing pops up", async () => {
 });
 
 test("cancelled, the model writes no further", async () => {
-  model.answers(BOTH[0], BOTH[1]);
+  model.answers("change shop/money.py\nchange shop/invoice.py\n");
+  model.answers(BOTH[0], "");
   await ask("Call plus add everywhere", "other open file");
   await row("money.py").waitFor({ timeout: PATIENCE_MS });
   const before = model.cancelled;
@@ -179,19 +181,28 @@ test("cancelled, the model writes no further", async () => {
   assert.equal(await editor.page.locator(".notification-toast").count(), 0);
 });
 
-test("a quick fix on a diagnostic of another server", async () => {
+test("a quick fix on a diagnostic of another server; one that makes it worse is repaired by a button", async () => {
   await editor.file("shop/receipt.ts", 1);
   await editor.page.locator(".squiggly-error").first().waitFor({ timeout: PATIENCE_MS });
-  model.answers(replacing("shop/receipt.ts", RECEIPT.split("\n")[0] + "\n", "export const cents: number = 12;\n"));
+  const first = RECEIPT.split("\n")[0];
+  model.answers(replacing("shop/receipt.ts", `${first}\n`, "export const cents: number = twelve;\n"));
   await editor.page.keyboard.press("Control+.");
   const fix = editor.page.locator(".action-widget .monaco-list-row", { hasText: "Foreword: Fix: Type 'string'" });
   await fix.waitFor({ timeout: PATIENCE_MS });
   await editor.picture("28-quick-fix");
   await fix.click();
-  await until(PATIENCE_MS, "the fix", async () => (await editor.text()).includes("number = 12;"));
+  const message = editor.notification("Cannot find name 'twelve'");
+  await message.waitFor({ timeout: PATIENCE_MS });
   assert.match(model.asked.at(-1), /receipt\.ts:1: Type 'string' is not assignable to type 'number'. \(ts 2322\)/);
+  await editor.picture("29-made-worse");
+  const wrong = "export const cents: number = twelve;\n";
+  model.answers(replacing("shop/receipt.ts", wrong, "export const cents: number = 12;\n"));
+  await message.getByRole("button", { name: "Repair" }).click();
+  await until(PATIENCE_MS, "the repair", async () => (await editor.text()).includes("number = 12;"));
+  assert.match(model.asked.at(-1), /Cannot find name 'twelve'/);
   await editor.page.locator(".squiggly-error").first().waitFor({ state: "hidden" });
-  await editor.picture("29-fixed");
+  await editor.page.locator(".statusbar-item", { hasText: "fixed" }).waitFor({ timeout: PATIENCE_MS });
+  await editor.picture("29-repaired");
 });
 
 test("an explanation stands beside the code", async () => {

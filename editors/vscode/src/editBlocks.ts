@@ -32,12 +32,32 @@ export interface Block {
   readonly reason?: string;
 }
 
+/** Of `foreword/plan`: a file that is to be changed, and how far that is. */
+export interface PlannedFile {
+  readonly verb: string;
+  readonly path: string;
+  readonly newPath?: string;
+  readonly state?: "waiting" | "writing" | "done" | "unchanged" | "failed" | "left out";
+  readonly reason?: string;
+}
+
 export class Blocks {
+  #plan = new Map<string, PlannedFile>();
   readonly #files = new Map<string, Block[]>();
 
-  /** By path, in the order in which they were begun. */
+  /** By path: those of the plan, then others in the order in which they were begun. */
   get files(): ReadonlyMap<string, readonly Block[]> {
-    return this.#files;
+    const planned = [...this.#plan.keys()].map((path) => [path, this.#files.get(path) ?? []] as const);
+    return new Map([...planned, ...this.#files]);
+  }
+
+  planned(path: string): PlannedFile | undefined {
+    return this.#plan.get(path);
+  }
+
+  /** The plan, in place of the one before. */
+  plan(files: readonly PlannedFile[]): void {
+    this.#plan = new Map(files.map((each) => [each.path, each]));
   }
 
   take(note: BlockNote): void {

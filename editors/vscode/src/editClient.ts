@@ -2,7 +2,7 @@
 import { CancellationTokenSource } from "vscode";
 import type { LanguageClient, Middleware, StaticFeature } from "vscode-languageclient/node";
 import type { BlockNote } from "./editBlocks";
-import { COMMANDS, type Editing, type Given } from "./editing";
+import { COMMANDS, type Editing, type Given, type PlanNote } from "./editing";
 import type { HelpedNote } from "./helped";
 
 export function editFeatures(client: LanguageClient, editing: Editing): StaticFeature[] {
@@ -11,11 +11,12 @@ export function editFeatures(client: LanguageClient, editing: Editing): StaticFe
       fillClientCapabilities: (capabilities) => {
         capabilities.experimental = {
           ...(capabilities.experimental as object | undefined),
-          foreword: { edit: true, ask: true, helped: true },
+          foreword: { edit: true, plan: true, ask: true, helped: true },
         };
       },
       initialize: () => {
         client.onNotification("foreword/edit", (note: BlockNote) => editing.heard(note));
+        client.onNotification("foreword/plan", (note: PlanNote) => editing.planned(note));
         client.onNotification("foreword/helped", (note: HelpedNote) => editing.helped.heard(note));
       },
       getState: () => ({ kind: "static" }),

@@ -9,6 +9,8 @@ export interface Scope {
   /** From 1, both included. */
   readonly lines?: readonly [number, number];
   readonly uris?: readonly string[];
+  /** False: nothing but the file that is named; else the server decides whether it plans first which files change. */
+  readonly plan?: boolean;
 }
 
 interface Place extends QuickPickItem {
@@ -75,7 +77,7 @@ function placesHere(editor: TextEditor | undefined, edits: ServerStatus["edits"]
     if (lines) {
       places.push(place("selection", `lines ${lines[0]} to ${lines[1]} of ${name}`, { uri, lines }));
     }
-    places.push(place("file", name, { uri }));
+    places.push(place("file", name, { uri, plan: false }));
     const others = workspace.textDocuments
       .filter((each) => each !== document && isShown(each.uri) && isBeside(each.uri, document.uri))
       .map((each) => each.uri.toString());

@@ -14,7 +14,7 @@ import {
   window,
   workspace,
 } from "vscode";
-import { type Block, type Blocks, counted, textsOf, told } from "./editBlocks";
+import { type Block, type Blocks, counted, type PlannedFile, textsOf, told } from "./editBlocks";
 import type { FileChange } from "./editChanges";
 import type { Review } from "./editReview";
 import type { EditTexts } from "./editTexts";
@@ -138,7 +138,9 @@ export class EditView implements TreeDataProvider<Node>, Disposable {
     if ("decision" in node) {
       return decisionItem(node.decision, this.#review?.taken.length ?? 0);
     }
-    return "block" in node ? this.#blockItem(node.block) : fileItem(node.path, node.blocks);
+    return "block" in node
+      ? this.#blockItem(node.block)
+      : fileItem(node.path, node.blocks, this.#blocks?.planned(node.path));
   }
 
   #changeItem(change: FileChange): TreeItem {
@@ -198,14 +200,37 @@ function decisionItem({ icon, command, label }: Decision, taken: number): TreeIt
   return item;
 }
 
-function fileItem(path: string, blocks: readonly Block[]): TreeItem {
-  const item = new TreeItem(path ? basename(path) : "the answer", TreeItemCollapsibleState.Expanded);
-  item.id = path;
-  item.description = [path && dirname(path) !== "." ? dirname(path) : "", counted(blocks.length, "block")]
+function fileItem(path: string, blocks: readonly Block[], planned: PlannedFile | undefined): TreeItem {
+  const { Expanded, None } = TreeItemCollapsibleState;
+  const item = new TreeItem(path ? basename(path) : "the answer", blocks.length > 0 ? Expanded : None);
+  item.id = `${path}#${blocks.length > 0}`; // another item once there are blocks, so that it comes up open
+  item.description = [
+    path && dirname(path) !== "." ? dirname(path) : "",
+    planned?.newPath ? `→ ${planned.newPath}` : "",
+    planned && planned.verb !== "change" ? planned.verb : "",
+    blocks.length > 0 ? counted(blocks.length, "block") : (planned?.state ?? (planned ? "waiting" : "")),
+    planned?.reason,
+  ]
     .filter(Boolean)
     .join(" · ");
-  item.iconPath = new ThemeIcon("file");
+  item.tooltip = planned?.reason;
+  item.iconPath = planIcon(planned?.state);
   return item;
+}
+
+function planIcon(state: PlannedFile["state"]): ThemeIcon {
+  switch (state) {
+    case "writing":
+      return new ThemeIcon("loading~spin");
+    case "done":
+    case "unchanged":
+      return new ThemeIcon("check");
+    case "failed":
+    case "left out":
+      return new ThemeIcon("error", new ThemeColor("list.errorForeground"));
+    default:
+      return new ThemeIcon("file");
+  }
 }
 
 function iconOf(state: Block["state"]): ThemeIcon {

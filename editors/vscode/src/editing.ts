@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { commands, type Disposable, type LogOutputChannel, Uri, window } from "vscode";
 import { type Bar, Bars } from "./bars";
-import { type BlockNote, Blocks, counted } from "./editBlocks";
+import { type BlockNote, Blocks, counted, type PlannedFile } from "./editBlocks";
 import { askFor, askWithPlace, type Scope } from "./editInput";
 import { Reviewing } from "./editReviewing";
 import { showStage } from "./editStage";
@@ -28,6 +28,12 @@ export interface Given extends Scope {
   /** Of a repair: the edit that is to be written anew. */
   readonly edit?: string;
   readonly offer?: { readonly what?: string; readonly title?: string };
+}
+
+/** `foreword/plan`. */
+export interface PlanNote {
+  readonly edit: string;
+  readonly files: readonly PlannedFile[];
 }
 
 /** What they answer; docs/protocol.md has all of it. Null where it was cancelled. */
@@ -177,19 +183,26 @@ export class Editing implements Disposable {
 
   /** One more step of a block. */
   heard(note: BlockNote): void {
+    this.#shown(note.edit, (blocks) => blocks.take(note));
+  }
+
+  /** The files that are to be changed, and how far each is. */
+  planned(note: PlanNote): void {
+    this.#shown(note.edit, (blocks) => blocks.plan(note.files));
+  }
+
+  #shown(edit: string, change: (blocks: Blocks) => void): void {
     const session = this.#session;
-    if (!session) {
+    if (!session || (session.id ?? edit) !== edit) {
       return;
     }
-    session.id ??= note.edit;
-    if (session.id === note.edit) {
-      const before = session.blocks.files.size;
-      session.blocks.take(note);
-      this.#view.refresh();
-      const files = session.blocks.files.size;
-      if (files > before && (session.isWide || files > 1)) {
-        void this.#view.show();
-      }
+    session.id = edit;
+    const before = session.blocks.files.size;
+    change(session.blocks);
+    this.#view.refresh();
+    const files = session.blocks.files.size;
+    if (files > before && (session.isWide || files > 1)) {
+      void this.#view.show();
     }
   }
 

@@ -70,3 +70,19 @@ test("what is told of a block", () => {
     assert.equal(block && told(block), expected);
   }
 });
+
+test("files of the plan come first, whether anything of them was written or not", () => {
+  const blocks = after(note({ path: "b.py" }), note({ path: "c.py", block: 1 }));
+  blocks.plan([
+    { verb: "change", path: "a.py" },
+    { verb: "create", path: "c.py", state: "writing" },
+  ]);
+  assert.deepEqual(
+    [...blocks.files].map(([path, of]) => [path, of.length, blocks.planned(path)?.state]),
+    [
+      ["a.py", 0, undefined],
+      ["c.py", 1, "writing"],
+      ["b.py", 1, undefined],
+    ],
+  );
+});
