@@ -124,7 +124,9 @@ def _tell(attempt: Attempt, *, as_json: bool) -> None:
     elif diff:
         out.print(Text(diff), end="")
         figures = outcome.figures
-        done = "written" if applied else "not written: --apply does that"
+        done = (
+            "written" if applied else f"not written: --apply {'--part ' if outcome.missing else ''}does that"
+        )
         told = f"{figures.model}, {figures.total_s:.1f} s, {figures.prompt_tokens:,} tokens read"
         err.print(f"[dim]{told}; what is changed parses; {done}[/]")
     if not diff and not attempt.checks:
