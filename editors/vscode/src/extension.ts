@@ -20,7 +20,13 @@ import { showMenu } from "./menu";
 import { openSettings } from "./openSettings";
 import { isPaused, type Pauses, toggled } from "./pauses";
 import { folders, hasWork, Server } from "./server";
-import { READ_AT_START, type ServerSettings, serverSettings } from "./settings";
+import {
+  MACHINE_SETTINGS,
+  machineValue,
+  READ_AT_START,
+  type ServerSettings,
+  serverSettings,
+} from "./settings";
 import { environmentFolder, setUpWithDialog } from "./setupDialog";
 import { shown } from "./status";
 import { StatusBar } from "./statusBar";
@@ -169,7 +175,9 @@ class Foreword implements Disposable {
 
   #settings(): ServerSettings {
     const config = this.#config();
-    return serverSettings((name) => config.get(name));
+    return serverSettings((name) =>
+      MACHINE_SETTINGS.includes(name) ? machineValue(config.inspect(name)) : config.get(name),
+    );
   }
 
   #pauses(): Pauses {

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { SERVER_SETTINGS, serverSettings, settingsLater } from "../src/settings";
+import {
+  MACHINE_SETTINGS,
+  machineValue,
+  SERVER_SETTINGS,
+  serverSettings,
+  settingsLater,
+} from "../src/settings";
 
 interface Property {
   readonly default: unknown;
@@ -57,4 +63,22 @@ test("every command of the palette and the walkthrough is one that the extension
 test("a command that is run is sent at the start alone", () => {
   const whole = { model: "auto", edit: { smallFiles: 1, check: "pytest", checkS: 5 } };
   assert.deepEqual(settingsLater(whole), { model: "auto", edit: { smallFiles: 1 } });
+});
+
+test("a folder that gives a whole object of settings sets none of the machine's", () => {
+  const found = {
+    defaultValue: { check: "", smallFiles: 1 },
+    globalValue: { smallFiles: 2 },
+    workspaceValue: { check: "touch x" },
+    workspaceFolderValue: { check: "touch x" },
+  };
+  assert.deepEqual(machineValue(found), { check: "", smallFiles: 2 });
+  assert.equal(machineValue({ defaultValue: "auto" }), "auto");
+  assert.equal(machineValue({ defaultValue: "auto", globalValue: "small" }), "small");
+  for (const [name, property] of Object.entries(properties)) {
+    const top = name.split(".")[1] ?? "";
+    if (MACHINE_SETTINGS.includes(top)) {
+      assert.equal(property.scope, "machine", name);
+    }
+  }
 });
