@@ -39,7 +39,7 @@ vscode: setup editors/vscode/node_modules/.package-lock.json ## the VS Code exte
 
 editors/vscode/node_modules/.package-lock.json: editors/vscode/package-lock.json
 	@command -v npm >/dev/null || { echo "This needs npm, which comes with node. On Debian and Ubuntu: sudo apt-get install nodejs npm"; exit 1; }
-	cd editors/vscode && npm install --no-audit --no-fund --loglevel=error
+	cd editors/vscode && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 test-vscode: vscode ## the extension in a real VS Code (code-server, fetched once, 1 GB) with the real server and engine; pictures in build/vscode

@@ -1,4 +1,5 @@
-"""Work-done progress at the client, from the first report to the end; a log line where the client shows none.
+"""Work-done progress at the client, from the first report to the end; a log line where the client shows none. Where
+nothing is reported for a while it tells how long the stage under way has taken: a bar that stands still looks dead.
 
 LSP 3.17, "Work Done Progress": a server-initiated one must be created by a request before it begins.
 """
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 0.25
 """More reports a second than four cannot be read."""
+
+TICK_S = 1.0
+"""Without a report for so long the time is told: twice within what looks like standing still."""
 
 PERCENT = 100
 
@@ -53,11 +57,15 @@ class Progress:
         self._begun = False
         self._ended: str | None = None
         self._reported_at = 0.0
+        self._stage_began = clock()
+        self._ticking: asyncio.Task[None] | None = None
         self._opening = asyncio.create_task(self._open(), name=f"progress: {title}")
 
     def report(self, message: str, done: int = 0, total: int = 0) -> None:
         if self._ended is not None:
             return
+        if message != self._latest[0]:
+            self._stage_began = self._clock()
         self._latest = (message, done, total)
         if self._begun and self._clock() - self._reported_at >= INTERVAL_S:
             self._reported_at = self._clock()
@@ -69,6 +77,8 @@ class Progress:
             return
         self._ended = message
         self._server.cancellable.pop(self._token, None)
+        if self._ticking is not None:
+            self._ticking.cancel()
         if self._begun:
             self._notify(types.WorkDoneProgressEnd(message=message))
 
@@ -105,6 +115,19 @@ class Progress:
                 cancellable=self._on_cancel is not None,
             )
         )
+        self._reported_at = self._clock()
+        self._ticking = asyncio.create_task(self._tick(), name=f"progress that stands still: {self._title}")
+
+    async def _tick(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = self._clock()
+            if now - self._reported_at >= TICK_S:
+                self._reported_at = now
+                message, done, total = self._latest
+                told = ", ".join(filter(None, (message, f"{now - self._stage_began:.0f} s")))
+                self._notify(types.WorkDoneProgressReport(message=told, percentage=_percentage(done, total)))
 
     def _notify(
         self, value: types.WorkDoneProgressBegin | types.WorkDoneProgressReport | types.WorkDoneProgressEnd

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -342,6 +343,26 @@ async def test_cancel(shop, by):
         assert not editor.applied and editor.texts[uri] == SHOP
         ends = [each for notes in editor.progress.values() for each in notes if each.get("kind") == "end"]
         assert any(each.get("message") == "cancelled" for each in ends)
+
+
+async def test_a_model_that_thinks_does_not_let_the_progress_stand_still(shop):
+    held = asyncio.Event()
+    async with editing(shop.parent, ANSWER[:40], hold=held) as editor:
+        uri = editor.open(shop)
+        params = types.ExecuteCommandParams("foreword.edit", arguments=[{"instruction": "x", "uri": uri}])
+        running = asyncio.ensure_future(editor.client.workspace_execute_command_async(params))
+        await asyncio.wait_for(held.wait(), 10)
+
+        def times() -> list[str]:
+            told = [each.get("message") or "" for notes in editor.progress.values() for each in notes]
+            return [each for each in told if re.search(r"\d s$", each)]
+
+        async with asyncio.timeout(20):
+            while len(set(times())) < 2:
+                await asyncio.sleep(0.05)
+        (token,) = editor.progress
+        editor.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
+        assert await asyncio.wait_for(running, 10) is None
 
 
 async def test_an_explanation(shop):

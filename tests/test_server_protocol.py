@@ -263,6 +263,14 @@ async def test_the_server_loads_no_model_runtime_and_no_store(client: RawClient,
     assert loaded.isdisjoint(FORBIDDEN), loaded.intersection(FORBIDDEN)
 
 
+async def test_what_only_requests_to_an_engine_or_the_command_line_need_is_not_waited_for(
+    client: RawClient,
+) -> None:
+    await client.initialize({"index": False, "engine": {"kind": "none"}})
+    loaded = {module.partition(".")[0] for module in await client.result("foreword/loadedModules")}
+    assert loaded.isdisjoint({"httpx", "typer", "rich"})
+
+
 async def test_modules_are_told_for_debugging_only(tmp_path: Path) -> None:
     async with server(tmp_path) as client:
         await client.initialize()

@@ -10,9 +10,10 @@ import ssl
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 Fault = Literal[
     "unreachable",
@@ -136,6 +137,8 @@ def _meaning(
 
 def transport_error(name: str, error: httpx.HTTPError, *, started: bool) -> EngineRequestError:
     """What a failed connection means for the person who reads it."""
+    import httpx
+
     what = brief(str(error) or type(error).__name__)
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
         return EngineRequestError("unreachable", f"{name} cannot be reached ({what}); {_connecting(error)}")

@@ -47,7 +47,8 @@ class EngineLink:
         self._settings = Settings()
         self._edits = EditEngines(self._settings, self._prepare)
         self._starting: asyncio.Task[None] | None = None
-        self._progress: dict[str, Any] | None = None
+        self._progress: dict[str, Any] = {}
+        self._stage_began = 0.0
         self._failed_at = 0.0
         self._using: dict[asyncio.Task[Any], Engine] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -57,7 +58,8 @@ class EngineLink:
         """Begins to make the engine of these settings ready."""
         if self._edits.closed or settings != self._settings:
             self._edits = EditEngines(settings, self._prepare)
-        self._settings, self._progress = settings, None
+        self._settings, self._progress = settings, {}
+        self._stage("", 0, 0)
         if settings.engine.kind == "none":
             self.state, self.reason = "off", "completions are switched off (foreword.engine.kind is none)"
             return
@@ -153,8 +155,8 @@ class EngineLink:
             "kind": self._settings.engine.kind,
             "reason": self.reason,
         }
-        if self.state == "starting" and self._progress is not None:
-            told["progress"] = self._progress
+        if self.state == "starting":
+            told["progress"] = {**self._progress, "stageS": round(time.monotonic() - self._stage_began, 1)}
         edit = self._edits.describe()
         if engine is None:
             return {**told, "roles": {"edit": edit}}
@@ -209,13 +211,19 @@ class EngineLink:
         self.state, self.reason, self._failed_at = "failed", why, time.monotonic()
         self._warn(f"No completions: {why}")
 
+    def _stage(self, stage: str, done: int, total: int) -> None:
+        """What goes on; the time of a stage counts from its first word."""
+        if stage != self._progress.get("stage"):
+            self._stage_began = time.monotonic()
+        self._progress = {"stage": stage, "done": done, "total": total}
+
     async def _embedded(self, settings: Settings) -> Engine:
         choice = await asyncio.to_thread(choose_profile, settings.model)
         bar = self._bar(f"Foreword: {choice.profile.short}")
 
         def on_progress(info: EngineInfo) -> None:
             self.reason = f"the model is {info.state}" + (f": {info.stage}" if info.stage else "")
-            self._progress = {"stage": info.stage or info.state, "done": info.done, "total": info.total}
+            self._stage(info.stage or info.state, info.done, info.total)
             bar.report(info.stage or info.state, info.done, info.total)
 
         try:

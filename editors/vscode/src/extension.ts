@@ -48,20 +48,13 @@ class Foreword implements Disposable {
     this.#server = new Server(this.#log, {
       settings: () => this.#settings(),
       paused: (document: TextDocument) => isPaused(this.#pauses(), document.languageId),
-      isReady: () => this.#impatience.isReady,
-      whenReady: (token) => this.#impatience.whenReady(token),
+      asked: (context) => this.#impatience.told(context),
       suggested: () => this.#hasSuggested(),
       gaveUp: (why) => void this.#tellGaveUp(why),
       features: (client) => editFeatures(client, this.#editing),
       middleware: () => editMiddleware(this.#editing),
     });
-    this.#bar = new StatusBar(
-      this.#server,
-      () => this.#pausedTold(),
-      (ready) => {
-        this.#impatience.isReady = ready;
-      },
-    );
+    this.#bar = new StatusBar(this.#server, () => this.#pausedTold(), this.#impatience);
     this.#context = new ContextView(this.#server);
     this.#editing = new Editing(this.#server, this.#log, () => this.#bar.status);
     this.#subscriptions.push(
@@ -74,9 +67,6 @@ class Foreword implements Disposable {
       this.#impatience,
       this.#server.onDidChange((running) => {
         void commands.executeCommand("setContext", "foreword.running", running.state === "running");
-        if (running.state === "running") {
-          this.#impatience.running();
-        }
       }),
       ...offerMcp(this.#server),
       ...this.#commands(),
@@ -161,6 +151,7 @@ class Foreword implements Disposable {
   }
 
   #hasSuggested(): void {
+    this.#impatience.satisfied();
     if (!this.#suggested) {
       this.#suggested = true;
       void commands.executeCommand("setContext", "foreword.suggested", true);

@@ -5,6 +5,7 @@ import {
   type Diagnostic,
   type Disposable,
   EventEmitter,
+  type InlineCompletionContext,
   type InlineCompletionItem,
   type InlineCompletionList,
   type LogOutputChannel,
@@ -34,9 +35,8 @@ export interface Hooks {
   readonly settings: () => ServerSettings;
   /** Whether this document gets no suggestions now. */
   readonly paused: (document: TextDocument) => boolean;
-  /** Whether the model could be asked when that was last looked at; until it can be, or nobody wants it any more. */
-  readonly isReady: () => boolean;
-  readonly whenReady: (token: CancellationToken) => Promise<boolean>;
+  /** How the server is to be asked for a suggestion. */
+  readonly asked: (context: InlineCompletionContext) => InlineCompletionContext;
   /** A suggestion was there to be shown. */
   readonly suggested: () => void;
   /** It crashed too often to be started once more. */
@@ -238,11 +238,7 @@ export class Server implements Disposable {
           if (this.hooks.paused(document)) {
             return [];
           }
-          const wasReady = this.hooks.isReady();
-          let told = await next(document, position, context, token);
-          if (!hasItems(told) && !wasReady && (await this.hooks.whenReady(token))) {
-            told = await next(document, position, context, token);
-          }
+          const told = await next(document, position, this.hooks.asked(context), token);
           if (hasItems(told)) {
             this.hooks.suggested();
           }

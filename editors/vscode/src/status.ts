@@ -10,7 +10,12 @@ export interface ServerStatus {
     readonly device?: string;
     readonly endpoint?: string;
     readonly limits?: readonly string[];
-    readonly progress?: { readonly stage?: string; readonly done?: number; readonly total?: number } | null;
+    readonly progress?: {
+      readonly stage?: string;
+      readonly done?: number;
+      readonly total?: number;
+      readonly stageS?: number;
+    } | null;
     readonly endpoints?: readonly Endpoint[];
   };
   readonly index?: {
@@ -59,6 +64,7 @@ export interface Shown {
 }
 
 const PERCENT = 100;
+const LONG_S = 2;
 
 export function shown(running: Running, status: ServerStatus | undefined, paused: string): Shown {
   switch (running.state) {
@@ -140,8 +146,8 @@ function modelTold(status: ServerStatus): string {
 }
 
 function startingTold(status: ServerStatus): string {
-  const { stage, done, total } = status.engine?.progress ?? {};
-  return `${stage || "model starting"}${share(done, total)}`;
+  const { stage, done, total, stageS } = status.engine?.progress ?? {};
+  return `${stage || "model starting"}${share(done, total)}${lasting(stageS)}`;
 }
 
 function endpointTold(status: ServerStatus): string {
@@ -202,6 +208,11 @@ function row(name: string, value: string): (readonly [string, string])[] {
 
 function share(done: number | undefined, total: number | undefined): string {
   return done !== undefined && total ? ` ${percent(done, total)}` : "";
+}
+
+/** A word that stays the same for longer looks like something that hangs. */
+function lasting(seconds: number | undefined): string {
+  return seconds !== undefined && seconds >= LONG_S ? `, ${Math.floor(seconds)} s` : "";
 }
 
 function percent(part: number, whole: number): string {

@@ -1,11 +1,14 @@
 /** The status bar item: asked for gently, and only while somebody can see it. */
 import { type Disposable, MarkdownString, StatusBarAlignment, ThemeColor, window } from "vscode";
+import type { Impatience } from "./impatience";
 import type { Server } from "./server";
 import { isBusy, type ServerStatus, type Shown, shown } from "./status";
 
 /** While a model loads or files are read; half of what would look like standing still. */
 const BUSY_MS = 1_000;
 const CALM_MS = 10_000;
+/** While somebody has typed and waits: what is shown then is shown as soon as the model can be asked. */
+const WAITED_FOR_MS = 200;
 /** Behind whatever language and encoding the editor shows. */
 const PRIORITY = 50;
 
@@ -19,7 +22,7 @@ export class StatusBar implements Disposable {
   constructor(
     private readonly server: Server,
     private readonly paused: () => string,
-    private readonly modelReady: (ready: boolean) => void,
+    private readonly impatience: Impatience,
   ) {
     this.#item.name = "Foreword";
     this.#item.command = "foreword.showMenu";
@@ -60,12 +63,19 @@ export class StatusBar implements Disposable {
     } finally {
       this.#asking = false;
     }
-    this.modelReady(this.#status?.engine?.state === "ready");
+    this.impatience.isReady = this.#status?.engine?.state === "ready";
     this.#draw();
     if (this.server.running.state === "running" && (window.state.focused || isBusy(this.#status))) {
-      this.#timer = setTimeout(() => void this.ask(), isBusy(this.#status) ? BUSY_MS : CALM_MS);
+      this.#timer = setTimeout(() => void this.ask(), this.#pause());
     }
     return this.#status;
+  }
+
+  #pause(): number {
+    if (this.#status && !isBusy(this.#status)) {
+      return CALM_MS;
+    }
+    return this.impatience.isWaiting ? WAITED_FOR_MS : BUSY_MS;
   }
 
   #draw(): void {

@@ -35,6 +35,14 @@ const HEADLINES: [string, Running, ServerStatus | undefined, string, string, str
     "quiet",
   ],
   [
+    "the model loads, and nobody can say how far it is",
+    RUNNING,
+    { ...READY, engine: { state: "starting", progress: { stage: "loading", total: 0, stageS: 12.6 } } },
+    "",
+    "$(loading~spin) Foreword: loading, 12 s",
+    "quiet",
+  ],
+  [
     "no model",
     RUNNING,
     { ...READY, engine: { state: "failed" } },
