@@ -94,6 +94,8 @@ class IndexClient:
         self._bases: OrderedDict[str, BaseAnswer] = OrderedDict()
         """By id, the last used at the end."""
         self._lost = ""
+        """Why the connection is lost, else empty."""
+        self._gone = asyncio.Event()
         self._receiver = asyncio.create_task(self._receive(), name="index answers")
 
     @classmethod
@@ -165,6 +167,10 @@ class IndexClient:
     @property
     def connected(self) -> bool:
         return not self._lost
+
+    async def lost(self) -> None:
+        """Until the connection is lost or closed."""
+        await self._gone.wait()
 
     async def close(self) -> None:
         """Hangs up; roots and overlays of this connection are let go by the service."""
@@ -265,6 +271,7 @@ class IndexClient:
         if self._lost:
             return
         self._lost = why
+        self._gone.set()
         for waiting in self._pending.values():
             if not waiting.done():
                 waiting.set_exception(IndexUnavailable(why))

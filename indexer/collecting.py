@@ -1,12 +1,14 @@
-"""Holds Python's collector back while somebody waits for an answer.
+"""Holds Python's collector back while somebody waits for an answer, in the index service and in the server.
 
 To go through everything that an index of a few thousand files keeps takes a tenth of a second to a quarter, in which no
-thread does anything else. It is done in a pause."""
+thread does anything else, and to go through all that a server has imported a tenth. It is done in a pause, and nothing
+wakes up where nothing is asked."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -28,9 +30,16 @@ than before."""
 class Collecting:
     """Of this process; belongs to one event loop."""
 
-    def __init__(self, pause_s: float = PAUSE_S, often_s: float = OFTEN_S) -> None:
+    def __init__(
+        self, pause_s: float = PAUSE_S, often_s: float = OFTEN_S, *, sets_modules_aside: bool = False
+    ) -> None:
+        """`sets_modules_aside`: what is there in a pause after something was imported is never gone through again; for
+        processes that keep little beside their modules, since whatever is dropped of it later in a circle stays."""
         self._pause_s = pause_s
         self._often_s = often_s
+        self._sets_modules_aside = sets_modules_aside
+        self._modules = 0
+        """That were there when they were set aside last."""
         self._usual = gc.get_threshold()
         self._questions = 0
         self._collected_s = time.monotonic()
@@ -53,8 +62,18 @@ class Collecting:
             if not self._questions:
                 self._pause = asyncio.get_running_loop().call_later(self._pause_s, self._rest)
 
+    def close(self) -> None:
+        """The pause that is waited for does not come any more."""
+        if self._pause is not None:
+            self._pause.cancel()
+        gc.set_threshold(*self._usual)
+
     def _rest(self) -> None:
         gc.set_threshold(*self._usual)
+        if self._sets_modules_aside and len(sys.modules) != self._modules:
+            self._modules = len(sys.modules)
+            gc.freeze()
+            return
         due = time.monotonic() - self._collected_s >= self._often_s
         if due and gc.get_count()[2] > self._usual[2]:
             self._collect()

@@ -268,7 +268,8 @@ async def _receive(server: ForewordServer, stream: asyncio.StreamReader) -> None
     try:
         while (body := await read_body(stream)) is not None:
             try:
-                server.rpc.receive(parsed(body))
+                with server.collecting.held_back():
+                    server.rpc.receive(parsed(body))
             except Malformed as wrong:
                 server.rpc.refuse(wrong)
             await asyncio.sleep(0)  # lets the handler of this message begin before the next one is read

@@ -18,7 +18,7 @@ from pygls.exceptions import (
 from pygls.lsp.server import LanguageServer
 from pygls.uris import from_fs_path
 
-from lsp.collecting import set_aside
+from indexer.collecting import Collecting
 from lsp.documents import Change, Snapshot, line_start, offset_at, position_at
 from lsp.edits.diagnosed import Diagnostics
 from lsp.edits.offering import Offering
@@ -69,6 +69,7 @@ class ForewordServer(LanguageServer):
         self.symbols = Symbols(self)
         self.edits = Edits(self)
         self.diagnostics = Diagnostics(self)
+        self.collecting = Collecting(often_s=0.0, sets_modules_aside=True)
         self.offering = Offering(self)
         self.cancellable: dict[str | int, Callable[[], None]] = {}
         """What ends the work of each progress that the client may cancel, by its token."""
@@ -99,7 +100,6 @@ class ForewordServer(LanguageServer):
 
     def initialized(self) -> None:
         """Begins all that takes time, in the background."""
-        self._spawn(set_aside(), "collector")
         for complaint in self.complaints:
             self.log_warning(complaint)
         if self.settings.index:
@@ -121,6 +121,7 @@ class ForewordServer(LanguageServer):
             self.stopped.set_result(code)
 
     async def close(self) -> None:
+        self.collecting.close()
         for task in self._tasks:
             task.cancel()
         closing = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import time
 from pathlib import Path
@@ -39,7 +38,6 @@ from benchmarks.lsp.scoring import Ghost, Played, keys_inside, repeats_suffix, s
 from benchmarks.lsp.scripted_engine import ScriptedEngine
 from benchmarks.targets import TargetError
 from lsp.cli import app
-from lsp.collecting import set_aside
 from lsp.watchdog import Watchdog
 
 OLD = "import os\n\n\ndef first():\n    return 1\n"
@@ -378,20 +376,6 @@ async def test_the_watchdog_sees_who_blocks_the_loop() -> None:
     assert any("blocks_on_purpose" in line for line in dog.worst.stack)
     dog.reset()
     assert dog.worst.seconds == 0
-
-
-async def test_what_lives_long_is_set_aside_for_the_collector() -> None:
-    task = asyncio.create_task(set_aside())
-    usual = gc.get_threshold()
-    await asyncio.sleep(0)
-    try:
-        assert gc.get_freeze_count() > 0
-        assert gc.get_threshold()[2] > usual[2]
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        gc.unfreeze()
-    assert gc.get_threshold() == usual
 
 
 async def test_a_server_tells_what_is_measured_only_where_that_is_wanted(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import weakref
 from collections.abc import Generator
 
@@ -17,6 +18,7 @@ def usual() -> Generator[None]:
     gc.collect()
     yield
     gc.set_threshold(*before)
+    gc.unfreeze()
 
 
 class Circle:
@@ -88,3 +90,34 @@ async def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         old = aged()
         much()
     assert old() is None
+
+
+async def test_what_was_imported_is_set_aside_in_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Collecting(pause_s=0.01, often_s=0.0, sets_modules_aside=True)
+    with work.held_back():
+        assert gc.get_freeze_count() == 0, "nobody waits for it"
+    await asyncio.sleep(0.05)
+    frozen = gc.get_freeze_count()
+    assert frozen > 0
+    with work.held_back():
+        old = aged()
+        much()
+    await asyncio.sleep(0.05)
+    assert old() is None, "what has come since is collected"
+    assert gc.get_freeze_count() <= frozen, "nothing was imported"
+    monkeypatch.setitem(sys.modules, "a_module_of_this_test", sys)
+    with work.held_back():
+        kept = [[] for _ in range(1_000)]
+    await asyncio.sleep(0.05)
+    assert gc.get_freeze_count() >= len(kept)
+
+
+async def test_nothing_comes_after_the_end() -> None:
+    work = Collecting(pause_s=0.01, often_s=0.0)
+    with work.held_back():
+        old = aged()
+        much()
+    work.close()
+    assert gc.get_threshold()[2] == 10
+    await asyncio.sleep(0.05)
+    assert old() is not None

@@ -156,6 +156,39 @@ async def test_what_may_pass_makes_no_file_forgotten_and_is_asked_again(tmp_path
             await until(lambda: list(root.live.defining("afterwards")))
 
 
+@pytest.mark.parametrize("changes", [Changes({"a.py"}), RESCAN], ids=["one file", "all"])
+@pytest.mark.parametrize(("code", "stays"), [(errno.EIO, True), (errno.ESTALE, True), (errno.EACCES, False)])
+async def test_a_disk_that_tells_nothing_of_a_file_makes_it_no_file_that_is_gone(
+    tmp_path, monkeypatch, code, stays, changes
+):
+    folder = tmp_path / "work"
+    write(folder / "a.py", "def before(): ...\n")
+    age(folder / "a.py")
+    plain_lstat, plain_load, troubled = os.lstat, reading.load, [True]
+
+    def lstat(path: str | Path, **how: int) -> os.stat_result:
+        if troubled and str(path).endswith("work/a.py"):
+            raise OSError(code, os.strerror(code))
+        return plain_lstat(path, **how)
+
+    def load(path: Path) -> tuple[bytes, int]:
+        if troubled:
+            raise OSError(code, os.strerror(code))
+        return plain_load(path)
+
+    async with opened(folder) as root:
+        monkeypatch.setattr(os, "lstat", lstat)
+        monkeypatch.setattr(reading, "load", load)
+        monkeypatch.setattr(rooting, "_RETRY_S", 0.05)
+        write(folder / "a.py", "def afterwards(): ...\n")
+        said = await after(root, changes)
+        assert said == {"a.py": f"unreadable: {os.strerror(code)}"}
+        assert bool(list(root.live.defining("before"))) is stays
+        troubled.clear()
+        if stays:
+            await until(lambda: list(root.live.defining("afterwards")))
+
+
 async def test_many_failures_in_a_row_are_retried_once(tmp_path):
     """As when somebody saves while the disk is full."""
     (tmp_path / "work").mkdir()

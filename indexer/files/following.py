@@ -12,7 +12,7 @@ import msgspec
 
 from indexer.files.batcher import Changes
 from indexer.files.exclusions import Exclusions
-from indexer.files.listing import Folders, ListedFile, list_files, why_not_a_file
+from indexer.files.listing import Folders, ListedFile, list_files, unseen, why_not_a_file
 from indexer.files.times import changed_ns
 
 MOST_ASKED = 64
@@ -94,8 +94,12 @@ def _look_at_known(root: Path, path: str, links: Folders, exclusions: Exclusions
     except (FileNotFoundError, NotADirectoryError):
         seen.gone.append(path)
         return
-    except OSError as failed:
-        reason = f"unreadable: {failed.strerror}"
+    except OSError:
+        found = unseen(path, exclusions)
+        if isinstance(found, ListedFile):
+            seen.files.append(found)
+            return
+        reason = found
     else:
         reason = why_not_a_file(state) or ("behind a symbolic link" if links.behind_link(path) else "")
         reason = reason or exclusions.why_excluded(path, state.st_size) or ""

@@ -173,15 +173,23 @@ def _add(path: str, root: Path, folders: Folders, exclusions: Exclusions, listin
             state = os.lstat(f"{root}/{path}")
         except FileNotFoundError:  # tracked, but deleted: not there to be indexed
             return
-        except OSError as failed:
-            reason = f"unreadable: {failed.strerror}"
+        except OSError:
+            found = unseen(path, exclusions)
         else:
-            reason = why_not_a_file(state) or exclusions.why_excluded(path, state.st_size)
-            if reason is None:
-                reincluded = exclusions.reincludes(path)
-                listing.files.append(ListedFile(path, state.st_size, changed_ns(state), reincluded))
-                return
+            found = why_not_a_file(state) or exclusions.why_excluded(path, state.st_size)
+            if found is None:
+                found = ListedFile(path, state.st_size, changed_ns(state), exclusions.reincludes(path))
+        if isinstance(found, ListedFile):
+            listing.files.append(found)
+            return
+        reason = found
     listing.skipped.append((path, reason))
+
+
+def unseen(path: str, exclusions: Exclusions) -> ListedFile | str:
+    """What the disk refuses to tell of: by its name a file, or why that is not read. Whoever reads it finds out whether
+    the error lies in the file or may pass; till then nothing that is known of it is forgotten."""
+    return exclusions.why_excluded(path) or ListedFile(path, 0, 0, exclusions.reincludes(path))
 
 
 def why_not_a_file(state: os.stat_result) -> str | None:

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 RETRY_S = (1.0, 2.0, 5.0, 15.0, 30.0)
 """Waits before the next attempt; the last one repeats."""
 
-WATCH_S = 1.0
-"""How often the connection is looked at; a completion that meets a dead one sooner goes on without
-context."""
-
 OVERLAY_DELAY_S = 0.4
 """Unsaved text is sent when typing pauses; the cursor's own document goes with each pack anyway."""
 
@@ -134,8 +130,7 @@ class IndexLink:
             for root in self._roots:
                 self._spawn(self._open(client, root), f"open {root}")
             self._touch(*self._documents)
-            while client.connected:  # noqa: ASYNC110 — the client offers no event
-                await asyncio.sleep(WATCH_S)
+            await client.lost()
             self.client = None
             await client.close()
             self._say("the connection to the index service was lost; connecting again")
