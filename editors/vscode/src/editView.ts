@@ -201,9 +201,8 @@ function decisionItem({ icon, command, label }: Decision, taken: number): TreeIt
 }
 
 function fileItem(path: string, blocks: readonly Block[], planned: PlannedFile | undefined): TreeItem {
-  const { Expanded, None } = TreeItemCollapsibleState;
-  const item = new TreeItem(path ? basename(path) : "the answer", blocks.length > 0 ? Expanded : None);
-  item.id = `${path}#${blocks.length > 0}`; // another item once there are blocks, so that it comes up open
+  const item = new TreeItem(path ? basename(path) : "the answer", TreeItemCollapsibleState.Expanded);
+  item.id = path; // one id all along: an item that is brought into sight is still the same one then
   item.description = [
     path && dirname(path) !== "." ? dirname(path) : "",
     planned?.newPath ? `→ ${planned.newPath}` : "",
