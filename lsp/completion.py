@@ -18,6 +18,7 @@ from engine.prompts import Tokenizer as PromptTokenizer
 from indexer.messages import Pack, PackRequest, Segment, TokenizerRef
 from lsp.documents import Snapshot, line_around, line_ending, position_at
 from lsp.measured import waiting
+from lsp.offers.sureness import Sureness
 from lsp.requests.choices import choices, ranked
 from lsp.settings import Settings
 from lsp.trim import Place
@@ -83,6 +84,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     segments: list[Segment] = []
     notes: list[str] = []
     """Why context that one would expect was not read."""
+    sureness: Sureness | None = None
+    """Of `text` as models write it, with `\\n`; None where it was not asked for or is not told."""
     others: list[Choice] = []
     """To choose from beside `text`, the better first."""
 
@@ -100,14 +103,17 @@ async def complete(
     root: str | None = None,
     base: BaseInUse | None = None,
     candidates: int = 1,
+    weighed: bool = False,
     priority: int | None = None,
+    on_sure: Callable[[Sureness], None] | None = None,
     on_read: Callable[[Reading], Awaitable[None]] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Completion:
     """What belongs at `offset` of `snapshot`; `base` is what the engine has read ahead. `candidates` is how many texts
     are written, of which the different ones are kept, the best as the completion and the others beside it. `on_read`
     gets what the model is to read, before it does. `on_text` gets the text so far each time it has changed, the line
-    under way included; what is still growing may be taken back.
+    under way included; what is still growing may be taken back. With `weighed` it is also asked how sure the model is
+    of a line, and `on_sure` is told that before `on_text`; not of blocks, since that is written slower.
 
     Raises EngineRequestError when the engine fails. Trouble with the index costs the context, not the
     completion. Cancelling this ends the request in the engine.
@@ -143,10 +149,11 @@ async def complete(
             wait_s=settings.wait_s,
             priority=priority,
             on_text=on_text,
+            on_sure=on_sure or (lambda _: None),
             clock=clock,
         )
 
-    sampling = sampling_at(place, settings, logprobs=candidates > 1)
+    sampling = sampling_at(place, settings, logprobs=candidates > 1 or (weighed and not place.block))
     answers = await choices(write_one, sampling, candidates, told)
     answer, kept = answers[0], ranked(answers)
     decision = kept[0].decision if kept else answer.decision
@@ -165,6 +172,7 @@ async def complete(
         total_s=clock() - started,
         segments=pack.segments if pack else [],
         notes=[*(pack.notes if pack else []), *([note] if note else [])],
+        sureness=kept[0].sureness if kept else None,
         others=[
             Choice(each.decision.text.replace("\n", ending), each.decision.replaced) for each in kept[1:]
         ],

@@ -167,9 +167,20 @@ class InlineCompletions:
 
         supposed = selected is not None
         most = self._most_lines(key, asked, offset, supposed)
-        question = Question(snapshot=asked, offset=offset, max_lines=most, supposed=supposed)
-        suggest = self._suggesting.choose if invoked else self._suggesting.suggest
-        said = await self._turns.take(key, suggest(question, growing, lambda: self._gone(snapshot)))
+        question = Question(
+            snapshot=asked, offset=offset, max_lines=most, supposed=supposed, weighed=not invoked
+        )
+
+        def gone() -> str:
+            return self._gone(snapshot)
+
+        seen = next(iter(self._suggestions.get(key, [])), None)
+        suggesting = (
+            self._suggesting.choose(question, growing, gone)
+            if invoked
+            else self._suggesting.suggest(question, growing, gone, seen)
+        )
+        said = await self._turns.take(key, suggesting)
         if isinstance(said, str):
             return Outcome(reason=said)
         if why := self._gone(snapshot):

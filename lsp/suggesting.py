@@ -15,6 +15,7 @@ from lsp.measured import waiting
 from lsp.offers.extent import within
 from lsp.offers.memory import Memory
 from lsp.offers.suggestions import Suggestion, closers_between, left_of, like_lines_of, plain, remembered
+from lsp.offers.sureness import LEAST_CHANCE, Sureness
 from lsp.requests.asking import Asking, Question, Written
 from lsp.requests.cadence import Cadence
 from lsp.requests.choices import MOST
@@ -41,10 +42,11 @@ class Suggesting:
         self._engine = engine
 
     def suggest(
-        self, question: Question, growing: Growing, gone: Gone
+        self, question: Question, growing: Growing, gone: Gone, seen: Suggestion | None = None
     ) -> Coroutine[None, None, list[Suggestion] | str]:
-        """A suggestion, or why there is none. What is in flight is joined or ended at once."""
-        return self._suggest(question, self.flights.joined(question), growing, gone)
+        """A suggestion, or why there is none. What is in flight is joined or ended at once. `seen` is what this
+        document's user has seen last: what is left of that is shown on."""
+        return self._when_sure(question, self.flights.joined(question), growing, gone, seen)
 
     async def choose(self, question: Question, growing: Growing, gone: Gone) -> list[Suggestion] | str:
         """Up to `MOST` suggestions, the best first, or why there is none. At one place they are asked for once."""
@@ -69,6 +71,28 @@ class Suggesting:
         best = remembered(snapshot, offset, completion.text, completion.replaced)
         others = (remembered(snapshot, offset, each.text, each.replaced) for each in completion.others)
         return [_asked(each) for each in (best, *others)]
+
+    async def _when_sure(
+        self,
+        question: Question,
+        joined: InFlight | None,
+        growing: Growing,
+        gone: Gone,
+        seen: Suggestion | None,
+    ) -> list[Suggestion] | str:
+        """What the model is unsure of is told when whoever types has stopped."""
+        said = await self._suggest(question, joined, growing, gone)
+        if (
+            isinstance(said, str)
+            or not is_unsure(said[0].chance)
+            or (seen is not None and said[0].is_of(seen))
+        ):
+            return said
+        with waiting("pause"):
+            await asyncio.sleep(self.cadence.stopped_in_s(key_of(question.snapshot.uri)))
+        if why := gone():
+            return await given_way(why)
+        return said
 
     async def _suggest(
         self, question: Question, joined: InFlight | None, growing: Growing, gone: Gone
@@ -115,7 +139,8 @@ class Suggesting:
         typed, closers = plain(before[len(flight.before) :]), closers_between(after, flight.after)
 
         def told(text: str) -> None:
-            growing(like_lines_of(snapshot, text), len(closers or ""))
+            if flight.sureness is None:  # how sure a line is its end tells
+                growing(like_lines_of(snapshot, text), len(closers or ""))
 
         written = await self.flights.followed(flight, typed, told)
         if isinstance(written, str):
@@ -126,13 +151,24 @@ class Suggesting:
         if len(flight.before) == offset:
             if not completion.text:
                 return completion.reason
-            return _asked(remembered(snapshot, offset, completion.text, completion.replaced))
+            found = remembered(snapshot, offset, completion.text, completion.replaced)
+            return _asked(found, _chance(completion.sureness, plain(completion.text), ""))
         left = left_of(plain(completion.text), typed, closers)
         if left is None:
             return None
         text = like_lines_of(snapshot, left.text)
-        return _asked(remembered(snapshot, offset, text, completion.replaced + left.closers))
+        found = remembered(snapshot, offset, text, completion.replaced + left.closers)
+        return _asked(found, _chance(completion.sureness, plain(completion.text), typed))
 
 
-def _asked(suggestion: Suggestion) -> Suggestion:
-    return msgspec.structs.replace(suggestion, asked=True)
+def is_unsure(chance: float | None) -> bool:
+    """Of a text that has this chance of being right."""
+    return chance is not None and chance < LEAST_CHANCE
+
+
+def _chance(sureness: Sureness | None, text: str, typed: str) -> float | None:
+    return None if sureness is None else sureness.of_line(text, len(typed))
+
+
+def _asked(suggestion: Suggestion, chance: float | None = None) -> Suggestion:
+    return msgspec.structs.replace(suggestion, asked=True, chance=chance)

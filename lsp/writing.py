@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lsp.measured import noted
+from lsp.offers.sureness import Mark, Sureness, sureness_of
 from lsp.settings import Settings
 from lsp.trim import Decision, Place, Trimmer
 
@@ -39,6 +40,13 @@ class Answer(msgspec.Struct):
     """The last one that was read."""
     first_at: float | None = None
     asked_at: float = 0.0
+    marks: list[Mark] = []
+    """Of what was written, where that was asked for and the engine tells."""
+
+    @property
+    def sureness(self) -> Sureness | None:
+        """Of the decision's text."""
+        return None if self.chunk is None else sureness_of(self.marks, self.chunk.text, self.decision.text)
 
     @property
     def mean_logprob(self) -> float | None:
@@ -63,10 +71,12 @@ async def write(
     wait_s: float,
     priority: int | None,
     on_text: Callable[[str], None],
+    on_sure: Callable[[Sureness], None],
     clock: Callable[[], float],
 ) -> Answer:
     """Ends in bounded time whatever the engine does. After `wait_s` from the first token lines that are whole are
-    enough. Without a `priority` it is a completion that somebody waits for. Raises EngineRequestError."""
+    enough. `on_sure` is told how sure the model is of what goes to `on_text` next, where that is known. Without a
+    `priority` it is a completion that somebody waits for. Raises EngineRequestError."""
     from engine.endpoints.endpoint import Priority
 
     priority = Priority.COMPLETION if priority is None else priority
@@ -78,7 +88,7 @@ async def write(
             asyncio.timeout(GIVE_UP_S),
             aclosing(noted(endpoint.generate(prompt, sampling, priority=priority), ahead=ahead)) as chunks,
         ):
-            await _follow(chunks, trimmer, answer, sampling.max_tokens, wait_s, on_text, clock)
+            await _follow(chunks, trimmer, answer, sampling.max_tokens, wait_s, on_text, on_sure, clock)
     except TimeoutError:
         if not answer.decision.text:
             answer.decision = Decision("", True, why=TOO_LATE)
@@ -92,6 +102,7 @@ async def _follow(
     most_tokens: int,
     wait_s: float,
     on_text: Callable[[str], None],
+    on_sure: Callable[[Sureness], None],
     clock: Callable[[], float],
 ) -> None:
     """Until nothing that follows can be wanted."""
@@ -99,6 +110,8 @@ async def _follow(
     async for chunk in chunks:
         answer.chunk = chunk
         answer.first_at = answer.first_at or clock()
+        if chunk.mean_logprob is not None:
+            answer.marks.append(Mark(len(chunk.text), chunk.mean_logprob * chunk.completion_tokens))
         # a server that does not keep to the limit that it was given would write for ever
         finished = chunk.finished or ("length" if chunk.completion_tokens > most_tokens else None)
         # a parse of what surrounds the cursor takes up to 20 ms: others shall not wait for it
@@ -110,6 +123,9 @@ async def _follow(
         now = answer.decision.text if answer.decision.done else answer.decision.shown
         if now != shown:
             shown = now
+            sureness = sureness_of(answer.marks, chunk.text, shown)
+            if sureness is not None:
+                on_sure(sureness)
             on_text(shown)
         late = clock() - answer.first_at > wait_s
         if answer.decision.done or (late and answer.decision.text):

@@ -28,7 +28,9 @@ class ScriptedEndpoint:
         ends: str | None = "stop",
         tick: Callable[[], None] = lambda: None,
         error: Exception | None = None,
+        mean_logprob: float | None = None,
     ) -> None:
+        """`mean_logprob` is told of all that was written, character by character, where somebody asks."""
         self.limits: list[str] = []
         self.prompts: list[Prompt] = []
         self.priorities: list[int] = []
@@ -37,6 +39,7 @@ class ScriptedEndpoint:
         self.closed = 0
         self._text, self._piece, self._delay_s, self._ends = text, piece, delay_s, ends
         self._tick, self._error = tick, error
+        self._mean_logprob = mean_logprob
 
     async def generate(
         self, prompt: Prompt, params: Sampling, *, priority: int = 0
@@ -54,7 +57,8 @@ class ScriptedEndpoint:
                 self.written = min(end, len(text))
                 last = end >= len(text)
                 finished = self._ends if last else None
-                yield Chunk(text[:end], text[end - self._piece : end], end, 10, 5, finished)
+                mean = self._mean_logprob if params.logprobs else None
+                yield Chunk(text[:end], text[end - self._piece : end], end, 10, 5, finished, mean)
             whole = True
         finally:
             self.closed_early += not whole

@@ -104,7 +104,7 @@ async def test_one_that_nobody_chooses_from() -> None:
     model = Drawing(("foo()\n", -0.4), ("bar()\n", -0.2))
     session = Session(model)
     assert texts(await session.ask("x = ▮\n")) == ["foo()"]
-    assert len(model.asked) == 1 and not model.asked[0].logprobs
+    assert len(model.asked) == 1 and model.asked[0].temperature == 0
     assert len(texts(await invoked(session, "x = ▮\n", 2))) > 1, "one offer is no choice yet"
 
 

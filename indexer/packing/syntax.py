@@ -82,7 +82,10 @@ def at_block_start(text: str, offset: int, language: str | None) -> bool:
 def _opens(line: str, language: str | None) -> bool:
     code = _code_of(line, language).rstrip()
     if language == "python":
-        return _PYTHON_OPENERS.match(code) is not None
+        head = sum(map(code.count, "([{")) <= sum(
+            map(code.count, ")]}")
+        )  # and no annotation or slice within it
+        return head and _PYTHON_OPENERS.match(code) is not None
     if language in _WORD_OPENERS:
         return _WORD_OPENERS[language].match(code) is not None
     return code.endswith("{")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from lsp.documents import Snapshot, key_of
 from lsp.offers.extent import within
 from lsp.offers.freshness import is_fresh
@@ -35,7 +37,14 @@ class Memory:
         if not completion.text and completion.reason == TOO_LATE:
             return  # another time it may be sooner
         why = "" if completion.text else completion.reason
-        first = Offer(completion.text, completion.replaced, written.source, why, self.most_lines(question))
+        first = Offer(
+            completion.text,
+            completion.replaced,
+            written.source,
+            why,
+            self.most_lines(question),
+            completion.sureness,
+        )
         others = [Offer(each.text, each.replaced, written.source) for each in completion.others]
         offered = self.of(key_of(question.snapshot.uri))
         offered.add(text[:at], text[at:], first, *others, choices=question.candidates > 1)
@@ -91,4 +100,5 @@ def different(suggestions: Iterable[Suggestion | None]) -> list[Suggestion]:
 
 def _suggestion(found: Found, snapshot: Snapshot, offset: int) -> Suggestion:
     text = like_lines_of(snapshot, found.left.text)
-    return remembered(snapshot, offset, text, found.offer.replaced + found.left.closers)
+    suggestion = remembered(snapshot, offset, text, found.offer.replaced + found.left.closers)
+    return msgspec.structs.replace(suggestion, chance=found.chance)

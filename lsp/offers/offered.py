@@ -13,6 +13,7 @@ import msgspec
 
 from lsp.offers.freshness import Source
 from lsp.offers.suggestions import MAX_CLOSERS, Left, are_closers, left_of, plain
+from lsp.offers.sureness import Sureness
 
 MAX_PLACES = 64
 """Of a document: what was typed within some minutes. With three texts of 2 kB each they take 0.4 MB at most."""
@@ -28,6 +29,8 @@ class Offer(msgspec.Struct, frozen=True):
     """Why there was none."""
     max_lines: int = 0
     """That were asked for, where there was none: of fewer there may be some, and of more."""
+    sureness: Sureness | None = None
+    """Of the text, where it is known."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -36,6 +39,14 @@ class Found(msgspec.Struct, frozen=True):
     anchor: Anchor
     offer: Offer
     left: Left
+
+    @property
+    def chance(self) -> float | None:
+        """That the first line of what is left is right; None where that is not known."""
+        offer, sureness = self.offer, self.offer.sureness
+        return (
+            None if sureness is None else sureness.of_line(offer.text, len(offer.text) - len(self.left.text))
+        )
 
 
 class Anchor(msgspec.Struct, frozen=True):

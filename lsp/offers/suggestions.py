@@ -22,6 +22,13 @@ class Suggestion(msgspec.Struct, frozen=True):
     replaced: int
     asked: bool = False
     """The engine was needed for it."""
+    chance: float | None = None
+    """That its first line is right, as the model sees it; None where that is not known."""
+
+    def is_of(self, seen: Suggestion) -> bool:
+        """Whether it leads to the same text as another one that was shown: more or less of it may be typed by now."""
+        whole, other = self.before + self.text, seen.before + seen.text
+        return whole.startswith(other) or other.startswith(whole)
 
 
 def remembered(snapshot: Snapshot, offset: int, text: str, replaced: int) -> Suggestion:

@@ -19,6 +19,7 @@ from lsp.links.engine_link import EngineLink
 from lsp.links.engines import Engine
 from lsp.links.index_link import IndexLink
 from lsp.offers.freshness import Context, Setting, Source, source_of
+from lsp.offers.sureness import Sureness
 from lsp.settings import Settings
 from lsp.workspace import Workspace
 
@@ -43,6 +44,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     change it."""
     candidates: int = 1
     """Texts to choose from."""
+    weighed: bool = False
+    """Nobody has asked for it by name: it is shown only where the model is sure, or whoever types has stopped."""
     ahead: bool = False
     """Nobody waits for it yet: it goes behind everything else, and tells nothing of the engine's speed."""
 
@@ -67,7 +70,9 @@ class Asking:
             index, lambda: engine.engine, lambda: list(documents.roots), self.speed, engine.using
         )
 
-    async def ask(self, question: Question, on_text: Callable[[str], None]) -> Written | str:
+    async def ask(
+        self, question: Question, on_text: Callable[[str], None], on_sure: Callable[[Sureness], None]
+    ) -> Written | str:
         """A completion, or why there is none; one without text has its own reason. Cancelling this ends the request in
         the engine."""
         from engine.endpoints.sse import EngineRequestError
@@ -85,7 +90,7 @@ class Asking:
         self.bases.wanted()
         try:
             with self._engine.using(engine):
-                return await self._complete(engine, question, root, on_text)
+                return await self._complete(engine, question, root, on_text, on_sure)
         except EngineRequestError as failed:
             why = str(failed)
             if failed.fault == "unreachable" and engine.pid is not None:
@@ -124,7 +129,12 @@ class Asking:
         return (None, why) if why else (self._index.client, "")
 
     async def _complete(
-        self, engine: Engine, question: Question, root: str | None, on_text: Callable[[str], None]
+        self,
+        engine: Engine,
+        question: Question,
+        root: str | None,
+        on_text: Callable[[str], None],
+        on_sure: Callable[[Sureness], None],
     ) -> Written:
         from engine.endpoints.endpoint import Priority
 
@@ -151,6 +161,8 @@ class Asking:
             root=root,
             base=base,
             candidates=question.candidates,
+            weighed=question.weighed,
+            on_sure=on_sure,
             priority=Priority.PREFETCH if question.ahead else Priority.COMPLETION,
             on_read=self._noting(sources, snapshot, root),
         )

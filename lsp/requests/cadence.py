@@ -20,6 +20,9 @@ PAUSE_S = 1.0
 TYPICAL_INTERVAL_S = 0.2
 """Between two keystrokes, 60 words a minute, until this person's was measured."""
 
+STOPPED = 3.0
+"""In typical intervals: of a hundred keystrokes in a run one takes longer (z = ln 3 / 0.5). Who stops, looks up."""
+
 PAUSED = 1.5
 """In typical intervals: with logarithms of intervals that scatter by a half, four of five keystrokes in a run come
 sooner (log-normal, z = ln 1.5 / 0.5)."""
@@ -81,6 +84,11 @@ class Cadence:
         answer_s = TYPICAL_ANSWER_S if answer is None else answer.seconds
         whole = min(PAUSED * self._interval.seconds, answer_s)
         return max(0.0, last + whole - self._clock())
+
+    def stopped_in_s(self, document: str) -> float:
+        """How long until whoever types here has stopped, if no key comes; 0 where nobody has typed."""
+        last = self._edited.get(document)
+        return 0.0 if last is None else max(0.0, last + STOPPED * self._interval.seconds - self._clock())
 
 
 def waited_for(line_before: str) -> bool:

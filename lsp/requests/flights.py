@@ -116,7 +116,7 @@ class Flights:
         )
 
         async def work() -> Written | str:
-            written = await self._asking.ask(question, flight.grown)
+            written = await self._asking.ask(question, flight.grown, flight.weighed)
             if isinstance(written, Written) and question.with_context:
                 self._landed(question, written)
             return written

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lsp.offers.freshness import Setting, Source, is_fresh
 from lsp.offers.suggestions import are_closed, closers_between, plain, typed_between
+from lsp.offers.sureness import Sureness
 
 if TYPE_CHECKING:
     from lsp.requests.asking import Written
@@ -38,6 +39,8 @@ class InFlight:
         self.after = after
         self.written = ""
         """So far, the line under way included."""
+        self.sureness: Sureness | None = None
+        """Of that; None where it is not known."""
         self.ended_because = ""
         """Why it was ended before its end, if we did it."""
         self.claimed: asyncio.Future[None] | None = None
@@ -67,6 +70,10 @@ class InFlight:
         if self.under_way:
             self.ended_because = why
             self.task.cancel()
+
+    def weighed(self, sureness: Sureness) -> None:
+        """How sure the model is of what is told next."""
+        self.sureness = sureness
 
     def grown(self, text: str) -> None:
         self.written = plain(text)
