@@ -149,6 +149,7 @@ async def test_a_client_without_progress_is_told_in_the_log(tmp_path: Path, root
         await client.initialize(INDEX_ONLY, root)
         await client.until(lambda: "Foreword: indexing repository" in client.logged())
         assert client.requests == []
-        pid = (await client.status())["index"]["pid"]
+        while "pid" not in (service := (await client.status())["index"]):  # told once it is connected
+            await asyncio.sleep(0.1)
         assert await client.leave() == 0
-        os.kill(pid, signal.SIGTERM)
+        os.kill(service["pid"], signal.SIGTERM)
