@@ -195,8 +195,8 @@ test("a quick fix on a diagnostic of another server; one that makes it worse is 
   await message.waitFor({ timeout: PATIENCE_MS });
   assert.match(model.asked.at(-1), /receipt\.ts:1: Type 'string' is not assignable to type 'number'. \(ts 2322\)/);
   await editor.picture("29-made-worse");
-  const wrong = "export const cents: number = twelve;\n";
-  model.answers(replacing("shop/receipt.ts", wrong, "export const cents: number = 12;\n"));
+  // a repair says anew what is to stand in place of what the edit found
+  model.answers(replacing("shop/receipt.ts", `${first}\n`, "export const cents: number = 12;\n"));
   await message.getByRole("button", { name: "Repair" }).click();
   await until(PATIENCE_MS, "the repair", async () => (await editor.text()).includes("number = 12;"));
   assert.match(model.asked.at(-1), /Cannot find name 'twelve'/);
