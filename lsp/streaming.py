@@ -95,7 +95,7 @@ def _told(completion: Completion) -> dict[str, Any]:
     answer: dict[str, Any] = on_wire(msgspec.structs.replace(completion, segments=light))
     for segment in answer["segments"]:
         del segment["text"], segment["ids"]
-    for name in ("replaced", "block", "baseTokens", "readS", "others"):
+    for name in ("replaced", "block", "baseTokens", "readS", "sureness", "others"):
         del answer[name]
     return answer
 

@@ -137,7 +137,13 @@ def with_turn(prompt: Prompt, answer: str, question: str, tokenizer: Tokenizer) 
     question."""
     system, *others = prompt.messages
     before = (*others, Message("assistant", answer))
-    return conversation(system.content, before, [question], tokenizer)
+    whole = conversation(system.content, before, [question], tokenizer)
+    if prompt.ids is None or whole.ids is None:
+        return whole
+    # its question was encoded part by part, which not every tokenizer does as it does the whole
+    read = conversation(system.content, others[:-1], [others[-1].content], tokenizer).ids or []
+    ids = [*prompt.ids, *whole.ids[len(read) :]]
+    return msgspec.structs.replace(whole, ids=ids, tokens=len(ids))
 
 
 def examples(shape: Shape, *, by_lines: bool) -> Iterator[Message]:

@@ -244,6 +244,7 @@ end
 ---@param taken? foreword.FileChange[]
 local function decided(taken, client)
   if not taken or #taken == 0 then
+    vim.notify('Foreword: the edit was declined: nothing was changed') -- the server says nothing of it
     return { applied = false, failureReason = 'declined' }
   end
   local other = moved_on(taken)
