@@ -66,7 +66,14 @@ def against_int8(model: Any) -> str:
 
 
 def as_loaded(model: Any, fixed: str | None, why: str) -> Facts:
-    """SGLang's own forward pass, with as many threads as are measured to be worth it."""
+    """SGLang's own forward pass, with as many threads as are measured to be worth it, and products of bfloat16 in
+    float32 where those are quicker."""
+    from engine.cpu.widened import is_worth_it, multiply_widened, widen
+
+    multiply = linear
+    if is_worth_it() and widen(model):
+        multiply = multiply_widened
+        why += "; prompts are multiplied in float32, which this processor does quicker"
     if fixed:
         threads, said = asked_for(fixed, most_threads())
         torch.set_num_threads(threads)
@@ -81,7 +88,7 @@ def as_loaded(model: Any, fixed: str | None, why: str) -> Facts:
     def work() -> None:
         for rows in (1, 1, TRIAL_PROMPT_ROWS):
             for weight in weights:
-                silu(linear(prompts[weight.shape[1], weight.dtype][:rows], weight))
+                silu(multiply(prompts[weight.shape[1], weight.dtype][:rows], weight))
 
     counts = candidates(most_threads())
     with torch.inference_mode():
