@@ -279,6 +279,17 @@ def test_a_key_typed_into_ghost_text_does_not_double_it(engine_home, shop, tmp_p
 
 
 @pytest.mark.engine
+def test_who_typed_before_the_model_was_ready_needs_no_other_key(engine_home, shop, tmp_path):
+    with typist(had(of_debian), tmp_path, MODEL, cwd=shop) as one:
+        one.open(shop / "colours.py")
+        before = type_colours(one)
+        assert one.status() != READY, "typed too late to show anything"
+        offered = ghost(one)
+        one.type("<Tab>")
+        one.until(lambda: one.text() == before + offered)
+
+
+@pytest.mark.engine
 def test_paused_ghost_text_comes_back(engine_home, shop, tmp_path):
     with typist(had(of_debian), tmp_path, MODEL, cwd=shop) as one:
         one.open(shop / "colours.py")

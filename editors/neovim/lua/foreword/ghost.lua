@@ -5,7 +5,7 @@ local api = vim.api
 local M = {}
 
 local METHOD = 'textDocument/inlineCompletion'
-local INVOKED = 1 -- InlineCompletionTriggerKind: somebody asked, and wants to choose
+local INVOKED, AUTOMATIC = 1, 2 -- InlineCompletionTriggerKind: somebody asked, and wants to choose; a key did
 local OURS = api.nvim_create_namespace('foreword.ghost')
 local NEOVIMS = api.nvim_create_namespace('nvim.lsp.inline_completion')
 local AFTER_HANDLERS_MS = 10 -- an answer's handler runs just after the event that tells of it
@@ -219,6 +219,28 @@ local function beside(offers, shown, step)
   return offers[first].text == shown and (first - 1 + step) % #offers + 1 or first
 end
 
+--- Asks the server at the cursor; `done` gets what it offers, unless somebody has typed or gone on meanwhile.
+---@param kind integer InlineCompletionTriggerKind
+---@param done fun(offers: foreword.Offer[], client: vim.lsp.Client)
+local function ask(client, kind, done)
+  local buf, tick = api.nvim_get_current_buf(), vim.b.changedtick
+  local row, col = cursor()
+  require('foreword.request').send(client, METHOD, {
+    textDocument = vim.lsp.util.make_text_document_params(buf),
+    position = vim.lsp.util.make_position_params(0, client.offset_encoding).position,
+    context = { triggerKind = kind },
+  }, function(result)
+    local now_row, now_col = cursor()
+    local moved = now_row ~= row
+      or now_col ~= col
+      or api.nvim_get_current_buf() ~= buf
+      or vim.b.changedtick ~= tick
+    if not moved and vim.startswith(api.nvim_get_mode().mode, 'i') then
+      done(result and offers_of(client, result.items or result) or {}, client)
+    end
+  end, buf)
+end
+
 --- The next or previous candidate; the first call asks for several.
 ---@param step 1|-1
 function M.choose(step)
@@ -232,29 +254,27 @@ function M.choose(step)
     return
   end
   local shown = at_cursor() and held.offers[held.index].text or neovim_shows()
-  local buf, tick = api.nvim_get_current_buf(), vim.b.changedtick
-  local row, col = cursor()
-  require('foreword.request').send(client, METHOD, {
-    textDocument = vim.lsp.util.make_text_document_params(buf),
-    position = vim.lsp.util.make_position_params(0, client.offset_encoding).position,
-    context = { triggerKind = INVOKED },
-  }, function(result)
-    local now_row, now_col = cursor()
-    local moved = now_row ~= row
-      or now_col ~= col
-      or api.nvim_get_current_buf() ~= buf
-      or vim.b.changedtick ~= tick
-    if moved or not vim.startswith(api.nvim_get_mode().mode, 'i') then
-      return
-    end
-    local offers = result and offers_of(client, result.items or result) or {}
+  ask(client, INVOKED, function(offers)
     if #offers == 0 then
       api.nvim_echo({ { 'foreword: nothing to offer here; :Foreword status tells why' } }, false, {})
       return
     end
     hide_neovims()
     hold(offers, beside(offers, shown, step), client.id, true)
-  end, buf)
+  end)
+end
+
+--- Shows what the server offers here as if a key had asked for it.
+function M.offer()
+  local client = client_here()
+  local enabled = vim.lsp.inline_completion and vim.lsp.inline_completion.is_enabled({ bufnr = 0 })
+  if client and enabled and not M.shown() then
+    ask(client, AUTOMATIC, function(offers)
+      if #offers > 0 and not M.shown() then
+        hold(offers, 1, client.id, false)
+      end
+    end)
+  end
 end
 
 --- Whether ghost text is to be seen.

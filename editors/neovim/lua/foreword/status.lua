@@ -54,6 +54,7 @@ function M.refresh(done)
   if not client or not client.initialized then
     if not client then
       M.last, doing = nil, nil
+      require('foreword.impatience').told(false)
     end
     M.changed()
     if done then
@@ -69,6 +70,7 @@ function M.refresh(done)
     asking = false
     M.last = answer or M.last
     M.changed()
+    require('foreword.impatience').told(M.last ~= nil and M.last.engine.state == 'ready')
     if done then
       done(answer, why)
     end
