@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from editor import READY_TIMEOUT_S
 from raw_client import INDEX_ONLY, RawClient, server
 
 from indexer.messages import Definition
@@ -211,6 +212,21 @@ async def session(
         await client.leave()
 
 
+@asynccontextmanager
+async def indexed(
+    tmp_path: Path, root: Path, options: Any, document: Any = None, symbol: Any = None
+) -> AsyncIterator[tuple[RawClient, Any]]:
+    """A session in which the folder is known."""
+    async with session(tmp_path, root, options, document, symbol) as (client, told):
+
+        async def known() -> bool:
+            roots = (await client.status())["index"].get("roots") or []
+            return bool(roots) and all(each["state"] == "ready" for each in roots)
+
+        await eventually(known, limit_s=READY_TIMEOUT_S)
+        yield client, told
+
+
 async def symbols_of(client: RawClient, uri: str) -> Any:
     return await client.result(DOCUMENT, {"textDocument": {"uri": uri}})
 
@@ -274,7 +290,7 @@ async def test_nothing_is_announced_or_answered_when_it_is_off(tmp_path: Path, r
 
 
 async def test_a_client_without_registration_is_told_at_once(tmp_path: Path, root: Path) -> None:
-    async with session(tmp_path, root, PYTHON_ONLY, HIERARCHY) as (client, told):
+    async with indexed(tmp_path, root, PYTHON_ONLY, HIERARCHY) as (client, told):
         assert told["documentSymbolProvider"] is True
         assert told["workspaceSymbolProvider"] == {"resolveProvider": False}
         uri = (root / "shapes.py").as_uri()
@@ -287,7 +303,7 @@ async def test_a_client_without_registration_is_told_at_once(tmp_path: Path, roo
 
 
 async def test_unsaved_text_counts_at_once(tmp_path: Path, root: Path) -> None:
-    async with session(tmp_path, root, PYTHON_ONLY, HIERARCHY) as (client, _):
+    async with indexed(tmp_path, root, PYTHON_ONLY, HIERARCHY) as (client, _):
         uri = (root / "shapes.py").as_uri()
         client.open(uri, SHAPES)
         for version in range(2, 6):
@@ -302,7 +318,7 @@ async def test_unsaved_text_counts_at_once(tmp_path: Path, root: Path) -> None:
 
 
 async def test_a_flat_client_gets_a_flat_list(tmp_path: Path, root: Path) -> None:
-    async with session(tmp_path, root, PYTHON_ONLY) as (client, _):
+    async with indexed(tmp_path, root, PYTHON_ONLY) as (client, _):
         uri = (root / "shapes.py").as_uri()
         client.open(uri, SHAPES)
         found = await symbols_of(client, uri)
@@ -318,7 +334,7 @@ async def test_a_flat_client_gets_a_flat_list(tmp_path: Path, root: Path) -> Non
 
 
 async def test_symbols_of_the_workspace(tmp_path: Path, root: Path) -> None:
-    async with session(tmp_path, root, PYTHON_ONLY, HIERARCHY, ALL_KINDS) as (client, _):
+    async with indexed(tmp_path, root, PYTHON_ONLY, HIERARCHY, ALL_KINDS) as (client, _):
 
         async def ask(query: str) -> Any:
             return await client.result(WORKSPACE, {"query": query})
@@ -341,7 +357,7 @@ async def test_symbols_of_the_workspace(tmp_path: Path, root: Path) -> None:
 
 
 async def test_registration_follows_the_settings(tmp_path: Path, root: Path) -> None:
-    async with session(
+    async with indexed(
         tmp_path,
         root,
         PYTHON_ONLY,
@@ -374,7 +390,7 @@ async def test_registration_follows_the_settings(tmp_path: Path, root: Path) -> 
 
 
 async def test_a_cancelled_request_is_answered_as_such(tmp_path: Path, root: Path) -> None:
-    async with session(tmp_path, root, PYTHON_ONLY, HIERARCHY) as (client, _):
+    async with indexed(tmp_path, root, PYTHON_ONLY, HIERARCHY) as (client, _):
         uri = (root / "shapes.py").as_uri()
         client.open(uri, SHAPES)
         for method, params in ((DOCUMENT, {"textDocument": {"uri": uri}}), (WORKSPACE, {"query": "unit"})):
