@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 # The GPU lock where a driver answers, the slim one everywhere else; overrule with LOCK=locks/gpu.txt.
 LOCK ?= $(if $(shell nvidia-smi -L 2>/dev/null),locks/gpu.txt,locks/cpu.txt)
 # Files of tests that share no engine run side by side; those with an engine want the cores for themselves.
-SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -207,9 +207,11 @@ async def _check_switch(moments: int, monkeypatch, tmp_path: Path) -> None:
         assert _rows(root) == expected, told
 
 
+@pytest.mark.slow
 async def test_killed_while_indexing(monkeypatch, tmp_path):
     await _check_cold(MOMENTS, monkeypatch, tmp_path)
 
 
+@pytest.mark.slow
 async def test_killed_after_a_branch_switch(monkeypatch, tmp_path):
     await _check_switch(MOMENTS, monkeypatch, tmp_path)
