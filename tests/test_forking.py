@@ -14,7 +14,8 @@ import pytest
 from host_client import connect, generate
 
 from engine.hosting import forking
-from engine.hosting.forking import Child, Forking, other_threads
+from engine.hosting.forking import NO_FORK, Child, Forking, other_threads
+from engine.paths import logs_folder
 from engine.tied import PARENT_PID
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells its threads so")
@@ -88,6 +89,22 @@ def test_a_fork_starts_no_forks_of_its_own(spawning, monkeypatch):
     assert process.exitcode == 0
     assert receiver.recv() == ("spawn", True)
     gc.unfreeze()
+
+
+def test_a_host_that_has_threads_says_that_it_does_not_fork(spawning, monkeypatch, capsys):
+    monkeypatch.setattr(forking, "other_threads", lambda: ["a library's"])
+    launch = Forking()
+    launch.prefer()
+    assert multiprocessing.get_start_method() == "spawn"
+    assert 'is no fork, for the host has threads: ["a library\'s"]' in capsys.readouterr().out
+
+
+@pytest.mark.engine
+def test_a_host_forks(engine_host):
+    """Whatever a library starts on its import would make it import everything three times over, and say nothing."""
+    log = (logs_folder() / f"engine-{engine_host.model}.log").read_text("utf-8")
+    assert "Linear layers: " in log
+    assert NO_FORK not in log
 
 
 @pytest.mark.engine

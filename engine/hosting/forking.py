@@ -25,6 +25,8 @@ TASKS = Path("/proc/self/task")
 HARMLESS = ("jemalloc_bg_thd",)
 """Threads that a fork may be without: jemalloc takes its locks before a fork, and lets go of them on both sides
 (its `background_thread_prefork`)."""
+NO_FORK = "The next process of SGLang is no fork"
+"""How the host's log says so."""
 ENGINE = "sglang.srt.entrypoints.engine"
 SECOND_FORK = f"{ENGINE}.Engine._launch_detokenizer_subprocesses"
 
@@ -41,16 +43,18 @@ class Forking:
 
     def prefer(self) -> None:
         """Fork from here on, if that is safe now."""
-        if not other_threads():
-            self._before = multiprocessing.get_start_method()
-            multiprocessing.set_start_method("fork", force=True)
-            gc.collect()
-            gc.freeze()  # what exists by now is not looked at again, so its pages stay shared
+        if names := other_threads():
+            print(f"{NO_FORK}, for the host has threads: {names}.", flush=True)
+            return
+        self._before = multiprocessing.get_start_method()
+        multiprocessing.set_start_method("fork", force=True)
+        gc.collect()
+        gc.freeze()  # what exists by now is not looked at again, so its pages stay shared
 
     def look_again(self) -> None:
         """Go back to new interpreters where a thread has come since."""
         if self._before and (names := other_threads()):
-            print(f"The next process of SGLang is no fork, for the host has threads: {names}.", flush=True)
+            print(f"{NO_FORK}, for the host has threads: {names}.", flush=True)
             self.end()
 
     def end(self) -> None:

@@ -52,6 +52,7 @@ def cpu_environment(cores: int, threads: str | None, kernels: Path) -> dict[str,
     return {
         "OMP_NUM_THREADS": threads or str(cores),
         "MKL_NUM_THREADS": threads or str(cores),
+        "OPENBLAS_NUM_THREADS": "1",  # numpy's has nothing to do here, and a host with its threads could not fork
         "OMP_WAIT_POLICY": "PASSIVE",
         "GOMP_SPINCOUNT": "0",
         "TOKENIZERS_PARALLELISM": "false",
