@@ -56,10 +56,13 @@ def joined(site: Site, noise: Cleaned) -> Cleaned:
 
 def _is_meant_here(site: Site, text: str) -> bool:
     """Whether a line with too little indentation is one for the cursor's block all the same. Small models often
-    mistake a depth that they have not read; what must stand further out, or comes after a block's end, is not."""
+    mistake a depth that they have not read; what must stand further out, or comes after a block's end, is not.
+    A definition whose body stands below already is one for here."""
     above = site.near.above[0] if site.near.above else ""
-    if site.block or goes_on(text) or begins_definition(text.strip()):
+    if site.block or goes_on(text):
         return False
+    if begins_definition(text.strip()):
+        return indent_width(site.near.next_line) > indent_width(site.line_before)
     return indent_width(above) < indent_width(site.line_before) or not _LAST_OF_BLOCK.match(above)
 
 
