@@ -51,16 +51,18 @@ def test_few_rows_are_left_to_pytorch(monkeypatch):
     assert torch.equal(multiply_widened(x, weight), torch.nn.functional.linear(x, weight))
 
 
-def test_only_layers_without_quantization_are_changed():
+def test_only_layers_in_bfloat16_without_quantization_are_changed():
     unquant = pytest.importorskip("sglang.srt.layers.quantization.unquant")
-    plain, head, other = (torch.nn.Linear(96, 32, bias=False).bfloat16() for _ in range(3))
+    plain, head, other, half = (torch.nn.Linear(96, 32, bias=False).bfloat16() for _ in range(4))
     plain.quant_method = unquant.UnquantizedLinearMethod()
+    half.half().quant_method = halves = unquant.UnquantizedLinearMethod()
     head.quant_method = kept = unquant.UnquantizedEmbeddingMethod()
-    assert widen(torch.nn.Sequential(plain, head, other)) == 1
+    assert widen(torch.nn.Sequential(plain, head, other, half)) == 1
     x = some(LEAST_ROWS, 96)
     assert torch.equal(plain.quant_method.apply(plain, x), multiply_widened(x, plain.weight))
     assert isinstance(plain.quant_method, unquant.UnquantizedLinearMethod)
     assert head.quant_method is kept
+    assert half.quant_method is halves, "its numbers are no bfloat16"
 
 
 def test_a_model_of_another_form_is_left_as_it_is():

@@ -7,7 +7,6 @@ Weights stay as they are; a piece of one is widened at a time. Sums are in float
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,9 +14,6 @@ from torch.nn.functional import linear
 
 from engine.cpu.compiled.vectors import FLOAT
 from engine.cpu.threads import quickest
-
-Multiply = Callable[..., torch.Tensor]
-"""`torch.nn.functional.linear` or what stands in for it."""
 
 LEAST_ROWS = 16
 """From here on widening the weights costs less than it saves."""
@@ -29,7 +25,7 @@ WORTH = 0.5
 
 
 def multiply_widened(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """x [..., inputs] @ weight.T [inputs, outputs] + bias, all in bfloat16."""
+    """x [..., inputs] @ weight.T [inputs, outputs] + bias; few rows, and other numbers than bfloat16, by PyTorch."""
     outputs, inputs = weight.shape
     rows = x.reshape(-1, inputs)
     if len(rows) < LEAST_ROWS or weight.dtype != torch.bfloat16 or x.dtype != torch.bfloat16:
@@ -68,7 +64,11 @@ def widen(model: torch.nn.Module) -> int:
             return multiply_widened(x, layer.weight, bias)
 
     method: Any = Widened()
-    plain = [layer for layer in layers if type(layer.quant_method) is UnquantizedLinearMethod]
+    plain = [
+        layer
+        for layer in layers
+        if type(layer.quant_method) is UnquantizedLinearMethod and layer.weight.dtype == torch.bfloat16
+    ]
     for layer in plain:
         layer.quant_method = method
     return len(plain)
