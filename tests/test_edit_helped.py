@@ -219,7 +219,7 @@ async def written(root: Path, *answers: str, **task):
     write_files(root, first.applied.changes)
 
     async def repair():
-        return await repaired(first, Failure([OTHER]), place, engine, lambda event: None)
+        return await repaired(first, Failure([OTHER]), place, engine, lambda step, event: None)
 
     return first, repair, endpoint
 

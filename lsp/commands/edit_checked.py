@@ -59,7 +59,7 @@ async def attempted(
         return Attempt(outcome, changes, True, (first,))
     failure = Failure((), f"{first.command}: {first.told}", first.tail)
     try:
-        again = await repaired(outcome, failure, OnDisk(root), engine, lambda event: None)
+        again = await repaired(outcome, failure, OnDisk(root), engine, lambda step, event: None)
         if again.applied is None:
             return Attempt(outcome, changes, True, (first,), no_repair=again.why)
         write_all(root, again.applied.changes)

@@ -97,3 +97,32 @@ class Teller:
     def _tell(self, note: BlockNote) -> None:
         if self._notify is not None:
             self._notify(note)
+
+
+class Numbered:
+    """Of an edit whose blocks are written in several conversations: they are numbered through all of them, and each
+    tells the file of the plan that it is for."""
+
+    def __init__(
+        self,
+        edit: str,
+        report: Callable[[int, str], None],
+        notify: Callable[[BlockNote], None] | None,
+    ) -> None:
+        """`report` is given the number of the file, from 0."""
+        self._edit, self._report, self._notify = edit, report, notify
+        self._teller: Teller | None = None
+        self._at = -1
+        self._first = self._next = 0
+
+    def __call__(self, at: int, event: Event) -> None:
+        if self._teller is None or at != self._at:
+            self._at, self._first = at, self._next
+            self._teller = Teller(self._edit, lambda text: self._report(at, text), self._tell)
+        self._teller(event)
+
+    def _tell(self, note: BlockNote) -> None:
+        block = self._first + note.block
+        self._next = max(self._next, block + 1)
+        if self._notify is not None:
+            self._notify(msgspec.structs.replace(note, block=block, step=self._at + 1))

@@ -51,7 +51,7 @@ class Applied(msgspec.Struct, kw_only=True):
     @property
     def repairable(self) -> bool:
         return (
-            self.told.failed and not self.is_repair and not self.repaired and self.outcome.asked is not None
+            self.told.failed and not self.is_repair and not self.repaired and bool(self.outcome.conversations)
         )
 
 
@@ -92,7 +92,7 @@ class Following:
     ) -> None:
         """Begins to follow an edit; what was followed before is over. A repair is held against what was there
         before the edit that it repairs."""
-        diagnostics = outcome.asked.task.diagnostics if outcome.asked is not None else ()
+        diagnostics = outcome.task.diagnostics if outcome.task is not None else ()
         asked = [each for file in outcome.files.values() for each in _asked(diagnostics, file)]
         one = Applied(
             id=edit,

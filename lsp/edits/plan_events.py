@@ -11,9 +11,8 @@ import msgspec
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from engine.editing.blocks import Event
 from engine.editing.plan import Planned, Verb, written
-from lsp.edits.events import BlockNote, Teller
+from lsp.edits.events import BlockNote, Numbered
 from lsp.edits.plain import plain
 from lsp.edits.reading import CannotEdit
 from lsp.edits.step import State, Step
@@ -80,12 +79,9 @@ class PlanTeller:
     ) -> None:
         """`notify` is None where the client does not want to see blocks."""
         self._server, self._edit, self._root = server, edit, root
-        self._report, self._notify, self._shows_plans = report, notify, shows_plans
+        self._report, self._shows_plans = report, shows_plans
         self._steps: Sequence[Step] = ()
-        self._teller: Teller | None = None
-        self._at = -1
-        self._first = self._next = 0
-        """Blocks are numbered through all steps."""
+        self.event = Numbered(edit, self._say, notify)
 
     def planning(self, text: str) -> None:
         self._report(f"planning: {text.rstrip().rpartition(chr(10))[2]}")
@@ -100,18 +96,6 @@ class PlanTeller:
         if self._shows_plans:
             note = PlanNote(edit=self._edit, files=[plan_file(each, self._root) for each in steps])
             self._server.rpc.tell(PLAN, msgspec.to_builtins(note))
-
-    def event(self, at: int, event: Event) -> None:
-        if self._teller is None or at != self._at:
-            self._at, self._first = at, self._next
-            self._teller = Teller(self._edit, lambda text: self._say(at, text), self._numbered)
-        self._teller(event)
-
-    def _numbered(self, note: BlockNote) -> None:
-        block = self._first + note.block
-        self._next = max(self._next, block + 1)
-        if self._notify is not None:
-            self._notify(msgspec.structs.replace(note, block=block, step=self._at + 1))
 
     def _say(self, at: int, text: str) -> None:
         self._report(f"file {at + 1} of {len(self._steps)}: {text}", at, len(self._steps))

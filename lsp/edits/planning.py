@@ -20,6 +20,7 @@ from engine.endpoints.faults import EngineRequestError
 from engine.prompts import ContextSegment, Prompt
 from indexer.messages import Segment
 from lsp.edits.candidates import Candidates, Possible, listed
+from lsp.edits.cost import Figures
 from lsp.edits.instructions import cut, guides_of
 from lsp.edits.lines import split
 from lsp.edits.paths import Guard
@@ -69,20 +70,9 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request has cost."""
-
-    prompt_tokens: int = 0
-    cached_tokens: int | None = 0
-    tokens: int = 0
-    total_s: float = 0.0
-    turns: int = 0
-    constrained: bool = False
-
-
 class Made(msgspec.Struct, frozen=True):
     plan: Plan
-    cost: Answered
+    cost: Figures
 
 
 async def ground(
@@ -146,7 +136,7 @@ async def planned(
     EngineRequestError."""
     if on.task.plan == "known":
         lines = [Planned("change", path, symbols=_touched(each)) for path, each in on.possible.items()]
-        return Made(Plan(tuple(lines)), Answered())
+        return Made(Plan(tuple(lines)), Figures())
     prompt = await asyncio.to_thread(plan_prompt, on.common, engine.tokenizer)
     grammar = plan_grammar(on.common.candidates, whole_files=on.common.whole_files)
     sampling = under(grammar, engine, on.able, min(PLAN_TOKENS, on.answer_tokens))
@@ -183,7 +173,7 @@ async def _asked(
     sampling: Sampling,
     on_text: Callable[[str], None],
     clock: Callable[[], float],
-) -> tuple[str, Answered]:
+) -> tuple[str, Figures]:
     """Under the grammar where the engine takes one."""
     if engine.endpoint.kind == "sglang":
         try:
@@ -200,7 +190,7 @@ async def _answer(
     sampling: Sampling,
     on_text: Callable[[str], None],
     clock: Callable[[], float],
-) -> tuple[str, Answered]:
+) -> tuple[str, Figures]:
     started, chunk = clock(), None
     try:
         async with (
@@ -211,7 +201,7 @@ async def _answer(
                 on_text(chunk.text)
     except TimeoutError as late:
         raise EngineRequestError("timeout", f"the plan took longer than {MAX_PLANNING_S:.0f} s") from late
-    cost = Answered(
+    cost = Figures(
         prompt_tokens=chunk.prompt_tokens if chunk else prompt.tokens,
         cached_tokens=chunk.cached_tokens if chunk else None,
         tokens=chunk.completion_tokens if chunk else 0,

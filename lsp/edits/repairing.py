@@ -4,19 +4,22 @@ written anew, and what they come to is put in place of what was applied."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from engine.editing.blocks import Event
 from engine.editing.prompt import fenced, with_turn
-from lsp.edits.applying import FileChange
+from lsp.edits.applying import Applied, FileChange, Refusal, Refused
+from lsp.edits.cost import Figures
 from lsp.edits.files import SourceFile
 from lsp.edits.helped import Noted
 from lsp.edits.lines import Edit, differing, split
-from lsp.edits.reading import CannotEdit, Reads
-from lsp.edits.running import Outcome, answered
+from lsp.edits.reading import Asked, CannotEdit, Reads
+from lsp.edits.running import Conversation, Outcome, answered, held_together
 
 if TYPE_CHECKING:
     from engine.prompts import Prompt, Tokenizer
@@ -60,30 +63,89 @@ def repair_prompt(first: Prompt, answer: str, asked: str, tokenizer: Tokenizer) 
     return with_turn(first, answer, asked, tokenizer)
 
 
-async def repaired(
-    first: Outcome, failure: Failure, place: Reads, engine: Engine, on_event: Callable[[Event], None]
-) -> Outcome:
-    """The edit written anew; its changes are those from what was applied. Raises CannotEdit, EngineRequestError."""
-    from indexer.secrets.redaction import redact
+def meant(failure: Failure, conversations: Sequence[Conversation]) -> list[Conversation]:
+    """Those that a failure is about: it names one of their files. All, where it names none."""
+    named = {each.diagnosed.path for each in failure.diagnostics}
+    said = f"{failure.check}\n{failure.tail}"
+    found = [each for each in conversations if any(path in named or path in said for path in each.paths)]
+    return found or list(conversations)
 
-    if first.asked is None or first.prompt is None or first.applied is None:
+
+async def repaired(
+    first: Outcome,
+    failure: Failure,
+    place: Reads,
+    engine: Engine,
+    on_event: Callable[[int, Event], None],
+) -> Outcome:
+    """The edit written anew; its changes are those from what was applied. Where it was written in several conversations
+    those go on that the failure is about, one after the other, and the blocks of the others stay. `on_event` is given
+    the line of the plan with what is written. Raises CannotEdit, EngineRequestError."""
+    if first.applied is None or not first.conversations:
         raise CannotEdit("of this edit the model's turn is not kept, so that it cannot be repaired")
-    text = question(failure, first.asked.task.instruction)
-    text = (await asyncio.to_thread(redact, text, None)).text
-    prompt = await asyncio.to_thread(repair_prompt, first.prompt, first.answer, text, engine.tokenizer)
-    if prompt.tokens + first.asked.sampling.max_tokens > engine.endpoint.context_tokens:
-        raise CannotEdit("what the model would have to read for a repair is longer than its window")
-    asked = msgspec.structs.replace(first.asked, prompt=prompt)
     made = [
         each.new_path for each in first.applied.changes if each.path != each.new_path or each.before is None
     ]
-    again = await answered(asked, place, engine, on_event, made=made)
-    if again.applied is None:
-        return again
-    changes = between(first.applied.changes, again.applied.changes)
+    again: dict[int, Outcome] = {}
+    for each in meant(failure, first.conversations):
+        asked = await _gone_on(each, failure, engine)
+        again[each.step] = await answered(
+            asked, place, engine, lambda event, step=each.step: on_event(step, event), made=made
+        )
+    outcome = await asyncio.to_thread(_together, first, again, place.root, made)
+    if outcome.applied is None:
+        return outcome
+    changes = between(first.applied.changes, outcome.applied.changes)
     if not changes:
         raise CannotEdit("the model writes the same once more")
-    return msgspec.structs.replace(again, applied=msgspec.structs.replace(again.applied, changes=changes))
+    return msgspec.structs.replace(outcome, applied=msgspec.structs.replace(outcome.applied, changes=changes))
+
+
+async def _gone_on(conversation: Conversation, failure: Failure, engine: Engine) -> Asked:
+    """What is asked in a conversation once its answer has failed. Raises CannotEdit."""
+    from indexer.secrets.redaction import redact
+
+    asked = conversation.asked
+    text = question(failure, asked.task.instruction)
+    text = (await asyncio.to_thread(redact, text, None)).text
+    prompt = await asyncio.to_thread(
+        repair_prompt, conversation.prompt, conversation.answer, text, engine.tokenizer
+    )
+    if prompt.tokens + asked.sampling.max_tokens > engine.endpoint.context_tokens:
+        raise CannotEdit("what the model would have to read for a repair is longer than its window")
+    return msgspec.structs.replace(asked, prompt=prompt)
+
+
+def _together(first: Outcome, again: Mapping[int, Outcome], root: Path, made: Sequence[str]) -> Outcome:
+    """The edit with what was written anew in place of what was. An answer that cannot be used leaves its blocks as they
+    were, as long as there is another one that can."""
+    usable = {step: each for step, each in again.items() if each.applied is not None}
+    last = list(again.values())[-1]
+    figures = reduce(Figures.with_more, (each.figures for each in again.values()))
+    if not usable or len(first.conversations) == 1:
+        return msgspec.structs.replace(last, figures=figures, refusals=_refusals(again.values()))
+    kept: list[Conversation] = []
+    for each in first.conversations:
+        anew = usable.get(each.step)
+        kept.append(each if anew is None else msgspec.structs.replace(anew.conversations[0], step=each.step))
+    blocks = [block for each in kept for block in each.blocks]
+    blocks += first.blocks[sum(len(each.blocks) for each in first.conversations) :]
+    new = [path for each in first.conversations for path in each.asked.task.new_paths]
+    result = held_together(blocks, first.files, root, [*new, *made], made)
+    notes = [f"not repaired: {each.why}" for each in again.values() if each.applied is None]
+    return msgspec.structs.replace(
+        first,
+        applied=result if isinstance(result, Applied) else None,
+        refusals=result.refusals if isinstance(result, Refused) else (),
+        blocks=tuple(blocks),
+        figures=figures,
+        notes=(*(result.notes if isinstance(result, Applied) else ()), *notes),
+        conversations=tuple(kept),
+    )
+
+
+def _refusals(outcomes: Iterable[Outcome]) -> tuple[Refusal, ...]:
+    return tuple(refusal for each in outcomes for refusal in each.refusals)
 
 
 def between(applied: Sequence[FileChange], wanted: Sequence[FileChange]) -> tuple[FileChange, ...]:

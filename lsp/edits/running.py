@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +19,7 @@ from engine.editing.prompt import fenced, with_turn
 from engine.prompts import Prompt
 from indexer.messages import Segment
 from lsp.edits.applying import Applied, PathRule, Refusal, Refused, apply
+from lsp.edits.cost import Figures
 from lsp.edits.files import SourceFile
 from lsp.edits.paths import Guard
 from lsp.edits.reading import Asked, Reads, prepare
@@ -30,14 +32,22 @@ if TYPE_CHECKING:
     from lsp.links.engines import Engine
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    model: str
-    prompt_tokens: int
-    cached_tokens: int | None
-    tokens: int
-    total_s: float
-    turns: int
-    constrained: bool
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt and its answer, kept so that the model can be told what came of it."""
+
+    asked: Asked
+    prompt: Prompt
+    """What the answer was an answer to."""
+    answer: str
+    blocks: tuple[Block, ...]
+    """That are in the answer."""
+    step: int = -1
+    """Of an edit that was planned: which line of the plan it is about, from 0."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Of the files that its blocks change."""
+        return tuple(dict.fromkeys(each.path for each in self.blocks))
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,10 +62,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     segments: list[Segment] = []
     """Of the repository, that were read besides."""
-    answer: str = ""
-    asked: Asked | None = None
-    prompt: Prompt | None = None
-    """What the answer was an answer to."""
+    task: Task | None = None
+    """What was asked for; None where nothing can be asked about it any more."""
+    conversations: tuple[Conversation, ...] = ()
+    """In the order of their blocks. Behind those `blocks` has what needed no model."""
     well_formed: bool = True
     """Of blocks alone, and whole."""
     steps: tuple[Step, ...] = ()
@@ -125,9 +135,15 @@ async def answered(
         ),
         notes=(*asked.notes, *(result.notes if isinstance(result, Applied) else ())),
         segments=asked.segments,
-        answer=written.text,
-        asked=asked,
-        prompt=asked.prompt if again is None else again,
+        task=asked.task,
+        conversations=(
+            Conversation(
+                asked=asked,
+                prompt=asked.prompt if again is None else again,
+                answer=written.text,
+                blocks=written.blocks,
+            ),
+        ),
         well_formed=written.well_formed,
     )
 
@@ -150,6 +166,19 @@ def held_against(written: Written, files: Mapping[str, SourceFile], why_not: Pat
     if written.problems:
         return Refused(tuple(Refusal(each.path, each.reason, (each.number,)) for each in written.problems))
     return apply(written.blocks, files, why_not)
+
+
+def held_together(
+    blocks: Sequence[Block],
+    files: Mapping[str, SourceFile],
+    root: Path,
+    new: Collection[str],
+    made: Collection[str] = (),
+) -> Applied | Refused:
+    """What comes of the blocks of several answers, each of which was held against its own files before. `new`: files
+    that they may make; `made`: those that an earlier turn of this edit has made."""
+    rule = allowed(Task(instruction="", whole_files=True), Guard(root, files, new, made).why_not)
+    return apply(blocks, files, rule)
 
 
 async def _further(

@@ -16,7 +16,7 @@ from pygls.uris import to_fs_path
 from engine.editing.scores import Ability, ability
 from engine.endpoints.edit_route import EditScope
 from engine.endpoints.faults import EngineRequestError
-from lsp.edits.events import EDIT, BlockNote, Teller
+from lsp.edits.events import EDIT, BlockNote, Numbered, Teller
 from lsp.edits.explaining import explain
 from lsp.edits.following import Applied, Following
 from lsp.edits.open_files import OpenFiles
@@ -216,7 +216,7 @@ class Edits:
         editor = await server.engine.editor(EditScope(max(1, len(one.outcome.files)), 0, len(one.asked)))
         place = OpenFiles(one.root, server.documents)
         with server.engine.using(editor.engine), self.shown(title) as report:
-            teller = Teller(edit, report, self._notify if self.watches else None)
+            teller = Numbered(edit, lambda step, text: report(text), self.notifier)
             return await repaired(one.outcome, self.following.failure_of(one), place, editor.engine, teller)
 
     async def _put(

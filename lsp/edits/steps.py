@@ -14,12 +14,12 @@ from engine.editing.blocks import Block, Delete, Rename, write_all
 from engine.editing.plan import Plan, Planned
 from engine.editing.plan_prompt import Changed, step_prompt
 from engine.endpoints.faults import EngineRequestError
-from lsp.edits.applying import NOTHING_CHANGES, Applied, Refusal, Refused, apply
+from lsp.edits.applying import NOTHING_CHANGES, Applied, Refusal, Refused
+from lsp.edits.cost import Figures
 from lsp.edits.files import SourceFile
-from lsp.edits.paths import Guard
-from lsp.edits.planning import DONE_SHARE, Answered, Ground
+from lsp.edits.planning import DONE_SHARE, Ground
 from lsp.edits.reading import CHARS_PER_TOKEN, FILES_SHARE, Asked, Reads, anchors_of, sampling_of
-from lsp.edits.running import Figures, Outcome, allowed, answered
+from lsp.edits.running import Conversation, Outcome, answered, held_together
 from lsp.edits.shown import Target, targets
 from lsp.edits.step import State, Step, Watch
 from lsp.edits.task import Focus, Task
@@ -35,7 +35,7 @@ NOT_ALONE = "not done, since another file of the plan failed and may still need 
 
 async def carried_out(
     plan: Plan,
-    cost: Answered,
+    cost: Figures,
     on: Ground,
     place: Reads,
     engine: Engine,
@@ -60,7 +60,7 @@ class _Run:
     def __init__(
         self,
         plan: Plan,
-        cost: Answered,
+        cost: Figures,
         on: Ground,
         place: Reads,
         engine: Engine,
@@ -73,6 +73,7 @@ class _Run:
         self._changed: list[Changed] = []
         """Told to the steps that follow."""
         self._blocks: list[Block] = []
+        self._conversations: list[Conversation] = []
         self._files: dict[str, SourceFile] = {}
         self._notes: list[str] = [*on.notes]
         self._gone: EngineRequestError | None = None
@@ -100,7 +101,7 @@ class _Run:
                 self._gone = failed
             self._is(at, "failed", str(failed))
             return
-        self._pay(outcome.figures)
+        self._cost = self._cost.with_more(outcome.figures)
         if outcome.applied is None:
             nothing = {each.reason for each in outcome.refusals} == {NOTHING_CHANGES}
             why = "; ".join(each.reason for each in outcome.refusals)
@@ -110,6 +111,7 @@ class _Run:
         self._notes += _unseen(on=self._on, step=step, target=next(iter(asked.targets), None))
         self._files |= outcome.files
         self._blocks += outcome.blocks
+        self._conversations += [msgspec.structs.replace(each, step=at) for each in outcome.conversations]
         self._tell_following(step.path, outcome.blocks)
         self._is(at, "done")
 
@@ -136,30 +138,20 @@ class _Run:
             refusals=result.refusals if isinstance(result, Refused) else (),
             blocks=tuple(self._blocks),
             files=self._files,
-            figures=Figures(
-                model=self._on.model,
-                prompt_tokens=self._cost.prompt_tokens,
-                cached_tokens=self._cost.cached_tokens,
-                tokens=self._cost.tokens,
-                total_s=self._cost.total_s,
-                turns=self._cost.turns,
-                constrained=self._cost.constrained,
-            ),
+            figures=msgspec.structs.replace(self._cost, model=self._on.model),
             notes=tuple(
                 dict.fromkeys([*self._notes, *(result.notes if isinstance(result, Applied) else ())])
             ),
             segments=self._on.segments,
-            answer=write_all(self._blocks),
+            task=self._on.task,
+            conversations=tuple(self._conversations),
             steps=tuple(self.steps),
             missing=missing if isinstance(result, Applied) else (),
         )
 
     def _together(self) -> Applied | Refused:
         new = [each.new_path or each.path for each in self._plan.lines if each.verb in ("create", "rename")]
-        guard = Guard(self._place.root, self._files, new)
-        return apply(
-            self._blocks, self._files, allowed(Task(instruction="", whole_files=True), guard.why_not)
-        )
+        return held_together(self._blocks, self._files, self._place.root, new)
 
     def _nothing(self) -> Refused:
         failed = [Refusal(each.planned.path, each.reason) for each in self.steps if each.is_missing]
@@ -208,19 +200,6 @@ class _Run:
         told = sum(len(each.blocks) for each in (*self._changed, changed))
         if told <= int(self._on.budget * DONE_SHARE) * CHARS_PER_TOKEN:
             self._changed.append(changed)
-
-    def _pay(self, figures: Figures) -> None:
-        cost, cached = self._cost, None
-        if self._cost.cached_tokens is not None and figures.cached_tokens is not None:
-            cached = self._cost.cached_tokens + figures.cached_tokens
-        self._cost = Answered(
-            prompt_tokens=cost.prompt_tokens + figures.prompt_tokens,
-            cached_tokens=cached,
-            tokens=cost.tokens + figures.tokens,
-            total_s=cost.total_s + figures.total_s,
-            turns=cost.turns + figures.turns,
-            constrained=figures.constrained,
-        )
 
     def _is(self, at: int, state: State, reason: str = "") -> None:
         self.steps[at] = msgspec.structs.replace(self.steps[at], state=state, reason=reason)
