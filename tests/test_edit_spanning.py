@@ -123,6 +123,11 @@ async def planning(root: Path, answers: dict[str, str] | None = None, model: str
             await one.client.stop()
 
 
+def of_2(editor: PlanningEditor) -> list[Any]:
+    """What the bar said of the file under way."""
+    return [each for notes in editor.progress.values() for each in notes if "of 2" in each.get("message", "")]
+
+
 async def change_callers(editor: PlanningEditor, uri: str) -> Any:
     offered = await editor.actions(uri, 0, only=["refactor.rewrite"])
     (action,) = [
@@ -136,7 +141,13 @@ async def test_callers_follow_a_changed_signature(shop):
         uris = editor.open_all(shop)
         editor.texts[uris["shop/cart.py"]] = CHANGED
         editor.replace(uris["shop/cart.py"], CHANGED)  # not saved: the index answers for what is seen
-        done = await change_callers(editor, uris["shop/cart.py"])
+        model.waits_at = list(CALLERS)[-1]
+        changing = asyncio.create_task(change_callers(editor, uris["shop/cart.py"]))
+        async with asyncio.timeout(PATIENCE_S):
+            while not of_2(editor):
+                await asyncio.sleep(0.01)  # the bar names the file under way
+        model.may_end.set()
+        done = await changing
         assert done["applied"] and not done["missing"] and done["claim"] == "parses", done
         assert model.asked == list(CALLERS), "one file after the other, and nobody else's"
         assert sorted(done["files"]) == sorted(uris[path] for path in CALLERS)
@@ -156,10 +167,6 @@ async def test_callers_follow_a_changed_signature(shop):
         assert [(each["block"], each["step"], each["path"]) for each in finished] == [
             (at, at + 1, path) for at, path in enumerate(CALLERS)
         ]
-        told = [
-            each for notes in editor.progress.values() for each in notes if "of 2" in each.get("message", "")
-        ]
-        assert told, "the bar names the file under way"
 
 
 async def test_an_instruction_that_spans_files_is_planned(shop):

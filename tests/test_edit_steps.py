@@ -247,7 +247,7 @@ async def test_a_model_that_is_not_trusted_with_several_files_plans_none(root):
     task = Task(instruction=DISCOUNT, paths=NAMED, plan="always")
     found = await spread(task, OnDisk(root), None)
     endpoint = Script({})
-    with pytest.raises(CannotEdit, match=r"0\.5 billion parameters.*largeEngine"):
+    with pytest.raises(CannotEdit, match=r"foreword bench edit, and 0\.30 is asked for.*largeEngine"):
         await spanning(task, found, OnDisk(root), engine_of(endpoint), None, Unwatched())
     assert not endpoint.asked
 
