@@ -31,6 +31,7 @@ from benchmarks.lsp.keystrokes import (
 from benchmarks.lsp.llamavim import Cache, Ring, context_at, likeness, shown_of
 from benchmarks.lsp.llamavim_side import LlamaServer, LlamaVim
 from benchmarks.lsp.ours_side import Debounced
+from benchmarks.lsp.opening import Watched
 from benchmarks.lsp.overhead import Answered, own_time_s
 from benchmarks.lsp.playing import Screen
 from benchmarks.lsp.run import nothing_shown
@@ -350,6 +351,26 @@ async def test_who_only_debounces_asks_once_for_keys_without_a_pause(
     assert [each and each.text for each in screen.ghosts] == [None, None, "later"]
 
 
+def test_a_progress_stands_still_while_a_person_sees_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("benchmarks.lsp.opening.time.monotonic", lambda: now)
+    watched = Watched()
+    for at, value in (
+        (1.0, {"kind": "begin", "title": "Foreword", "message": "loading"}),
+        (2.0, {"kind": "report", "message": "loading, 2 s"}),
+        (3.5, {"kind": "report", "message": "loading, 2 s"}),
+        (4.5, {"kind": "report", "message": "loading, 4 s"}),
+    ):
+        now = at
+        watched.told("token", value)
+    assert watched.longest_s == 2.5 and watched.seen[0] == "Foreword loading" and len(watched.seen) == 3
+    now = 8.0
+    watched.ready()
+    now = 20.0
+    watched.changed()
+    assert watched.longest_s == 3.5
+
+
 def test_the_scripted_engine_says_the_line_that_is_typed() -> None:
     engine = ScriptedEngine("def first():\n    return 1\n\nsecond = 2\n")
     assert engine.next_line("x<|fim_prefix|>def first():\n    ret<|fim_suffix|>y") == "urn 1\n"
@@ -420,4 +441,4 @@ async def test_without_a_compiler_the_command_says_what_to_install(
 def test_parts_that_there_are_not_are_refused() -> None:
     told = CliRunner().invoke(app, ["bench", "lsp", "--only", "nothing"])
     assert told.exit_code == 2
-    assert "overhead, trimmed, trace" in told.output
+    assert "overhead, opening, trimmed, trace" in told.output

@@ -346,6 +346,33 @@ def test_a_person_sees_ghost_text_on_the_screen_and_accepts_it(engine_home, shop
         terminal.close()
 
 
+def test_the_statusline_tells_that_ghost_text_is_waited_for(alone, shop):
+    may_write = threading.Event()
+
+    async def writes(exchange: Exchange) -> None:
+        if not exchange.path.endswith("/completions"):
+            await exchange.answer(404, b"{}")
+            return
+        while not may_write.is_set():
+            await asyncio.sleep(0.01)
+        await exchange.send(EVENTS)
+        for text, end in (("= 'red'", None), ("", "stop")):
+            await exchange.event({"choices": [{"index": 0, "text": text, "finish_reason": end}]})
+        await exchange.send(b"data: [DONE]\n\n")
+
+    with beside(served(writes)) as (url, _):
+        engine = {"kind": "openai", "url": url, "model": "qwen2.5-coder-0.5b"}
+        settings = {"settings": {"engine": engine, "index": False}}
+        with typist(had(of_debian), alone, settings, cwd=shop) as one:
+            one.open(shop / "colours.py")
+            one.until(lambda: one.status() == "foreword: qwen2.5-coder-0.5b", "an engine")
+            one.type("iCOLOUR ")
+            one.until(lambda: one.status() == "foreword: qwen2.5-coder-0.5b …", "a sign of the request")
+            may_write.set()
+            assert ghost(one) == "= 'red'"
+            one.until(lambda: one.status() == "foreword: qwen2.5-coder-0.5b", "the sign to go")
+
+
 # ---------------------------------------------------------------- edits
 
 TWO_FILES = write_all(

@@ -1,4 +1,5 @@
-"""One whole run of the completion benchmark: the server alone, the model's texts trimmed, and the typing trace."""
+"""One whole run of the completion benchmark: the server alone, a folder opened, the model's texts trimmed, and the
+typing trace."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import msgspec
 
 from benchmarks.archives import ArchiveError
 from benchmarks.figures import Figure
-from benchmarks.lsp import trimmed
+from benchmarks.lsp import opening, trimmed
 from benchmarks.lsp.figures import blocked_figures, overhead_figures, trace_figures
 from benchmarks.lsp.ours_side import Blocked
 from benchmarks.lsp.overhead import overhead
@@ -30,7 +31,7 @@ from engine.tokens import ModelTokenizer, TokenizerError
 from engine.weights.model_folder import WeightsError
 from engine.weights.weights import ensure, ensure_tokenizer
 
-PARTS = ("overhead", "trimmed", "trace")
+PARTS = ("overhead", "opening", "trimmed", "trace")
 LEFT_OUT = (LLAMAVIM, DEBOUNCED)
 NAMED_FIGURES = (
     "overhead_p95_s",
@@ -43,6 +44,8 @@ NAMED_FIGURES = (
     "wasted_over_debounce",
     "em_trimmed_over_raw",
     "es_trimmed_over_raw",
+    "open_to_ghost_s",
+    "cold_stands_still_s",
 )
 """Those that the project is held to, in the order in which they are shown."""
 EXPECTED = (ArchiveError, TargetError, PackageNotFoundError, WeightsError, TokenizerError)
@@ -88,7 +91,7 @@ async def _run(options: Options, say: Say) -> Document:
                 found.blocked.append(measured.blocked)
             except FAILURES as failed:
                 found.problems.append(Problem("ours", "overhead", str(failed)))
-        if set(options.wanted) & {"trimmed", "trace"}:
+        if set(options.wanted) - {"overhead"}:
             try:
                 await _with_engine(options, scratch, say, found)
             except FAILURES as failed:
@@ -122,6 +125,10 @@ async def _with_engine(options: Options, scratch: Path, say: Say, found: Found) 
     say("starting the engine")
     try:
         await trace.host.start()
+        if "opening" in options.wanted:
+            opened = await opening.opened(trace.host, trace.environment, scratch, say, quick=options.quick)
+            found.figures += opening.figures(opened)
+            found.told |= {"cold": opened.stages}
         if "trimmed" in options.wanted:
             scored, problems = await texts(trace.host, tokenizer, scratch, say, quick=options.quick)
             found.figures += trimmed.figures(scored)

@@ -49,6 +49,7 @@ class Foreword implements Disposable {
       settings: () => this.#settings(),
       paused: (document: TextDocument) => isPaused(this.#pauses(), document.languageId),
       asked: (context) => this.#impatience.told(context),
+      waiting: (request) => this.#bar.asking.during(request),
       suggested: () => this.#hasSuggested(),
       gaveUp: (why) => void this.#tellGaveUp(why),
       features: (client) => editFeatures(client, this.#editing),

@@ -37,6 +37,8 @@ export interface Hooks {
   readonly paused: (document: TextDocument) => boolean;
   /** How the server is to be asked for a suggestion. */
   readonly asked: (context: InlineCompletionContext) => InlineCompletionContext;
+  /** Sees each request for a suggestion until it is answered. */
+  readonly waiting: <T>(request: Promise<T>) => Promise<T>;
   /** A suggestion was there to be shown. */
   readonly suggested: () => void;
   /** It crashed too often to be started once more. */
@@ -238,7 +240,8 @@ export class Server implements Disposable {
           if (this.hooks.paused(document)) {
             return [];
           }
-          const told = await next(document, position, this.hooks.asked(context), token);
+          const asked = this.hooks.asked(context);
+          const told = await this.hooks.waiting(Promise.resolve(next(document, position, asked, token)));
           if (hasItems(told)) {
             this.hooks.suggested();
           }

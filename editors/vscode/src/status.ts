@@ -66,7 +66,13 @@ export interface Shown {
 const PERCENT = 100;
 const LONG_S = 2;
 
-export function shown(running: Running, status: ServerStatus | undefined, paused: string): Shown {
+/** `asking`: a suggestion is being waited for. */
+export function shown(
+  running: Running,
+  status: ServerStatus | undefined,
+  paused: string,
+  asking = false,
+): Shown {
   switch (running.state) {
     case "missing":
       return { text: "$(warning) Foreword: not set up", level: "warning", rows: [["Server", running.why]] };
@@ -86,11 +92,11 @@ export function shown(running: Running, status: ServerStatus | undefined, paused
         rows: [["Server", "is starting"]],
       };
     case "running":
-      return withStatus(status ?? {}, paused);
+      return withStatus(status ?? {}, paused, asking);
   }
 }
 
-function withStatus(status: ServerStatus, paused: string): Shown {
+function withStatus(status: ServerStatus, paused: string, asking: boolean): Shown {
   const rows = [
     ...row("Model", modelTold(status)),
     ...row("Endpoint", endpointTold(status)),
@@ -100,10 +106,14 @@ function withStatus(status: ServerStatus, paused: string): Shown {
     ...row("Paused", paused),
     ...(status.complaints ?? []).map((complaint) => ["Settings", complaint] as const),
   ];
-  return { ...headline(status, paused), rows };
+  return { ...headline(status, paused, asking), rows };
 }
 
-function headline(status: ServerStatus, paused: string): { text: string; level: Shown["level"] } {
+function headline(
+  status: ServerStatus,
+  paused: string,
+  asking: boolean,
+): { text: string; level: Shown["level"] } {
   const engine = status.engine ?? {};
   if (paused) {
     return { text: "$(debug-pause) Foreword", level: "quiet" };
@@ -124,6 +134,9 @@ function headline(status: ServerStatus, paused: string): { text: string; level: 
   }
   if (reading) {
     return { text: `$(loading~spin) Foreword: ${readingTold(reading)}`, level: "quiet" };
+  }
+  if (asking) {
+    return { text: "$(loading~spin) Foreword", level: "quiet" };
   }
   const icon = status.complaints?.length ? "$(info)" : "$(book)";
   return { text: `${icon} Foreword`, level: "quiet" };

@@ -1,5 +1,6 @@
 /** The status bar item: asked for gently, and only while somebody can see it. */
 import { type Disposable, MarkdownString, StatusBarAlignment, ThemeColor, window } from "vscode";
+import { Asking } from "./asking";
 import type { Impatience } from "./impatience";
 import type { Server } from "./server";
 import { isBusy, type ServerStatus, type Shown, shown } from "./status";
@@ -15,6 +16,8 @@ const PRIORITY = 50;
 export class StatusBar implements Disposable {
   readonly #item = window.createStatusBarItem("foreword.status", StatusBarAlignment.Right, PRIORITY);
   readonly #listeners: Disposable[];
+  /** Of suggestions. */
+  readonly asking = new Asking(() => this.#draw());
   #status: ServerStatus | undefined;
   #timer: NodeJS.Timeout | undefined;
   #asking = false;
@@ -41,7 +44,7 @@ export class StatusBar implements Disposable {
 
   dispose(): void {
     clearTimeout(this.#timer);
-    for (const each of [this.#item, ...this.#listeners]) {
+    for (const each of [this.#item, this.asking, ...this.#listeners]) {
       each.dispose();
     }
   }
@@ -79,7 +82,7 @@ export class StatusBar implements Disposable {
   }
 
   #draw(): void {
-    const now = shown(this.server.running, this.#status, this.paused());
+    const now = shown(this.server.running, this.#status, this.paused(), this.asking.isLong);
     this.#item.text = now.text;
     this.#item.tooltip = tooltip(now);
     this.#item.backgroundColor =

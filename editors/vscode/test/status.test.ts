@@ -103,6 +103,12 @@ for (const [name, running, status, paused, text, level] of HEADLINES) {
   });
 }
 
+test("a suggestion that is waited for turns, unless there is more to say", () => {
+  assert.equal(shown(RUNNING, READY, "", true).text, "$(loading~spin) Foreword");
+  assert.equal(shown(RUNNING, READY, "python", true).text, "$(debug-pause) Foreword");
+  assert.match(shown(RUNNING, { engine: { state: "failed" } }, "", true).text, /no model/);
+});
+
 test("rows tell model, index, cache, the last empty answer and what is wrong with settings", () => {
   const status = {
     ...READY,

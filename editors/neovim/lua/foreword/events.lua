@@ -34,8 +34,11 @@ function M.listen()
   on('LspRequest', function(event)
     local request = event.data.request
     require('foreword.helped').requested(event.data)
-    if request.type == 'complete' and request.method == METHOD and ours(event.data.client_id) then
-      require('foreword.ghost').answered()
+    if request.method == METHOD and ours(event.data.client_id) then
+      require('foreword.status').requested(event.data.request_id, request.type)
+      if request.type == 'complete' then
+        require('foreword.ghost').answered()
+      end
     end
   end)
   on('DiagnosticChanged', function(event)

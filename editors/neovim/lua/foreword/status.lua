@@ -11,6 +11,18 @@ local doing
 local asked_at = -math.huge
 local asking = false
 local text = 'foreword: off'
+local LONG_MS = 300 -- what is answered sooner needs no sign: one at each key would only flicker
+---@type table<integer, integer> when each request for ghost text that is under way was sent, in milliseconds
+local waiting = {}
+
+local function is_long()
+  for _, since in pairs(waiting) do
+    if vim.uv.now() - since >= LONG_MS then
+      return true
+    end
+  end
+  return false
+end
 
 local function in_words()
   local server = require('foreword.server')
@@ -35,7 +47,7 @@ local function in_words()
   end
   local model = engine.model:match('[^/]+$') or engine.model
   local no_index = index.state ~= 'connected' and index.state ~= 'off'
-  return no_index and model .. ', no index' or model
+  return model .. (no_index and ', no index' or '') .. (is_long() and ' …' or '')
 end
 
 --- Says anew what is known.
@@ -47,13 +59,25 @@ function M.changed()
   end
 end
 
+--- A request for ghost text was sent, or is over.
+---@param id integer
+---@param state 'pending'|'complete'|'cancel'
+function M.requested(id, state)
+  waiting[id] = state == 'pending' and vim.uv.now() or nil
+  if state == 'pending' then
+    vim.defer_fn(M.changed, LONG_MS)
+  else
+    M.changed()
+  end
+end
+
 --- Asks the server; `done` gets its answer, or nil and why there is none.
 ---@param done? fun(status: table?, why: string?)
 function M.refresh(done)
   local client = require('foreword.server').client()
   if not client or not client.initialized then
     if not client then
-      M.last, doing = nil, nil
+      M.last, doing, waiting = nil, nil, {}
       require('foreword.impatience').told(false)
     end
     M.changed()
