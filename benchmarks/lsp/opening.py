@@ -1,8 +1,9 @@
 """From opening a folder to the first ghost text, as an editor does it: the server is started, a file opened, a key
 typed and a completion asked for at once, and asked for once more when the status says that the model is ready.
 
-With the model loaded already and its cache empty, in a folder that the index knows and in one that it has never seen;
-and with nothing running at all, where it counts how long the progress stands still."""
+With the engine warm, as when an editor is opened again; with the model loaded and its cache empty, in a folder that
+the index knows and in one that it has never seen; and with nothing running at all, where it counts how long the
+progress stands still."""
 
 from __future__ import annotations
 
@@ -39,9 +40,12 @@ STOP_TIMEOUT_S = 60.0
 class Opened(msgspec.Struct):
     """Times from the start of the server's process."""
 
-    known_s: list[float]
+    warm_s: list[float]
+    """The folder was open before: its prompt is in the engine's cache."""
+    unread_s: list[float]
+    """The same, with the cache emptied."""
     new_s: list[float]
-    """In folders that no index has seen."""
+    """The same, in folders that no index has seen."""
     cold_s: list[float]
     still_s: list[float]
     """Of each cold start the longest time in which nothing of the progress has changed, until the model is ready; what
@@ -84,16 +88,26 @@ async def opened(
     host: Hosted, environment: dict[str, str], scratch: Path, say: Say, *, quick: bool
 ) -> Opened:
     """`environment`: of a server that finds this host. Raises TargetError, ArchiveError."""
-    found = Opened([], [], [], [], [])
+    found = Opened([], [], [], [], [], [])
     times = QUICK_TIMES if quick else TIMES
     known = await asyncio.to_thread(_folder, scratch / "opened")
-    say(f"opening a folder {times} times with the model loaded, and as often one that was never seen")
+    say(
+        f"opening folders {times} times: with the engine warm, with its cache empty, and one that was never seen"
+    )
     await _once(known, environment, host.profile.short, Watched())
     for number in range(times):
-        for root, into in ((known, found.known_s), (None, found.new_s)):
-            await _forget(host)
-            root = root or await asyncio.to_thread(_folder, scratch / f"opened-{number}")
-            into.append(await _once(root, environment, host.profile.short, Watched()))
+        new = await asyncio.to_thread(_folder, scratch / f"opened-{number}")
+        for root, forgets, into in (
+            (known, False, found.warm_s),
+            (known, True, found.unread_s),
+            (new, True, found.new_s),
+            (known, False, None),  # read once more, for the next one
+        ):
+            if forgets:
+                await _forget(host)
+            taken = await _once(root, environment, host.profile.short, Watched())
+            if into is not None:
+                into.append(taken)
     say("opening a folder with nothing running")
     async with _nothing_running(scratch / "cold") as cold:
         watched = Watched()
@@ -105,9 +119,10 @@ async def opened(
 
 
 def figures(found: Opened) -> Iterator[Figure]:
-    told = "from the start of the server to text, model loaded, its cache empty"
-    yield summary("open_to_ghost_s", found.known_s, "s", f"{told}; a folder that the index knows")
-    yield summary("open_to_ghost_new_s", found.new_s, "s", f"{told}; a folder never seen")
+    told = "from the start of the server to text"
+    yield summary("open_to_ghost_s", found.warm_s, "s", f"{told}; engine and index warm")
+    yield summary("open_to_ghost_unread_s", found.unread_s, "s", f"{told}; model loaded, its cache empty")
+    yield summary("open_to_ghost_new_s", found.new_s, "s", f"{told}; the same, a folder never seen")
     yield summary(
         "cold_to_ghost_s", found.cold_s, "s", "nothing running, nothing indexed; kernels compiled before"
     )
