@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from raw_client import INDEX_ONLY, server
 
+from indexer.messages import ProgressNote
 from lsp.documents import opened
-from lsp.links.index_link import IndexLink, _unsaved
+from lsp.links.index_link import IndexLink, _unsaved, told
 
 LIMIT_S = 30.0
 
@@ -153,3 +154,21 @@ async def test_a_client_without_progress_is_told_in_the_log(tmp_path: Path, root
             await asyncio.sleep(0.1)
         assert await client.leave() == 0
         os.kill(service["pid"], signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("note", "said"),
+    [
+        (ProgressNote(1, "listing", 0, 0), "listing files"),
+        (ProgressNote(1, "parsing", 0, 1), "reading files"),
+        (
+            ProgressNote(1, "parsing", 2_500, 100_000, rate=900.0, seconds_left=108.3),
+            "reading files, 2,500 of 100,000, 108 s left",
+        ),
+        (ProgressNote(1, "parsing", 60, 69, rate=900.0, seconds_left=0.1), "reading files, 60 of 69"),
+        (ProgressNote(1, "writing", 0, 1), "writing the index"),
+        (ProgressNote(1, "embedding", 10, 400), "vectors, 10 of 400"),
+    ],
+)
+def test_progress_is_told_in_words(note: ProgressNote, said: str) -> None:
+    assert told(note) == said

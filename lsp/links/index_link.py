@@ -27,6 +27,16 @@ OVERLAY_DELAY_S = 0.4
 MAX_OVERLAY_BYTES = 1_000_000
 """The index takes no larger files (see `indexer.files.exclusions`), so it needs no unsaved text of them."""
 
+DOING = {
+    "listing": "listing files",
+    "parsing": "reading files,",
+    "writing": "writing the index",
+    "embedding": "vectors,",
+    "counting": "counting tokens of files,",
+}
+TOLD_LEFT_S = 5.0
+"""Less is over before it is read."""
+
 
 class Bar(Protocol):
     def report(self, message: str, done: int = 0, total: int = 0) -> None: ...
@@ -146,7 +156,7 @@ class IndexLink:
         bar = self._bar(f"Foreword: indexing {Path(root).name}")
 
         def on_progress(note: ProgressNote) -> None:
-            bar.report(f"{note.stage} {note.done} of {note.total}", note.done, note.total)
+            bar.report(told(note), note.done, note.total)
 
         outcome = "stopped"
         try:
@@ -240,3 +250,12 @@ def _unsaved(text: str, path: Path, root: Path) -> str | None:
     except OSError:
         return text  # not on disk yet, or not readable: what the editor has is all there is
     return None if stored.removeprefix(BOM_UTF8) == data.removeprefix(BOM_UTF8) else text
+
+
+def told(note: ProgressNote) -> str:
+    """For a person; the time that is left where that can be known and is worth waiting for."""
+    doing = DOING[note.stage]
+    if note.total <= 1:
+        return doing.rstrip(",")
+    left = f", {note.seconds_left:.0f} s left" if note.seconds_left >= TOLD_LEFT_S else ""
+    return f"{doing} {note.done:,} of {note.total:,}{left}"
