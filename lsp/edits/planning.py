@@ -38,6 +38,7 @@ from lsp.edits.reading import (
 )
 from lsp.edits.shown import LINE_OVERHEAD_TOKENS, Target
 from lsp.edits.task import Task
+from lsp.edits.writing import under_grammar
 
 if TYPE_CHECKING:
     from indexer.client import IndexClient
@@ -140,7 +141,9 @@ async def planned(
     prompt = await asyncio.to_thread(plan_prompt, on.common, engine.tokenizer)
     grammar = plan_grammar(on.common.candidates, whole_files=on.common.whole_files)
     sampling = under(grammar, engine, on.able, min(PLAN_TOKENS, on.answer_tokens))
-    text, cost = await _asked(engine, prompt, sampling, on_text, clock)
+    text, cost = await under_grammar(
+        engine.endpoint, sampling, lambda bound: _answer(engine, prompt, bound, on_text, clock)
+    )
     plan = read_plan(text, on.common.candidates, whole_files=on.common.whole_files)
     kept = await asyncio.to_thread(_allowed, plan, place, on)
     return Made(kept, cost)
@@ -165,23 +168,6 @@ def _touched(possible: Possible) -> tuple[str, ...]:
     """The definitions of a file in which something is used that the edit is about."""
     around = [possible.around(each.line) for each in possible.uses]
     return tuple(dict.fromkeys(each.name for each in around if each is not None))[:MAX_SYMBOLS]
-
-
-async def _asked(
-    engine: Engine,
-    prompt: Prompt,
-    sampling: Sampling,
-    on_text: Callable[[str], None],
-    clock: Callable[[], float],
-) -> tuple[str, Figures]:
-    """Under the grammar where the engine takes one."""
-    if engine.endpoint.kind == "sglang":
-        try:
-            return await _answer(engine, prompt, sampling, on_text, clock)
-        except EngineRequestError as refused:
-            if refused.fault not in ("request", "aborted"):
-                raise  # anything but a grammar that this server does not take
-    return await _answer(engine, prompt, msgspec.structs.replace(sampling, ebnf=None), on_text, clock)
 
 
 async def _answer(

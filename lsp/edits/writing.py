@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from typing import TypeVar
 
 import msgspec
 
@@ -25,6 +26,7 @@ circles, and would until its tokens are spent."""
 MAX_CYCLE = 6
 
 OnEvent = Callable[[Event], None]
+T = TypeVar("T")
 
 CIRCLES = "the model repeats itself"
 
@@ -64,14 +66,27 @@ async def write(
         begun = True
         on_event(event)
 
+    def ask(bound: Sampling) -> Awaitable[Written]:
+        return _write(endpoint, prompt, bound, told, clock, started, limit_s)
+
+    return await under_grammar(endpoint, sampling, ask, lambda: begun)
+
+
+async def under_grammar(
+    endpoint: Endpoint,
+    sampling: Sampling,
+    ask: Callable[[Sampling], Awaitable[T]],
+    begun: Callable[[], bool] = lambda: False,
+) -> T:
+    """What is asked, under the grammar where the endpoint takes one; without it where it refuses this one before
+    anything was written. Raises EngineRequestError."""
     if sampling.constrained and endpoint.kind == "sglang":
         try:
-            return await _write(endpoint, prompt, sampling, told, clock, started, limit_s)
+            return await ask(sampling)
         except EngineRequestError as refused:
-            if begun or refused.fault not in ("request", "aborted"):
+            if begun() or refused.fault not in ("request", "aborted"):
                 raise  # anything but a grammar that this server does not take
-    free = msgspec.structs.replace(sampling, ebnf=None)
-    return await _write(endpoint, prompt, free, on_event, clock, started, limit_s)
+    return await ask(msgspec.structs.replace(sampling, ebnf=None))
 
 
 async def _write(
