@@ -32,6 +32,14 @@ _LANGUAGES = {
 """Editors' language identifiers that differ from the names that `indexer.packing.syntax` uses."""
 
 
+class Known(msgspec.Struct, frozen=True):
+    """Where one line of a text begins, so that places near it are found without going through all above it."""
+
+    text: str
+    line: int
+    start: int
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """A document at one version. `path` is absolute, None when the document is no file (`untitled:` and
     others)."""
@@ -43,6 +51,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     text: str
     preamble: str = ""
     """Text that stands before the document without being part of it: the earlier cells of a notebook."""
+    known: Known | None = None
+    """The line of the last change. It says itself of which text: a snapshot that is given another one finds its places
+    all the same."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -85,16 +96,32 @@ def opened(uri: str, language_id: str | None, version: int, text: str) -> Snapsh
 
 def changed(snapshot: Snapshot, changes: Sequence[Change], version: int, encoding: Encoding) -> Snapshot:
     """The snapshot after `changes`, applied in order, each to the result of the one before."""
-    text = snapshot.text
+    text, known = snapshot.text, snapshot.known
     for change in changes:
         new = without_surrogates(change.text)
         if change.start is None or change.end is None:
-            text = new
+            text, known = new, None
             continue
-        start = offset_at(text, *change.start, encoding)
-        end = max(start, offset_at(text, *change.end, encoding))
-        text = text[:start] + new + text[end:]
-    return msgspec.structs.replace(snapshot, text=text, version=version)
+        known = _line_known(text, change.start[0], known)
+        start = offset_at(text, *change.start, encoding, known)
+        end = start if change.end == change.start else offset_at(text, *change.end, encoding, known)
+        text = text[:start] + new + text[max(start, end) :]
+        known = _still_known(known, text)
+    return msgspec.structs.replace(snapshot, text=text, version=version, known=known)
+
+
+def _line_known(text: str, line: int, known: Known | None) -> Known | None:
+    start = line_start(text, max(0, line), known)
+    return None if start is None else Known(text, max(0, line), start)
+
+
+def _still_known(known: Known | None, text: str) -> Known | None:
+    """The same line in a text that is another one only behind where it begins."""
+    if (
+        known is None or text[max(0, known.start - 1) : known.start + 1] == "\r\n"
+    ):  # one line end is made of two
+        return None
+    return Known(text, known.line, known.start)
 
 
 def without_surrogates(text: str) -> str:
@@ -105,12 +132,12 @@ def without_surrogates(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
-def offset_at(text: str, line: int, character: int, encoding: Encoding) -> int:
+def offset_at(text: str, line: int, character: int, encoding: Encoding, known: Known | None = None) -> int:
     """The offset of a client position. Beyond a line's end it is that end, beyond the last line the text's
     end; inside one character it is that character's start."""
     if line < 0:
         return 0
-    start = line_start(text, line)
+    start = line_start(text, line, known)
     if start is None:
         return len(text)
     ending = _LINE_END.search(text, start)
@@ -118,16 +145,18 @@ def offset_at(text: str, line: int, character: int, encoding: Encoding) -> int:
     return start + _points(text[start:end], max(0, character), encoding)
 
 
-def line_start(text: str, line: int) -> int | None:
+def line_start(text: str, line: int, known: Known | None = None) -> int | None:
     """Where a line begins; None when the text has no such line."""
-    start = 0
-    if "\r" not in text:  # the usual kind, and much faster: each keystroke asks for several positions
-        for _ in range(line):
+    at, start = _from(text, known)
+    if line < at:
+        at, start = 0, 0
+    if "\r" not in text:  # the usual kind, and much faster
+        for _ in range(line - at):
             start = text.find("\n", start) + 1
             if not start:
                 return None
         return start
-    for _ in range(line):
+    for _ in range(line - at):
         ending = _LINE_END.search(text, start)
         if ending is None:
             return None
@@ -135,20 +164,27 @@ def line_start(text: str, line: int) -> int | None:
     return start
 
 
-def position_at(text: str, offset: int, encoding: Encoding) -> tuple[int, int]:
+def position_at(text: str, offset: int, encoding: Encoding, known: Known | None = None) -> tuple[int, int]:
     """The client position (line, character) of an offset; one between \\r and \\n is the line's end."""
     offset = max(0, min(offset, len(text)))
     if text[offset - 1 : offset + 1] == "\r\n" and offset > 0:
         offset -= 1
+    line, start = _from(text, known)
+    if offset < start:
+        line, start = 0, 0
     if "\r" not in text:
-        start = text.rfind("\n", 0, offset) + 1
-        return text.count("\n", 0, start), units(text[start:offset], encoding)
-    line, start = 0, 0
-    for ending in _LINE_END.finditer(text):
+        begins = text.rfind("\n", start, offset) + 1 or start
+        return line + text.count("\n", start, begins), units(text[begins:offset], encoding)
+    for ending in _LINE_END.finditer(text, start):
         if ending.end() > offset:
             break
         line, start = line + 1, ending.end()
     return line, units(text[start:offset], encoding)
+
+
+def _from(text: str, known: Known | None) -> tuple[int, int]:
+    """A line of `text` and where it begins."""
+    return (known.line, known.start) if known is not None and known.text is text else (0, 0)
 
 
 def units(text: str, encoding: Encoding) -> int:

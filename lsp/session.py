@@ -19,7 +19,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.uris import from_fs_path
 
 from indexer.collecting import Collecting
-from lsp.documents import Change, Snapshot, line_start, offset_at, position_at
+from lsp.documents import Change, Known, Snapshot, line_start, offset_at, position_at
 from lsp.edits.diagnosed import Diagnostics
 from lsp.edits.offering import Offering
 from lsp.edits.serving import Edits
@@ -279,22 +279,27 @@ class ForewordServer(LanguageServer):
     def cursor(self, snapshot: Snapshot, line: int, character: int) -> int | None:
         """The offset of a client position, None when there is no such line. Beyond the line's end it is that
         end, as the protocol asks."""
-        if line_start(snapshot.text, line) is None:
+        start = line_start(snapshot.text, line, snapshot.known)
+        if start is None:
             return None
-        return offset_at(snapshot.text, line, character, self.documents.encoding)
+        known = Known(snapshot.text, line, start) if line >= 0 else None
+        return offset_at(snapshot.text, line, character, self.documents.encoding, known)
 
     def range_of(self, snapshot: Snapshot, start: int, end: int) -> types.Range:
-        return types.Range(self._position(snapshot, start), self._position(snapshot, end))
+        first = self._position(snapshot, start)
+        return types.Range(first, first if end == start else self._position(snapshot, end))
 
     def _selected(self, snapshot: Snapshot, selected: types.SelectedCompletionInfo) -> SelectedItem:
         start, end = (self._offset(snapshot, each) for each in (selected.range.start, selected.range.end))
         return SelectedItem(start, end, selected.text)
 
     def _offset(self, snapshot: Snapshot, position: types.Position) -> int:
-        return offset_at(snapshot.text, position.line, position.character, self.documents.encoding)
+        encoding, known = self.documents.encoding, snapshot.known
+        return offset_at(snapshot.text, position.line, position.character, encoding, known)
 
     def _position(self, snapshot: Snapshot, offset: int) -> types.Position:
-        line, character = position_at(snapshot.text, offset, self.documents.encoding)
+        encoding, known = self.documents.encoding, snapshot.known
+        line, character = position_at(snapshot.text, offset, encoding, known)
         return types.Position(line=line, character=character)
 
     def progress_cancelled(self, token: str | int) -> None:

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from lsp.documents import (
     Change,
+    Known,
     changed,
     key_of,
     language_named,
     line_around,
     line_ending,
+    line_start,
     offset_at,
     opened,
     path_of,
@@ -93,6 +95,33 @@ def test_a_change_by_positions_is_the_change_by_offsets(
     after = changed(before, [change], 2, encoding)
     assert after.text == text[:start] + new + text[end:]
     assert (before.text, before.version, after.version) == (text, 1, 2)
+
+
+places = st.tuples(st.integers(-1, 8), st.integers(0, 12))
+
+
+@given(texts, st.lists(st.tuples(places, places, texts), max_size=6), st.sampled_from(ENCODINGS))
+def test_places_are_found_from_the_line_of_the_last_change_as_from_the_top(
+    text: str, edits: list[tuple[tuple[int, int], tuple[int, int], str]], encoding: str
+) -> None:
+    document = opened("file:///a.py", "python", 1, text)
+    for version, (start, end, new) in enumerate(edits, 2):
+        document = changed(document, [Change(new, start, end)], version, encoding)
+        now, known = document.text, document.known
+        for line in range(-1, 10):
+            assert line_start(now, line, known) == line_start(now, line)
+            assert offset_at(now, line, 3, encoding, known) == offset_at(now, line, 3, encoding)
+        for offset in range(len(now) + 1):
+            assert position_at(now, offset, encoding, known) == position_at(now, offset, encoding)
+
+
+def test_what_is_known_of_one_text_is_not_said_of_another() -> None:
+    document = changed(
+        opened("file:///a.py", "python", 1, "a\nb\nc\n"), [Change("x", (2, 0), (2, 0))], 2, "utf-16"
+    )
+    assert document.known == Known(document.text, 2, 4)
+    assert line_start("aaaa\nb\nc\n", 2, document.known) == 7
+    assert position_at("aaaa\nb\nc\n", 7, "utf-16", document.known) == (2, 0)
 
 
 def test_changes_apply_in_order_each_to_the_last_result() -> None:
