@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,7 +24,7 @@ from lsp.settings import Settings
 from lsp.trim import Place
 from lsp.trimming.overlap import CLOSERS
 from lsp.writing import LINE_TOKENS as LINE_TOKENS
-from lsp.writing import MAX_BLOCK_TOKENS, Answer, sampling_at, write
+from lsp.writing import MAX_BLOCK_TOKENS, Answer, Trimmers, sampling_at, write
 
 if TYPE_CHECKING:
     from engine.endpoints.endpoint import Endpoint, Sampling
@@ -48,6 +48,10 @@ HEADER_RESERVE_TOKENS = 64
 
 PACK_TIMEOUT_S = 3.0
 """A pack takes tens of milliseconds; a completion without context is better than one that waits longer."""
+
+
+OnPack = Callable[[Pack | None, str], Awaitable[None]]
+"""Gets the pack, or None and why there is none."""
 
 
 class Tokenizer(PromptTokenizer, Protocol):
@@ -106,70 +110,82 @@ async def complete(
     weighed: bool = False,
     priority: int | None = None,
     on_sure: Callable[[Sureness], None] | None = None,
-    on_read: Callable[[Reading], Awaitable[None]] | None = None,
+    on_pack: OnPack | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Completion:
     """What belongs at `offset` of `snapshot`; `base` is what the engine has read ahead. `candidates` is how many texts
-    are written, of which the different ones are kept, the best as the completion and the others beside it. `on_read`
-    gets what the model is to read, before it does. `on_text` gets the text so far each time it has changed, the line
-    under way included; what is still growing may be taken back. With `weighed` it is also asked how sure the model is
-    of a line, and `on_sure` is told that before `on_text`; not of blocks, since that is written slower.
+    are written, of which the different ones are kept, the best as the completion and the others beside it. `on_pack`
+    gets what the index has, before the model reads it. `on_text` gets the text so far each time it has changed, the
+    line under way included; what is still growing may be taken back. With `weighed` it is also asked how sure the model
+    is of a line, and `on_sure` is told that before `on_text`; not of blocks, since that is written slower.
 
     Raises EngineRequestError when the engine fails. Trouble with the index costs the context, not the
     completion. Cancelling this ends the request in the engine.
     """
-    started = clock()
-    document = _with_preamble(snapshot)
-    reading = await read(
-        snapshot,
-        index,
-        tokenizer,
-        profile,
-        settings,
-        offset=offset,
-        root=root,
-        context_tokens=endpoint.context_tokens,
-        base=base,
-    )
-    if on_read is not None:
-        await on_read(reading)
-    place, pack, note, prompt = reading.place, reading.pack, reading.note, reading.prompt
-    ending = line_ending(document.text)
+    started, trimmers = clock(), Trimmers()
+    ending = line_ending(_with_preamble(snapshot).text)
 
     def told(text: str) -> None:
         if on_text is not None:
             on_text(text.replace("\n", ending))
 
-    async def write_one(sampling: Sampling, on_text: Callable[[str], None]) -> Answer:
-        return await write(
-            endpoint,
-            prompt,
-            place,
-            sampling,
-            wait_s=settings.wait_s,
-            priority=priority,
-            on_text=on_text,
-            on_sure=on_sure or (lambda _: None),
-            clock=clock,
+    try:
+        reading = await read(
+            snapshot,
+            index,
+            tokenizer,
+            profile,
+            settings,
+            offset=offset,
+            root=root,
+            context_tokens=endpoint.context_tokens,
+            base=base,
+            on_place=trimmers.begin,
+            on_pack=on_pack,
         )
 
-    sampling = sampling_at(place, settings, logprobs=candidates > 1 or (weighed and not place.block))
-    answers = await choices(write_one, sampling, candidates, told)
+        async def write_one(sampling: Sampling, on_text: Callable[[str], None]) -> Answer:
+            return await write(
+                endpoint,
+                reading.prompt,
+                await trimmers.one(reading.place),
+                sampling,
+                wait_s=settings.wait_s,
+                priority=priority,
+                on_text=on_text,
+                on_sure=on_sure or (lambda _: None),
+                clock=clock,
+            )
+
+        asks_logprobs = candidates > 1 or (weighed and not reading.place.block)
+        sampling = sampling_at(reading.place, settings, logprobs=asks_logprobs)
+        answers = await choices(write_one, sampling, candidates, told)
+    finally:
+        trimmers.close()
+    return _completion(reading, answers, ending, started, clock())
+
+
+def _completion(
+    reading: Reading, answers: Sequence[Answer], ending: str, started: float, ended: float
+) -> Completion:
+    """What came of the streams, the first of which is the one that is told of."""
+    pack, note = reading.pack, reading.note
     answer, kept = answers[0], ranked(answers)
     decision = kept[0].decision if kept else answer.decision
     chunk, tokens = answer.chunk, sum(each.chunk.completion_tokens for each in answers if each.chunk)
+    first_at = answer.first_at or ended
     return Completion(
         text=decision.text.replace("\n", ending),
         reason=decision.why,
         replaced=decision.replaced,
-        block=place.block,
+        block=reading.place.block,
         completion_tokens=tokens,
-        prompt_tokens=chunk.prompt_tokens if chunk else prompt.tokens,
+        prompt_tokens=chunk.prompt_tokens if chunk else reading.prompt.tokens,
         cached_tokens=chunk.cached_tokens if chunk else None,
         base_tokens=sum(each.tokens for each in pack.segments[: pack.base_segments]) if pack else 0,
-        read_s=(answer.first_at or clock()) - answer.asked_at,
-        ttft_s=(answer.first_at or clock()) - started,
-        total_s=clock() - started,
+        read_s=first_at - answer.asked_at,
+        ttft_s=first_at - started,
+        total_s=ended - started,
         segments=pack.segments if pack else [],
         notes=[*(pack.notes if pack else []), *([note] if note else [])],
         sureness=kept[0].sureness if kept else None,
@@ -202,16 +218,24 @@ async def read(
     context_budget: int | None = None,
     base: BaseInUse | None = None,
     pack_timeout_s: float = PACK_TIMEOUT_S,
+    on_place: Callable[[Place], None] | None = None,
+    on_pack: OnPack | None = None,
 ) -> Reading:
     """What `complete` has the model read at `offset`; `context_tokens` is the model's window. With
-    `context_budget` so much of the repository instead of what this place has room for; `base` goes before all."""
+    `context_budget` so much of the repository instead of what this place has room for; `base` goes before all.
+    `on_place` gets the place before the index is asked, `on_pack` what it has while the prompt is laid out."""
     document = _with_preamble(snapshot)
     place = await asyncio.to_thread(place_at, document, offset + len(snapshot.preamble), settings.max_lines)
+    if on_place is not None:
+        on_place(place)
     room = context_tokens - (base.limit if base is not None else 0)
     shares = _shares(settings.budget_tokens or DEFAULT_BUDGET_TOKENS, room)
     budget = shares.context if context_budget is None else context_budget
     pack, note = await _read(index, document, place, budget, tokenizer, root, base, pack_timeout_s)
-    prompt = await asyncio.to_thread(_prompt, profile, tokenizer, document, place, pack, shares)
+    laid_out = asyncio.to_thread(_prompt, profile, tokenizer, document, place, pack, shares)
+    if on_pack is None:
+        return Reading(place, pack, note, await laid_out)
+    prompt, _ = await asyncio.gather(laid_out, on_pack(pack, note))
     return Reading(place, pack, note, prompt)
 
 

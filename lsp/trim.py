@@ -46,6 +46,10 @@ class Trimmer:
         self._body = functools.lru_cache(maxsize=1)(functools.partial(body_at, self._site.near))
         self._adds_error = functools.lru_cache(maxsize=256)(self._says_error)
 
+    def prepare(self) -> None:
+        """Judges what stands around the cursor, which else the first token waits for."""
+        _ = self._soundness.judges
+
     def _says_error(self, text: str) -> bool:
         return self._soundness.adds_error(text)
 

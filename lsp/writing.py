@@ -54,6 +54,36 @@ class Answer(msgspec.Struct):
         return None if self.chunk is None else self.chunk.mean_logprob
 
 
+class Trimmers:
+    """Of the streams at one place. The first one's is made while the index and the engine are waited for."""
+
+    def __init__(self) -> None:
+        self._ready: asyncio.Task[Trimmer] | None = None
+
+    def begin(self, place: Place) -> None:
+        """In a thread: what surrounds a cursor takes some milliseconds to read."""
+        self._ready = asyncio.create_task(_trimmer_at(place), name="trimmer")
+
+    async def one(self, place: Place) -> Trimmer:
+        """For one stream, which alone may use it."""
+        ready, self._ready = self._ready, None
+        return await (_trimmer_at(place) if ready is None else ready)
+
+    def close(self) -> None:
+        """Nothing is written any more."""
+        if self._ready is not None:
+            self._ready.cancel()
+
+
+async def _trimmer_at(place: Place) -> Trimmer:
+    def make() -> Trimmer:
+        trimmer = Trimmer(place)
+        trimmer.prepare()
+        return trimmer
+
+    return await asyncio.to_thread(make)
+
+
 def sampling_at(place: Place, settings: Settings, *, logprobs: bool = False) -> Sampling:
     """The most probable text of as many tokens as this place has room for."""
     from engine.endpoints.endpoint import Sampling
@@ -65,7 +95,7 @@ def sampling_at(place: Place, settings: Settings, *, logprobs: bool = False) -> 
 async def write(
     endpoint: Endpoint,
     prompt: Prompt,
-    place: Place,
+    trimmer: Trimmer,
     sampling: Sampling,
     *,
     wait_s: float,
@@ -81,7 +111,6 @@ async def write(
 
     priority = Priority.COMPLETION if priority is None else priority
     ahead = priority == Priority.PREFETCH
-    trimmer = await asyncio.to_thread(Trimmer, place)
     answer = Answer(Decision("", False, why="the engine sent nothing"), asked_at=clock())
     try:
         async with (

@@ -15,6 +15,8 @@ from scripted import ScriptedEndpoint
 from engine.endpoints.sse import EngineRequestError, Fault
 from engine.profiles import QWEN_SMALL
 from engine.tokens import EstimateTokenizer
+from indexer.client import IndexClient, IndexServiceError
+from indexer.messages import Pack, PackRequest
 from lsp.completion import Completion, complete
 from lsp.documents import Snapshot
 from lsp.inline import InlineCompletions, Outcome, SelectedItem
@@ -90,6 +92,41 @@ async def test_what_is_written_is_judged_beside_the_loop(monkeypatch: pytest.Mon
     monkeypatch.setattr("lsp.writing.Trimmer", Watched)
     await run("return ▮\n", ScriptedEndpoint("a + b\nand so on\n"))
     assert threads and threading.get_ident() not in threads
+
+
+async def test_what_surrounds_the_cursor_is_judged_while_the_index_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    prepared = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Watched(Trimmer):
+        def prepare(self) -> None:
+            super().prepare()
+            loop.call_soon_threadsafe(prepared.set)
+
+    class SlowIndex(IndexClient):
+        def __init__(self) -> None:
+            """Connected to nothing."""
+
+        async def pack(self, request: PackRequest, timeout_s: float = 0.0) -> Pack:
+            await asyncio.wait_for(prepared.wait(), 20)
+            raise IndexServiceError("there is nothing to read")
+
+    monkeypatch.setattr("lsp.writing.Trimmer", Watched)
+    path = str(tmp_path / "a.py")
+    snapshot = Snapshot("file:///a.py", path, "python", 1, "return \n")
+    completion = await complete(
+        snapshot,
+        SlowIndex(),
+        ScriptedEndpoint("a + b\n"),
+        EstimateTokenizer(),
+        QWEN_SMALL,
+        Settings(budget_tokens=1536),
+        offset=7,
+        root=str(tmp_path),
+    )
+    assert (completion.text, completion.notes) == ("a + b", ["there is nothing to read"])
 
 
 async def test_a_cut_stream_without_a_line_says_why() -> None:

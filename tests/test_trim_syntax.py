@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from trim_table import Case, cases
 
 from indexer.packing.lexical import REACH_CHARACTERS, Around, around
 from indexer.packing.soundness import AFTER_CHARACTERS, BEFORE_CHARACTERS, Soundness
@@ -125,6 +126,20 @@ def test_what_adds_an_error(language: str, marked: str, text: str, error: bool) 
 )
 def test_what_is_whole(text: str, whole: bool) -> None:
     assert soundness("function f() {\n  ▮\n}\n", "javascript").is_whole(text) is whole
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_a_text_is_judged_alike_alone_and_after_others(case: Case) -> None:
+    """What surrounds the cursor is parsed once, and each text from the tree of another one."""
+    marked, written = case.document, case.writes
+    ends = sorted({1, len(written) // 3, len(written) // 2, len(written) - 1, len(written)})
+    texts = [*(written[:end] for end in ends), f"{written})", "= = é", written]
+    replaced = [0, 1, 0, 2, 0, len(marked), 0, 0]
+    shared = soundness(marked, case.language)
+    for text, count in zip(texts, replaced, strict=False):
+        alone = soundness(marked, case.language)
+        assert shared.adds_error(text, count) is alone.adds_error(text, count)
+        assert shared.is_whole(text, count) is soundness(marked, case.language).is_whole(text, count)
 
 
 def test_errors_out_of_reach_do_not_matter() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from lsp.completion import Completion, Reading, complete
+from lsp.completion import Completion, OnPack, complete
 from lsp.documents import Snapshot, key_of
 from lsp.links.base_keeper import BaseKeeper
 from lsp.links.budget import Clock, Speed
@@ -25,6 +25,7 @@ from lsp.workspace import Workspace
 
 if TYPE_CHECKING:
     from indexer.client import IndexClient
+    from indexer.messages import Pack
 
 GONE_FAULTS = ("unreachable", "refused", "dropped", "draining")
 """Faults of a request after which the embedded engine is looked for anew: its host has left, is leaving or
@@ -164,7 +165,7 @@ class Asking:
             weighed=question.weighed,
             on_sure=on_sure,
             priority=Priority.PREFETCH if question.ahead else Priority.COMPLETION,
-            on_read=self._noting(sources, snapshot, root),
+            on_pack=self._noting(sources, snapshot, root),
         )
         if not question.ahead:
             self._measured(engine, root, completion)
@@ -173,16 +174,14 @@ class Asking:
             completion = msgspec.structs.replace(completion, notes=[*completion.notes, why_not])
         return Written(completion, sources[0])
 
-    def _noting(
-        self, sources: list[Source], snapshot: Snapshot, root: str | None
-    ) -> Callable[[Reading], Awaitable[None]]:
+    def _noting(self, sources: list[Source], snapshot: Snapshot, root: str | None) -> OnPack:
         """Notes what is read before it is: what changes while the model writes is another version."""
         setting, documents = self.setting_of(snapshot), self.open_files()
 
-        async def note(reading: Reading) -> None:
-            quoted = [each.path for each in reading.pack.segments] if reading.pack is not None else []
+        async def note(pack: Pack | None, why_none: str) -> None:
+            quoted = [each.path for each in pack.segments] if pack is not None else []
             # a pack that failed once may be there the next time
-            read = msgspec.structs.replace(setting, context=Context.NONE) if reading.note else setting
+            read = msgspec.structs.replace(setting, context=Context.NONE) if why_none else setting
             sources.append(await asyncio.to_thread(source_of, read, root, quoted, documents))
 
         return note
