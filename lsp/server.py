@@ -41,6 +41,10 @@ CLOSE_TIMEOUT_S = 3.0
 MAX_LABEL_CHARS = 60
 """Of a completion item; the whole text is in its documentation."""
 
+SWITCH_INTERVAL_S = 0.0005
+"""After so long a thread that computes gives the interpreter away where another one wants it. Python's own 5 ms are a
+third of what an answer may take, and the event loop pays them each time that it wakes up beside a parse."""
+
 INTERRUPTED = 130
 """The customary status of a process that was ended by Ctrl-C."""
 
@@ -229,6 +233,7 @@ def run() -> NoReturn:
         stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("pygls").setLevel(logging.CRITICAL)  # it logs whole messages, source text included
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     streams = Streams()
     loop = asyncio.new_event_loop()
     try:

@@ -2,8 +2,8 @@
 
 pygls' own loop is not used because it writes synchronously (a slow client stops the server), ends with status
 0 whatever happened, gives up on a request that is no valid JSON without an answer, and keeps a thread in
-`stdin.readline` that holds up the exit. Here a thread reads, a thread writes, and the event loop never waits
-for either."""
+`stdin.readline` that holds up the exit. Here the event loop itself reads and writes what it need not wait for: another
+thread would have to wait for the interpreter's lock while a third one parses. Threads do the rest."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ import asyncio
 import json
 import os
 import queue
+import select
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 READ_BYTES = 65_536
+
+AT_ONCE_BYTES = getattr(select, "PIPE_BUF", 0)
+"""What a pipe or socket takes without waiting once it says that it takes something (POSIX: at least 512; Linux 4,096).
+Most answers are smaller."""
 
 MAX_HEADER_BYTES = 8_192
 """Two short header lines are what clients send."""
@@ -49,22 +54,40 @@ class Streams:
 
 
 class Writer:
-    """Hands bytes to a thread that writes them in order. `lost` is called once when the client is gone."""
+    """Writes in order: at once what its reader has room for, all else in a thread. `lost` is called once when the
+    client is gone."""
 
     def __init__(self, descriptor: int, lost: Callable[[], None]) -> None:
         self._descriptor = descriptor
         self._lost = lost
+        self._room = _room_of(descriptor)
         self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._left = 0
+        """In the queue, or being written by the thread: what comes then goes behind it."""
+        self._order = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="stdout", daemon=True)
         self._thread.start()
 
     def write(self, data: bytes) -> None:
-        self._waiting.put(data)
+        with self._order:
+            rest = data if self._left else self._at_once(data)
+            if rest:
+                self._left += 1
+                self._waiting.put(rest)
 
     def close(self) -> None:
         """Waits until all is written, for a while."""
         self._waiting.put(None)
         self._thread.join(FLUSH_TIMEOUT_S)
+
+    def _at_once(self, data: bytes) -> bytes:
+        """What is left to be written. Trouble is the thread's to meet again."""
+        if self._room is None or len(data) > AT_ONCE_BYTES or not self._room.poll(0):
+            return data
+        try:
+            return data[os.write(self._descriptor, data) :]
+        except OSError:
+            return data
 
     def _run(self) -> None:
         while (data := self._waiting.get()) is not None:
@@ -75,18 +98,45 @@ class Writer:
             except OSError:
                 self._lost()  # the client closed its end: there is nobody left to tell
                 return
+            with self._order:
+                self._left -= 1
+
+
+def _room_of(descriptor: int) -> select.poll | None:
+    """Tells whether there is room for AT_ONCE_BYTES; None on systems that cannot."""
+    if not hasattr(select, "poll"):
+        return None
+    room = select.poll()
+    room.register(descriptor, select.POLLOUT)
+    return room
 
 
 def start_reader(descriptor: int, loop: asyncio.AbstractEventLoop) -> asyncio.StreamReader:
-    """A stream fed by a thread with what comes on `descriptor`."""
+    """A stream fed with what comes on `descriptor`: by the loop when something has come, or, where that cannot tell
+    (files, Windows), by a thread that waits."""
     stream = asyncio.StreamReader(limit=MAX_HEADER_BYTES, loop=loop)
 
+    def readable() -> None:
+        data = _read(descriptor)
+        if data:
+            stream.feed_data(data)
+        else:
+            loop.remove_reader(descriptor)
+            stream.feed_eof()
+
+    try:
+        loop.add_reader(descriptor, readable)
+    except (NotImplementedError, OSError):
+        _start_reading_thread(descriptor, stream, loop)
+    return stream
+
+
+def _start_reading_thread(
+    descriptor: int, stream: asyncio.StreamReader, loop: asyncio.AbstractEventLoop
+) -> None:
     def read() -> None:
         while True:
-            try:
-                data = os.read(descriptor, READ_BYTES)
-            except OSError:
-                data = b""
+            data = _read(descriptor)
             if loop.is_closed():
                 return
             loop.call_soon_threadsafe(stream.feed_data if data else lambda _: stream.feed_eof(), data)
@@ -94,7 +144,14 @@ def start_reader(descriptor: int, loop: asyncio.AbstractEventLoop) -> asyncio.St
                 return
 
     threading.Thread(target=read, name="stdin", daemon=True).start()
-    return stream
+
+
+def _read(descriptor: int) -> bytes:
+    """Empty at the end."""
+    try:
+        return os.read(descriptor, READ_BYTES)
+    except OSError:
+        return b""
 
 
 async def read_body(stream: asyncio.StreamReader) -> bytes | None:
