@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from lsp.documents import Snapshot, key_of
 from lsp.offers.extent import within
-from lsp.offers.freshness import is_fresh
+from lsp.offers.freshness import Setting, Source, is_fresh
 from lsp.offers.offered import Found, Offer, Offered
 from lsp.offers.suggestions import Suggestion, like_lines_of, remembered
 from lsp.requests.asking import Asking, Question, Written
 from lsp.settings import Settings
 from lsp.writing import TOO_LATE
 
+AT_ONCE_S = 0.001
+"""Files that were looked at in less are looked at by the event loop itself, while that was a moment ago: what a system
+knows of a file it keeps for longer, and another thread may have to wait for a processor."""
+
+MOMENT_S = 1.0
+"""Between two keys of somebody who types. Network file systems ask anew after three seconds and more."""
+
+
+class _Look(msgspec.Struct, frozen=True):
+    """At the files of one source."""
+
+    source: Source
+    at_s: float
+    took_s: float
+
 
 class Memory:
     """Of one server."""
 
-    def __init__(self, asking: Asking, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        asking: Asking,
+        settings: Callable[[], Settings],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._asking = asking
         self._settings = settings
+        self._clock = clock
         self._documents: dict[str, Offered] = {}
+        self._last_look: _Look | None = None
 
     def of(self, key: str) -> Offered:
         return self._documents.setdefault(key, Offered())
@@ -83,7 +106,22 @@ class Memory:
 
     async def _is_fresh(self, offer: Offer, snapshot: Snapshot) -> bool:
         setting, documents = self._asking.setting_of(snapshot), self._asking.open_files()
-        return await asyncio.to_thread(is_fresh, offer.source, setting, documents)
+        if self._is_known_at_once(offer.source):
+            return self._look(offer.source, setting, documents)
+        return await asyncio.to_thread(self._look, offer.source, setting, documents)
+
+    def _is_known_at_once(self, source: Source) -> bool:
+        last = self._last_look
+        if not source.files or last is None or last.source is not source:
+            return not source.files
+        return last.took_s <= AT_ONCE_S and self._clock() - last.at_s <= MOMENT_S
+
+    def _look(self, source: Source, setting: Setting, documents: dict[str, Snapshot]) -> bool:
+        began = self._clock()
+        fresh = is_fresh(source, setting, documents)
+        ended = self._clock()
+        self._last_look = _Look(source, ended, ended - began)
+        return fresh
 
     def most_lines(self, question: Question) -> int:
         """Of an answer."""

@@ -79,8 +79,8 @@ class Offered:
 
     def knows(self, before: str, after: str) -> bool | None:
         """Whether there was something to offer at this very place; None where nobody has asked."""
-        offers = self._places.get(anchor_between(before, after))
-        return None if offers is None else any(each.text for each in offers)
+        place = self._place(before, after)
+        return None if place is None else any(each.text for each in self._places[place])
 
     def at(self, before: str, after: str) -> list[Found]:
         """What is left of all that was offered on the way to this place, what was used last first."""
@@ -98,13 +98,14 @@ class Offered:
 
     def nothing(self, before: str, after: str, max_lines: int) -> Offer | None:
         """That at this very place there was nothing to offer; None where that is not known."""
-        offers = self._places.get(anchor_between(before, after), ())
+        place = self._place(before, after)
+        offers = () if place is None else self._places[place]
         return next((each for each in offers if each.why and each.max_lines == max_lines), None)
 
     def choices(self, before: str, after: str) -> tuple[Offer, ...]:
         """All that there is to choose from at this very place; empty where nobody has asked for that."""
-        place = anchor_between(before, after)
-        return self._places[place] if place in self._choices else ()
+        place = self._place(before, after)
+        return self._places[place] if place is not None and place in self._choices else ()
 
     def used(self, place: Anchor) -> None:
         if place in self._places:
@@ -117,6 +118,14 @@ class Offered:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def _place(self, before: str, after: str) -> Anchor | None:
+        """This very place, if it is known. Lengths tell mostly that it is not, before a whole document is hashed."""
+        sizes = len(before), len(after)
+        if not any((each.before, each.after) == sizes for each in self._places):
+            return None
+        place = anchor_between(before, after)
+        return place if place in self._places else None
 
     def _closers(self, place: Anchor, before: str, after: str, offers: tuple[Offer, ...]) -> str | None:
         """What editors have put behind the cursor on the way from `place`; None where there is no such way. The costly
