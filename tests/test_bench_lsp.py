@@ -30,8 +30,8 @@ from benchmarks.lsp.keystrokes import (
 )
 from benchmarks.lsp.llamavim import Cache, Ring, context_at, likeness, shown_of
 from benchmarks.lsp.llamavim_side import LlamaServer, LlamaVim
-from benchmarks.lsp.ours_side import Debounced
 from benchmarks.lsp.opening import Watched
+from benchmarks.lsp.ours_side import Debounced
 from benchmarks.lsp.overhead import Answered, own_time_s
 from benchmarks.lsp.playing import Screen
 from benchmarks.lsp.run import nothing_shown
