@@ -15,13 +15,11 @@ from collections.abc import Collection, Container, Iterable
 from datetime import timedelta
 from typing import Any
 
-from lancedb.index import FTS
-from lancedb.query import MatchQuery
-
 from indexer.searching.row_memory import COLUMNS, RowMemory
 from indexer.searching.text_memory import TextMemory
 from indexer.store import reader
 from indexer.store.contents import STORE_ERRORS
+from indexer.store.lance import FTS, MatchQuery
 from indexer.store.reader import ChunkRow, quoted
 from indexer.store.rows import ContentRows
 

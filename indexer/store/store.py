@@ -17,10 +17,6 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("LANCEDB_LOG", "error")  # read at import; else a warning for every flat query
-
-import lancedb
-
 from indexer.batches import batched
 from indexer.children.counting import CountedFile
 from indexer.messages import TokenizerRef
@@ -33,6 +29,7 @@ from indexer.store.claim import claim
 from indexer.store.contents import ManifestEntry, StoredContent, StoreError
 from indexer.store.drafts import Drafts
 from indexer.store.dump import Row, dump
+from indexer.store.lance import lancedb
 from indexer.store.openings import Openings
 from indexer.store.pending import Batch, Pending
 from indexer.store.reader import KEYS_PER_FILTER as KEYS_PER_FILTER

@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
-from lancedb.index import BTree
 
 from indexer.searching.fulltext import READ_AT_MOST
 from indexer.store import drafts, forgetting, reader
 from indexer.store.contents import STORE_ERRORS
+from indexer.store.lance import BTree
 from indexer.store.store import Store
 
 _log = logging.getLogger(__name__)
