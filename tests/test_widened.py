@@ -56,13 +56,25 @@ def test_only_layers_in_bfloat16_without_quantization_are_changed():
     plain, head, other, half = (torch.nn.Linear(96, 32, bias=False).bfloat16() for _ in range(4))
     plain.quant_method = unquant.UnquantizedLinearMethod()
     half.half().quant_method = halves = unquant.UnquantizedLinearMethod()
-    head.quant_method = kept = unquant.UnquantizedEmbeddingMethod()
-    assert widen(torch.nn.Sequential(plain, head, other, half)) == 1
+    head.quant_method = unquant.UnquantizedEmbeddingMethod()
+    assert widen(torch.nn.Sequential(plain, head, other, half)) == 2
     x = some(LEAST_ROWS, 96)
-    assert torch.equal(plain.quant_method.apply(plain, x), multiply_widened(x, plain.weight))
+    for layer in (plain, head):
+        assert torch.equal(layer.quant_method.apply(layer, x), multiply_widened(x, layer.weight))
     assert isinstance(plain.quant_method, unquant.UnquantizedLinearMethod)
-    assert head.quant_method is kept
+    assert isinstance(head.quant_method, unquant.UnquantizedEmbeddingMethod)
+    assert torch.equal(head.quant_method.embedding(head, torch.tensor([3])), head.weight[3:4])
     assert half.quant_method is halves, "its numbers are no bfloat16"
+
+
+def test_sglang_asks_a_widened_output_layer_for_its_logits():
+    logits = pytest.importorskip("sglang.srt.layers.logits_processor")
+    unquant = pytest.importorskip("sglang.srt.layers.quantization.unquant")
+    head = torch.nn.Linear(96, 32, bias=False).bfloat16()
+    head.quant_method = unquant.UnquantizedEmbeddingMethod()
+    assert not logits.should_apply_lm_head_quant_method(head, head.quant_method)
+    widen(torch.nn.Sequential(head))
+    assert logits.should_apply_lm_head_quant_method(head, head.quant_method)
 
 
 def test_a_model_of_another_form_is_left_as_it_is():

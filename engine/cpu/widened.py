@@ -1,4 +1,4 @@
-"""Linear layers that stay in bfloat16, on processors that have no products of it: many rows are multiplied in float32.
+"""Layers that stay in bfloat16, on processors that have no products of it: many rows are multiplied in float32.
 
 PyTorch goes through bfloat16 number by number there: 19 thousand million operations a second on one thread of an EPYC
 with AVX2 alone, where its float32 does 120 and a weight is widened in less time than 16 rows take (benchmarks/LOG.md).
@@ -55,7 +55,7 @@ def widen(model: torch.nn.Module) -> int:
     ]
     if not layers:
         return 0
-    from sglang.srt.layers.quantization.unquant import UnquantizedLinearMethod
+    from sglang.srt.layers.quantization.unquant import UnquantizedEmbeddingMethod, UnquantizedLinearMethod
 
     class Widened(UnquantizedLinearMethod):
         """SGLang's own method for layers without quantization, but for the product."""
@@ -63,12 +63,22 @@ def widen(model: torch.nn.Module) -> int:
         def apply(self, layer: Any, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
             return multiply_widened(x, layer.weight, bias)
 
-    method: Any = Widened()
+    class WidenedHead(UnquantizedEmbeddingMethod):
+        """The same of an output layer, which may be the embedding too. A token takes one row, log probabilities of a
+        prompt take one for each of its tokens. SGLang asks methods of another name than its own for logits."""
+
+        def apply(self, layer: Any, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+            return multiply_widened(x, layer.weight, bias)
+
+    methods: dict[type, Any] = {
+        UnquantizedLinearMethod: Widened(),
+        UnquantizedEmbeddingMethod: WidenedHead(),
+    }
     plain = [
         layer
         for layer in layers
-        if type(layer.quant_method) is UnquantizedLinearMethod and layer.weight.dtype == torch.bfloat16
+        if type(layer.quant_method) in methods and layer.weight.dtype == torch.bfloat16
     ]
     for layer in plain:
-        layer.quant_method = method
+        layer.quant_method = methods[type(layer.quant_method)]
     return len(plain)
