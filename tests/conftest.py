@@ -32,6 +32,16 @@ def kernels(tmp_path_factory):
 
 
 @pytest.fixture(scope="session", autouse=True)
+def models():
+    """Weights and tokenizers stay where they are: tests with a cache of their own would each fetch them again."""
+    from engine.paths import models_folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOREWORD_MODELS", str(models_folder()))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def state_home(tmp_path_factory):
     """What becomes of suggestions in tests is not counted among this user's."""
     with pytest.MonkeyPatch.context() as patch:
@@ -41,12 +51,8 @@ def state_home(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def engine_home(tmp_path_factory):
-    """Runtime and cache folders of this run alone; the weights stay where they are, so that none is fetched
-    twice."""
-    from engine.paths import models_folder
-
+    """Runtime and cache folders of this run alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FOREWORD_MODELS", str(models_folder()))
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield os.environ["XDG_RUNTIME_DIR"]
