@@ -49,7 +49,7 @@ class Soundness:
         self._parser = parser_for(self._language) if self._can_judge() else None
         self._known: dict[tuple[str, int], bool | None] = {}
         self._like: _Parsed | None = None
-        """A text at the cursor that others there are parsed from: one without an error, if there was one."""
+        """A text at the cursor that others there are parsed from."""
         self._judges: bool | None = None
 
     def _can_judge(self) -> bool:
@@ -130,33 +130,32 @@ class Soundness:
             if self._parser is None or self._spent_s > JUDGING_LIMIT_S:
                 return None
             began = time.thread_time()
-            parsed = self._parsed(self._parser, text, replaced)
+            try:
+                self._known[key] = self._is_sound(self._parser, text, replaced)
+            except TimeoutError:
+                self._known[key] = None
             self._spent_s += time.thread_time() - began
-            self._known[key] = None if parsed is None else parsed.is_sound
-            if parsed is not None and (self._like is None or (parsed.is_sound and not self._like.is_sound)):
-                self._like = parsed
         return self._known[key]
 
-    def _parsed(self, parser: tree_sitter.Parser, text: str, replaced: int) -> _Parsed | None:
-        """What surrounds the cursor is read once: of any other text there only that is parsed anew."""
+    def _is_sound(self, parser: tree_sitter.Parser, text: str, replaced: int) -> bool:
+        """What surrounds the cursor is read once: of any other text there only that is parsed anew. Raises
+        TimeoutError."""
         middle = _encoded(text)
         rest = _encoded(self._after[:replaced])
         like = None if self._like is None else self._like.edited(self._front, middle, rest)
-        tree = _tree(parser, self._front + middle + self._back[len(rest) :], like)
-        return None if tree is None else _Parsed(tree, middle, rest)
+        tree = _sound_tree(parser, self._front + middle + self._back[len(rest) :], like)
+        if tree is not None and self._like is None:
+            self._like = _Parsed(tree, middle, rest)
+        return tree is not None
 
 
 class _Parsed(msgspec.Struct, frozen=True):
-    """A document with a text at the cursor."""
+    """A document with a text at the cursor, without an error."""
 
     tree: tree_sitter.Tree
     text: bytes
     replaced: bytes
     """What stood behind the cursor and does not."""
-
-    @property
-    def is_sound(self) -> bool:
-        return not self.tree.root_node.has_error
 
     def edited(self, front: bytes, text: bytes, replaced: bytes) -> tree_sitter.Tree:
         """The tree as it stands before the document with `text` is parsed from it; `front` is before the cursor."""
@@ -188,24 +187,30 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _tree(
+def _sound_tree(
     parser: tree_sitter.Parser, source: bytes, like: tree_sitter.Tree | None
 ) -> tree_sitter.Tree | None:
-    """None where it takes too long."""
-    deadline = Deadline(PARSE_TIMEOUT_S)
+    """None where there is an error: the parser stops at the first one, for to go on behind it takes it ten times as
+    long. Raises TimeoutError."""
+    deadline, wrong = Deadline(PARSE_TIMEOUT_S), False
 
     def read(offset: int, _point: tree_sitter.Point) -> bytes:
         return source[offset:]
 
-    def stop(_offset: int, _has_error: bool) -> bool:
-        return deadline.passed()
+    def stop(_offset: int, has_error: bool) -> bool:
+        nonlocal wrong
+        wrong = has_error
+        return has_error or deadline.passed()
 
     parse = parser.parse if like is None else functools.partial(parser.parse, old_tree=like)
     try:
-        return parse(read, encoding="utf8", progress_callback=stop)
-    except ValueError:  # what tree-sitter raises for a parse that its callback has stopped
+        tree = parse(read, encoding="utf8", progress_callback=stop)
+    except ValueError as stopped:  # what tree-sitter raises for a parse that its callback has stopped
         parser.reset()
-        return None
+        if wrong:
+            return None
+        raise TimeoutError("this takes too long to parse") from stopped
+    return None if tree.root_node.has_error else tree
 
 
 def _window(before: str, after: str) -> tuple[str, str]:
