@@ -108,6 +108,14 @@ def test_a_host_forks(engine_host):
 
 
 @pytest.mark.engine
+def test_a_host_imports_no_models_but_those_of_the_profiles(engine_host):
+    """SGLang says of some of its own that they cannot be imported here."""
+    log = (logs_folder() / f"engine-{engine_host.model}.log").read_text("utf-8")
+    assert "Linear layers: " in log
+    assert "Ignore import error" not in log
+
+
+@pytest.mark.engine
 async def test_children_hold_neither_lock_nor_port(engine_host):
     """Else a host that was killed would seem to live, and its port would stay taken, as long as they do."""
     children = psutil.Process(engine_host.pid).children()

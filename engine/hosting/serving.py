@@ -12,8 +12,10 @@ import contextlib
 import functools
 import json
 import multiprocessing
+import os
 import signal
 import socket
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -37,6 +39,10 @@ WARM_UP_TIMEOUT_S = 300
 CHILDREN_EXIT_S = 10
 """How long the scheduler may take to let go of its memory before it is killed."""
 CONNECT_RETRY_S = 0.1
+SERVED_MODELS = "engine.models.served"
+UNUSED = "sklearn"
+"""transformers imports it where it is installed, and with it scipy and pandas, for a way to decode that SGLang does not
+use: two seconds of a core."""
 
 
 def bind_local_port() -> socket.socket:
@@ -80,6 +86,9 @@ def serve(serving: Serving) -> None:
 
     Raises RuntimeError where SGLang does not come up.
     """
+    sys.modules.setdefault(UNUSED, None)  # type: ignore[arg-type]  # counts as not installed
+    os.environ.setdefault("SGLANG_EXTERNAL_MODEL_PACKAGE", SERVED_MODELS)
+
     from sglang.srt.entrypoints import http_server
     from sglang.srt.entrypoints.engine import Engine, init_tokenizer_manager
     from sglang.srt.managers.detokenizer_manager import run_detokenizer_process
