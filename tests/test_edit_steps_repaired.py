@@ -5,19 +5,25 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from scripted import ScriptedEndpoint
 from test_edit_running import engine_of
-from test_edit_steps import ANSWERS, NAMED, Script, asked_for, edited
+from test_edit_steps import ANSWERS, CART, DISCOUNT, FILES, NAMED, PAGE, Script, asked_for, edited
 from test_edit_steps import root as root
 
-from engine.editing.blocks import Create, Delete, Finished, Replace, Search, write_all
+from engine.editing.blocks import Create, Delete, Finished, Rename, Replace, Search, write_all
+from engine.endpoints.faults import EngineRequestError
 from lsp.edits.helped import Noted
 from lsp.edits.on_disk import OnDisk
 from lsp.edits.on_disk import write_all as write_files
 from lsp.edits.reading import CannotEdit
 from lsp.edits.repairing import Failure, repaired
-from lsp.edits.task import Diagnosed
+from lsp.edits.running import run
+from lsp.edits.task import Diagnosed, Task
 
 AGAIN = "answer with all blocks once more"
+BETTER_CART = write_all(
+    [Replace("shop/cart.py", Search("def total(items):\n"), "def total(items, discount=0):\n")]
+)
 BETTER_PAGE = write_all(
     [Replace("shop/page.py", Search("    print(total(items))\n"), "    print(total(items, 0.5))\n")]
 )
@@ -36,7 +42,7 @@ OF_NONE = Failure((), "make: exit status 2", "it does not work")
 class Twice(Script):
     """Answers with `anew` where it is told what failed, in the conversation of that file."""
 
-    def __init__(self, anew: dict[str, str], answers: dict[str, str | Exception]) -> None:
+    def __init__(self, anew: dict[str, str | Exception], answers: dict[str, str | Exception]) -> None:
         super().__init__(answers)
         self.anew = anew
 
@@ -45,6 +51,8 @@ class Twice(Script):
             return super().answer(prompt)
         path = asked_for(msgspec.structs.replace(prompt, messages=prompt.messages[:-2]))
         self.asked.append(f"again {path}")
+        if isinstance(self.anew[path], Exception):
+            raise self.anew[path]
         return self.anew[path]
 
 
@@ -63,12 +71,9 @@ async def repair(root, failure, anew, answers=None, **changes):
     return again, endpoint, seen
 
 
-@pytest.mark.parametrize(
-    "failure, path, better",
-    [(OF_PAGE, "shop/page.py", BETTER_PAGE), (OF_TESTS, "tests/test_cart.py", BETTER_TESTS)],
-)
-async def test_only_the_file_that_a_failure_names_is_written_anew(root, failure, path, better):
-    again, endpoint, seen = await repair(root, failure, {path: better})
+async def test_only_the_file_that_a_diagnostic_is_in_is_written_anew(root):
+    path = "shop/page.py"
+    again, endpoint, seen = await repair(root, OF_PAGE, {path: BETTER_PAGE})
     assert endpoint.asked == ["plan", *NAMED, f"again {path}"] and seen == [(NAMED.index(path), path)]
     (change,) = again.applied.changes
     assert change.path == path and change.before.text == (root / path).read_text()
@@ -79,9 +84,10 @@ async def test_only_the_file_that_a_failure_names_is_written_anew(root, failure,
     assert "0.5" in (root / path).read_text() and "discount" in (root / "shop/cart.py").read_text()
 
 
-async def test_a_failure_that_names_no_file_may_be_of_any(root):
+@pytest.mark.parametrize("failure", [OF_NONE, OF_TESTS])
+async def test_what_a_check_finds_may_be_the_fault_of_any_file(root, failure):
     again, endpoint, seen = await repair(
-        root, OF_NONE, {"shop/page.py": BETTER_PAGE, "tests/test_cart.py": BETTER_TESTS}
+        root, failure, {"shop/page.py": BETTER_PAGE, "tests/test_cart.py": BETTER_TESTS}
     )
     assert endpoint.asked[-3:] == [f"again {path}" for path in NAMED]
     assert seen == list(enumerate(NAMED)), "each block with its line of the plan"
@@ -106,16 +112,70 @@ async def test_the_same_once_more(root):
         await repair(root, OF_PAGE, {})
 
 
-async def test_what_was_made_and_deleted_stays_made_and_deleted(root):
-    plan = "create shop/rates.py\nchange shop/page.py\ndelete shop/other.py\n"
+@pytest.mark.parametrize("moved, there", [("delete", None), ("rename", "shop/older.py")])
+async def test_what_was_made_and_moved_stays_made_and_moved(root, moved, there):
+    (root / "shop/other.py").write_bytes(b"\xef\xbb\xbfX = 1\r\n")
+    (root / "shop/other.py").chmod(0o755)
+    plan = f"create shop/rates.py\n{moved} shop/other.py{f' -> {there}' if there else ''}\n"
     made = write_all([Create("shop/rates.py", "RATE = 1\n")])
     answers = {"plan": plan, "shop/rates.py": made}
-    named = ("shop/page.py", "shop/other.py")
     better = write_all([Create("shop/rates.py", "RATE = 2\n")])
-    other = Failure((), "pytest: exit status 1", "shop/rates.py:1: wrong rate")
-    again, endpoint, _ = await repair(root, other, {"shop/rates.py": better}, answers, paths=named)
+    again, endpoint, _ = await repair(
+        root, OF_NONE, {"shop/rates.py": better}, answers, paths=("shop/page.py", "shop/other.py")
+    )
     assert endpoint.asked[-1] == "again shop/rates.py"
     assert [(each.path, each.before.text, each.after) for each in again.applied.changes] == [
         ("shop/rates.py", "RATE = 1\n", "RATE = 2\n")
     ]
-    assert Delete("shop/other.py") in again.blocks and not (root / "shop/other.py").exists()
+    write_files(root, again.applied.changes)
+    assert not (root / "shop/other.py").exists()
+    if there:
+        assert (root / there).read_bytes() == b"\xef\xbb\xbfX = 1\r\n"
+        assert (root / there).stat().st_mode & 0o777 == 0o755
+
+
+async def test_a_renamed_file_is_repaired_under_its_new_name_with_its_mark(root):
+    (root / "shop/page.py").write_bytes(b"\xef\xbb\xbf" + FILES["shop/page.py"].encode())
+    moved = write_all([Rename("shop/page.py", "shop/shown.py")])
+    place = OnDisk(root)
+    endpoint = ScriptedEndpoint(lambda prompt: [PAGE + moved, BETTER_PAGE][len(endpoint.prompts) - 1])
+    engine = engine_of(endpoint, "big-30b")
+    task = Task(instruction=DISCOUNT, paths=["shop/page.py"], whole_files=True)
+    first = await run(task, place, engine, None)
+    write_files(root, first.applied.changes)
+    of_new = Failure([Noted(Diagnosed("shop/shown.py", 5, "of a wrong type", "pyright"), "")])
+    again = await repaired(first, of_new, place, engine, lambda step, event: None)
+    write_files(root, again.applied.changes)
+    assert not (root / "shop/page.py").exists()
+    data = (root / "shop/shown.py").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf") and b"total(items, 0.5)" in data
+
+
+async def test_a_repair_that_would_bring_back_what_is_gone_is_refused(root):
+    answers = [write_all([Delete("shop/page.py")]), write_all([Rename("shop/page.py", "shop/shown.py")])]
+    endpoint = ScriptedEndpoint(lambda prompt: answers[len(endpoint.prompts) - 1])
+    engine = engine_of(endpoint, "big-30b")
+    first = await run(
+        Task(instruction=DISCOUNT, paths=["shop/page.py"], whole_files=True), OnDisk(root), engine, None
+    )
+    write_files(root, first.applied.changes)
+    with pytest.raises(CannotEdit, match="take the edit back"):
+        await repaired(first, OF_NONE, OnDisk(root), engine, lambda step, event: None)
+
+
+async def test_a_part_stays_a_part(root):
+    again, _, _ = await repair(
+        root,
+        OF_NONE,
+        {"shop/cart.py": CART, "shop/page.py": BETTER_PAGE},
+        {"tests/test_cart.py": "I cannot."},
+    )
+    assert again.missing and again.missing[0].startswith("tests/test_cart.py: ") and len(again.steps) == 3
+
+
+async def test_an_engine_that_fails_on_the_way_leaves_what_was_written_before(root):
+    gone = EngineRequestError("unreachable", "it is gone")
+    again, endpoint, _ = await repair(root, OF_NONE, {"shop/cart.py": BETTER_CART, "shop/page.py": gone})
+    assert endpoint.asked[-1] == "again shop/page.py", "it is asked for nothing more"
+    assert [each.path for each in again.applied.changes] == ["shop/cart.py"]
+    assert "not repaired: it is gone" in again.notes

@@ -4,16 +4,17 @@ written anew, and what they come to is put in place of what was applied."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.editing.blocks import Event
+from engine.editing.blocks import Block, Delete, Event, Rename
 from engine.editing.prompt import fenced, with_turn
-from lsp.edits.applying import Applied, FileChange, Refusal, Refused
+from engine.endpoints.faults import EngineRequestError
+from lsp.edits.applying import Applied, FileChange, Refused
 from lsp.edits.cost import Figures
 from lsp.edits.files import SourceFile
 from lsp.edits.helped import Noted
@@ -63,12 +64,18 @@ def repair_prompt(first: Prompt, answer: str, asked: str, tokenizer: Tokenizer) 
     return with_turn(first, answer, asked, tokenizer)
 
 
-def meant(failure: Failure, conversations: Sequence[Conversation]) -> list[Conversation]:
-    """Those that a failure is about: it names one of their files. All, where it names none."""
+def meant(failure: Failure, first: Outcome) -> list[Conversation]:
+    """The conversations that a failure is about: those of the files that diagnostics are in. All of them where a check
+    has failed, which says where a fault was noticed and not where it is."""
+    assert first.applied is not None
+    names = {each.path: each.new_path for each in first.applied.changes}
     named = {each.diagnosed.path for each in failure.diagnostics}
-    said = f"{failure.check}\n{failure.tail}"
-    found = [each for each in conversations if any(path in named or path in said for path in each.paths)]
-    return found or list(conversations)
+    found = [
+        each
+        for each in first.conversations
+        if not failure.check and not named.isdisjoint(names.get(path, path) for path in each.paths)
+    ]
+    return found or list(first.conversations)
 
 
 async def repaired(
@@ -79,20 +86,29 @@ async def repaired(
     on_event: Callable[[int, Event], None],
 ) -> Outcome:
     """The edit written anew; its changes are those from what was applied. Where it was written in several conversations
-    those go on that the failure is about, one after the other, and the blocks of the others stay. `on_event` is given
-    the line of the plan with what is written. Raises CannotEdit, EngineRequestError."""
+    those go on that the failure is about, one after the other; of the others, and of those that come to nothing, the
+    blocks stay. What was deleted and renamed stays so. `on_event` is given the line of the plan with what is written.
+    Raises CannotEdit, EngineRequestError."""
     if first.applied is None or not first.conversations:
         raise CannotEdit("of this edit the model's turn is not kept, so that it cannot be repaired")
     made = [
         each.new_path for each in first.applied.changes if each.path != each.new_path or each.before is None
     ]
     again: dict[int, Outcome] = {}
-    for each in meant(failure, first.conversations):
-        asked = await _gone_on(each, failure, engine)
-        again[each.step] = await answered(
-            asked, place, engine, lambda event, step=each.step: on_event(step, event), made=made
-        )
-    outcome = await asyncio.to_thread(_together, first, again, place.root, made)
+    failures: list[CannotEdit | EngineRequestError] = []
+    for each in meant(failure, first):
+        try:
+            asked = await _gone_on(each, failure, engine)
+            again[each.step] = await answered(
+                asked, place, engine, lambda event, step=each.step: on_event(step, event), made=made
+            )
+        except (CannotEdit, EngineRequestError) as failed:
+            failures.append(failed)
+            if isinstance(failed, EngineRequestError) and failed.fault != "request":
+                break  # else this conversation was wrong for it, as by its length
+    if not again:
+        raise failures[0]
+    outcome = await asyncio.to_thread(_together, first, again, place.root, made, failures)
     if outcome.applied is None:
         return outcome
     changes = between(first.applied.changes, outcome.applied.changes)
@@ -116,42 +132,64 @@ async def _gone_on(conversation: Conversation, failure: Failure, engine: Engine)
     return msgspec.structs.replace(asked, prompt=prompt)
 
 
-def _together(first: Outcome, again: Mapping[int, Outcome], root: Path, made: Sequence[str]) -> Outcome:
+def _together(
+    first: Outcome,
+    again: Mapping[int, Outcome],
+    root: Path,
+    made: Sequence[str],
+    failures: Sequence[Exception],
+) -> Outcome:
     """The edit with what was written anew in place of what was. An answer that cannot be used leaves its blocks as they
-    were, as long as there is another one that can."""
+    were, as long as there is another one that can. Raises CannotEdit."""
     usable = {step: each for step, each in again.items() if each.applied is not None}
-    last = list(again.values())[-1]
     figures = reduce(Figures.with_more, (each.figures for each in again.values()))
-    if not usable or len(first.conversations) == 1:
-        return msgspec.structs.replace(last, figures=figures, refusals=_refusals(again.values()))
+    if not usable:
+        refusals = tuple(refusal for each in again.values() for refusal in each.refusals)
+        return msgspec.structs.replace(first, applied=None, figures=figures, refusals=refusals)
     kept: list[Conversation] = []
     for each in first.conversations:
         anew = usable.get(each.step)
         kept.append(each if anew is None else msgspec.structs.replace(anew.conversations[0], step=each.step))
-    blocks = [block for each in kept for block in each.blocks]
-    blocks += first.blocks[sum(len(each.blocks) for each in first.conversations) :]
-    new = [path for each in first.conversations for path in each.asked.task.new_paths]
-    result = held_together(blocks, first.files, root, [*new, *made], made)
-    notes = [f"not repaired: {each.why}" for each in again.values() if each.applied is None]
+    blocks = _with_moves(first.blocks, [block for each in kept for block in each.blocks])
+    new = [each.new_path if isinstance(each, Rename) else each.path for each in blocks]
+    result = held_together(blocks, first.files, root, new, made)
+    unused = [each.why for each in again.values() if each.applied is None] + [str(each) for each in failures]
+    notes = [*first.notes, *(result.notes if isinstance(result, Applied) else ())]
     return msgspec.structs.replace(
         first,
         applied=result if isinstance(result, Applied) else None,
         refusals=result.refusals if isinstance(result, Refused) else (),
         blocks=tuple(blocks),
         figures=figures,
-        notes=(*(result.notes if isinstance(result, Applied) else ()), *notes),
+        notes=tuple(dict.fromkeys([*notes, *(f"not repaired: {why}" for why in unused)])),
         conversations=tuple(kept),
     )
 
 
-def _refusals(outcomes: Iterable[Outcome]) -> tuple[Refusal, ...]:
-    return tuple(refusal for each in outcomes for refusal in each.refusals)
+def _with_moves(before: Sequence[Block], anew: Sequence[Block]) -> list[Block]:
+    """Files that were deleted and renamed are that on disk: what they were is not made again out of their text alone.
+    Raises CannotEdit where an answer wants them elsewhere."""
+    moved = {each.path: each for each in before if isinstance(each, Delete | Rename)}
+    blocks: list[Block] = []
+    for block in anew:
+        if not isinstance(block, Delete | Rename) or block.path not in moved:
+            blocks.append(block)
+        elif block != moved[block.path]:
+            raise CannotEdit(
+                f"{block.path} was deleted or renamed, which the repair wants otherwise: take the edit back"
+            )
+    return [*blocks, *moved.values()]
 
 
 def between(applied: Sequence[FileChange], wanted: Sequence[FileChange]) -> tuple[FileChange, ...]:
     """From the files as one edit left them to what another one of the same files comes to."""
     now, then = _texts(applied), _texts(wanted)
     files = {each.path: each.before for each in (*applied, *wanted) if each.before is not None}
+    moved = {
+        each.new_path: SourceFile(each.new_path, "", each.before.language, marked=each.before.marked)
+        for each in applied
+        if each.before is not None and each.path != each.new_path
+    }
     guessed = {each.new_path: each.guessed for each in wanted}
     found: list[FileChange] = []
     for path in sorted({*now, *then}):
@@ -159,7 +197,7 @@ def between(applied: Sequence[FileChange], wanted: Sequence[FileChange]) -> tupl
         there = then.get(path, files[path].text if path in files else None)
         if here == there:
             continue
-        before = None if here is None else _file(path, here, files)
+        before = None if here is None else _file(path, here, moved | files)
         edits = _edits(here, there) if here is not None and there is not None else ()
         found.append(FileChange(path, path, before, there, edits, guessed.get(path, ())))
     return tuple(found)
