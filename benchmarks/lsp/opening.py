@@ -35,6 +35,7 @@ POLL_S = 0.2
 FILE, FROM, TYPED = "httpx/_client.py", "            return FunctionAuth(func=auth)\n", "            return "
 """The file is cut before this line, on the disk as well, and the last key of `TYPED` is what is typed."""
 STOP_TIMEOUT_S = 60.0
+FORGET_TIMEOUT_S = 30.0
 
 
 class Opened(msgspec.Struct):
@@ -185,10 +186,18 @@ def _folder(root: Path) -> Path:
 
 
 async def _forget(host: Hosted) -> None:
-    try:
-        (await host.http.post("/flush_cache")).raise_for_status()
-    except httpx.HTTPError as failed:
-        raise TargetError(f"{host.name}: its cache could not be emptied: {failed}") from failed
+    """SGLang refuses while a request is under way, and what was read ahead ends a moment after its server. Raises
+    TargetError."""
+    deadline = time.monotonic() + FORGET_TIMEOUT_S
+    while True:
+        try:
+            (await host.http.post("/flush_cache")).raise_for_status()
+        except httpx.HTTPError as failed:
+            if time.monotonic() > deadline:
+                raise TargetError(f"{host.name}: its cache could not be emptied: {failed}") from failed
+            await asyncio.sleep(POLL_S)
+        else:
+            return
 
 
 @asynccontextmanager
