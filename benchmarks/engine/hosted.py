@@ -31,6 +31,7 @@ START_TIMEOUT_S = 900.0
 """A host that shares two cores with another one, and with a linear kernel that packs its weights, takes its time."""
 POLL_S = 0.1
 LOG_LINES = 8
+FORGET_TIMEOUT_S = 30
 TIMEOUTS = Timeouts(first_event_s=900.0, between_events_s=300.0)
 """Stock attention needs minutes where ours needs seconds: a baseline is waited for, not cut off."""
 STOCK_ARGUMENTS = ("--attention-backend", "torch_native")
@@ -223,6 +224,15 @@ class Hosted:
                 f"{self.name}: /generate was answered with {answer.status_code}: {answer.text[:300]}"
             )
         return answer.json()
+
+    async def forget(self) -> None:
+        """Empties the prefix cache once nothing is under way: what a server has read ahead may end a moment after it.
+        Raises TargetError."""
+        try:
+            answer = await self.http.post("/flush_cache", params={"timeout": FORGET_TIMEOUT_S})
+            answer.raise_for_status()
+        except httpx.HTTPError as failed:
+            raise TargetError(f"{self.name}: its cache could not be emptied: {failed}") from failed
 
     def memory(self) -> dict[str, tuple[float, float]]:
         return {} if self._process is None else {"": megabytes(self._process.pid)}

@@ -18,7 +18,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 
 from benchmarks.archives import HTTPX, unpack
@@ -35,7 +34,6 @@ POLL_S = 0.2
 FILE, FROM, TYPED = "httpx/_client.py", "            return FunctionAuth(func=auth)\n", "            return "
 """The file is cut before this line, on the disk as well, and the last key of `TYPED` is what is typed."""
 STOP_TIMEOUT_S = 60.0
-FORGET_TIMEOUT_S = 30.0
 
 
 class Opened(msgspec.Struct):
@@ -105,7 +103,7 @@ async def opened(
             (known, False, None),  # read once more, for the next one
         ):
             if forgets:
-                await _forget(host)
+                await host.forget()
             taken = await _once(root, environment, host.profile.short, Watched())
             if into is not None:
                 into.append(taken)
@@ -185,21 +183,6 @@ def _folder(root: Path) -> Path:
     return repository
 
 
-async def _forget(host: Hosted) -> None:
-    """SGLang refuses while a request is under way, and what was read ahead ends a moment after its server. Raises
-    TargetError."""
-    deadline = time.monotonic() + FORGET_TIMEOUT_S
-    while True:
-        try:
-            (await host.http.post("/flush_cache")).raise_for_status()
-        except httpx.HTTPError as failed:
-            if time.monotonic() > deadline:
-                raise TargetError(f"{host.name}: its cache could not be emptied: {failed}") from failed
-            await asyncio.sleep(POLL_S)
-        else:
-            return
-
-
 @asynccontextmanager
 async def _nothing_running(home: Path) -> AsyncGenerator[dict[str, str]]:
     """The environment of a server that has neither engine nor index; what it starts is ended."""
@@ -214,12 +197,14 @@ async def _nothing_running(home: Path) -> AsyncGenerator[dict[str, str]]:
     try:
         yield environment
     finally:
-        stop = [str(Path(sys.executable).with_name("foreword")), "engine", "stop"]
-        await asyncio.to_thread(
-            subprocess.run,
-            stop,
-            env={**os.environ, **environment},
-            capture_output=True,
-            timeout=STOP_TIMEOUT_S,
-        )
+        await asyncio.to_thread(_stop_engine, {**os.environ, **environment})
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+
+
+def _stop_engine(environment: dict[str, str]) -> None:
+    """Raises TargetError."""
+    stop = [str(Path(sys.executable).with_name("foreword")), "engine", "stop"]
+    try:
+        subprocess.run(stop, env=environment, capture_output=True, timeout=STOP_TIMEOUT_S, check=True)
+    except subprocess.SubprocessError as failed:
+        raise TargetError(f"the engine that was started cold did not stop: {failed}") from failed

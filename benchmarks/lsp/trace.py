@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import httpx
 import msgspec
 
 from benchmarks.client import Editor
@@ -94,18 +93,11 @@ class Trace:
             await self._play(played, sides, found)
             found.blocked += ours.blocked
         if DEBOUNCED not in without:
-            await self._forget()
+            await self.host.forget()  # what the engine has cached of the keys was read for another side
             async with AsyncExitStack() as stack:
                 debounced = await self._server(Debounced, source, commits, stack)
                 await self._play(played, [debounced], found)
         return found
-
-    async def _forget(self) -> None:
-        """What the engine has cached of the keys was read for another side."""
-        try:
-            (await self.host.http.post("/flush_cache")).raise_for_status()
-        except httpx.HTTPError as failed:
-            raise TargetError(f"{self.host.name}: its cache could not be emptied: {failed}") from failed
 
     def _history(self, repository: Path | None, quick: bool) -> tuple[Path, list[Commit]]:
         """Where the commits are, and which of them are typed."""
