@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from pathlib import Path
 
 import pytest
@@ -302,6 +303,36 @@ def test_search_is_asked_before_the_text_is_read_and_waited_for_last(monkeypatch
     monkeypatch.setattr("indexer.packing.pack.probed", reading)
     packed("from shop.config import Config\n\ndef start():\n    ▮", view=Watched(SHOP))
     assert list(dict.fromkeys(done)) == ["asked", "reading", "gathering", "found"]
+
+
+class Slow(MemoryView):
+    """Its loop is busy for `busy_s` while the pack is gathered, and its search takes `search_s`."""
+
+    def __init__(self, busy_s: float, search_s: float) -> None:
+        super().__init__(SHOP)
+        self._busy_s, self._search_s = busy_s, search_s
+
+    async def search(self, query: str, limit: int):
+        await asyncio.sleep(self._search_s)
+        return await super().search(query, limit)
+
+    @property
+    def lexicon(self):
+        time.sleep(self._busy_s)
+        return super().lexicon
+
+
+def test_the_time_in_which_the_pack_is_gathered_does_not_count_against_the_search(monkeypatch):
+    monkeypatch.setattr("indexer.packing.pack.SEARCH_TIMEOUT_S", 0.2)
+    made = packed("def start():\n    currency = path\n    ▮", view=Slow(0.4, 0.01))
+    assert not any("search took longer" in note for note in made.notes)
+
+
+def test_a_search_that_is_waited_for_too_long_is_left_out_and_the_note_says_so(monkeypatch):
+    monkeypatch.setattr("indexer.packing.pack.SEARCH_TIMEOUT_S", 0.05)
+    made = packed("from shop.config import Config\nConfig(▮", view=Slow(0, 60))
+    assert any("search took longer than 0.05 s" in note for note in made.notes)
+    assert reason_of(made, "shop/config.py", "class Config")
 
 
 def test_while_the_index_is_built_names_are_used_and_the_note_says_so():

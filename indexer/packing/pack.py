@@ -36,6 +36,8 @@ LEAST_BUDGET = 48
 MAX_TEXT_CHARACTERS = 1_000_000
 """A larger document is generated: its names are not looked at."""
 
+_Found = tuple[Sequence[Hit], list[str]]
+
 
 async def pack(
     request: PackRequest,
@@ -61,7 +63,7 @@ async def pack(
     changed = overlay(request, view, relative_path, tokenizer, shown) if request.base_budget > 0 else []
     changed = fitting(changed, request.budget)
     gathering = Gathering(view, relative_path, written, around)
-    hits, searched = await searching
+    hits, searched = await _in_time(searching)
     candidates = gathering.with_hits(hits)
     texts = Texts(view, tokenizer, request.header_tokens, memory.lines if memory is not None else None)
     room = request.budget - sum(segment.tokens for segment in changed)
@@ -103,15 +105,20 @@ def _why_nothing(request: PackRequest, view: IndexView, relative_path: str) -> s
     return ""
 
 
-async def _search(view: IndexView, query: str) -> tuple[Sequence[Hit], list[str]]:
+async def _search(view: IndexView, query: str) -> _Found:
     """What search finds, and notes about what it could not."""
     if not query:
         return [], []
     if not view.ready:
         return [], ["the index is still being built: search was not asked"]
+    return await view.search(query, SEARCH_HITS), []
+
+
+async def _in_time(searching: asyncio.Task[_Found]) -> _Found:
+    """The time counts from here: until now the loop was busy, and a search that had ended could not say so."""
     try:
         async with asyncio.timeout(SEARCH_TIMEOUT_S):
-            return await view.search(query, SEARCH_HITS), []
+            return await searching
     except TimeoutError:
         return [], [f"the search took longer than {SEARCH_TIMEOUT_S} s and was left out"]
 
