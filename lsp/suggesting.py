@@ -15,7 +15,7 @@ from lsp.measured import waiting
 from lsp.offers.extent import within
 from lsp.offers.memory import Memory
 from lsp.offers.suggestions import Suggestion, closers_between, left_of, like_lines_of, plain, remembered
-from lsp.offers.sureness import LEAST_CHANCE, Sureness
+from lsp.offers.sureness import LEAST_CHANCE, LEAST_CHANCE_AT_REST, Sureness
 from lsp.requests.asking import Asking, Question, Written
 from lsp.requests.cadence import Cadence
 from lsp.requests.choices import MOST
@@ -23,6 +23,8 @@ from lsp.requests.flights import Flights, given_way
 from lsp.requests.inflight import InFlight
 from lsp.requests.turns import REPLACED
 from lsp.settings import Settings
+
+UNSURE = "the model is not sure enough of what it wrote"
 
 Growing = Callable[[str, int], None]
 """Gets a text so far, and how many characters behind the cursor it replaces."""
@@ -80,14 +82,15 @@ class Suggesting:
         gone: Gone,
         seen: Suggestion | None,
     ) -> list[Suggestion] | str:
-        """What the model is unsure of is told when whoever types has stopped."""
+        """What the model is unsure of is told when whoever types has stopped, or not at all."""
         said = await self._suggest(question, joined, growing, gone)
-        if (
-            isinstance(said, str)
-            or not is_unsure(said[0].chance)
-            or (seen is not None and said[0].is_of(seen))
-        ):
+        if isinstance(said, str) or (seen is not None and said[0].is_of(seen)):
             return said
+        chance = said[0].chance
+        if chance is None or chance >= LEAST_CHANCE:
+            return said
+        if chance < LEAST_CHANCE_AT_REST:
+            return UNSURE
         with waiting("pause"):
             await asyncio.sleep(self.cadence.stopped_in_s(key_of(question.snapshot.uri)))
         if why := gone():
@@ -159,11 +162,6 @@ class Suggesting:
         text = like_lines_of(snapshot, left.text)
         found = remembered(snapshot, offset, text, completion.replaced + left.closers)
         return _asked(found, _chance(completion.sureness, plain(completion.text), typed))
-
-
-def is_unsure(chance: float | None) -> bool:
-    """Of a text that has this chance of being right."""
-    return chance is not None and chance < LEAST_CHANCE
 
 
 def _chance(sureness: Sureness | None, text: str, typed: str) -> float | None:

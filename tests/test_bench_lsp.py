@@ -134,6 +134,7 @@ def test_each_token_of_the_final_text_counts_once() -> None:
 def test_right_is_what_was_typed_next_on_that_line() -> None:
     ghosts = ["b\nother", "X", None]
     found = score([played("ab\n", ghosts, following="c")], len)
+    assert found.exact_by_key == (True, False, None)
     assert found.exact == (True, False)
     assert found.similar[0] == 1
     assert found.latencies == (0.2, 0.2)
@@ -196,6 +197,7 @@ def test_figures_of_what_was_typed() -> None:
     assert found["answered_without_engine"] == 1
     assert found["em_over_llamavim"] == 2
     assert found["em_of_keys_over_llamavim"] == 3
+    assert found["em_where_both_over_llamavim"] == 2
     assert found["ghost_over_llamavim_p50"] == found["ghost_over_llamavim_p95"] == 1
     assert (found["foreword_answer_p50_s"], found["foreword_ghost_p95_s"]) == (0.2, 0.2)
     later = score([played("abcd", [None, None, "d", None])], len)

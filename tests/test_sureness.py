@@ -1,4 +1,4 @@
-"""What the model is unsure of is shown when whoever types has stopped, not between two keys."""
+"""What the model is unsure of is shown when whoever types has stopped or not at all, not between two keys."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from test_never_ask_twice import LINE, Typist, nothing_ahead
 
 from lsp.inline import Outcome
 from lsp.offers.suggestions import Suggestion
-from lsp.offers.sureness import LEAST_CHANCE, Mark, sureness_of
+from lsp.offers.sureness import LEAST_CHANCE, LEAST_CHANCE_AT_REST, Mark, sureness_of
 from lsp.requests import cadence
 from lsp.requests.turns import REPLACED
+from lsp.suggesting import UNSURE as SAID
 
 __all__ = ["nothing_ahead"]
 
-UNSURE = 2 * math.log(LEAST_CHANCE) / len(LINE)
-"""Of each character: the chance of the whole line is the square of the least, of its last third more than that."""
+UNSURE = math.log((LEAST_CHANCE + LEAST_CHANCE_AT_REST) / 2) / len(LINE)
+"""Of each character: the whole line is sure enough for who has stopped; its last third for who types on."""
+HOPELESS = 1.5 * math.log(LEAST_CHANCE_AT_REST) / len(LINE)
+"""Of the whole line less than is shown at rest; of its last fifth more than is shown between two keys."""
 
 # ---------------------------------------------------------------- the chance of a line
 
@@ -62,8 +65,8 @@ def test_what_was_seen_goes_on_however_much_of_it_is_typed() -> None:
 # ---------------------------------------------------------------- what is shown
 
 
-def unsure(text: str = LINE + "\n") -> Typist:
-    return Typist(ScriptedEndpoint(text, piece=1, mean_logprob=UNSURE))
+def unsure(text: str = LINE + "\n", mean_logprob: float = UNSURE) -> Typist:
+    return Typist(ScriptedEndpoint(text, piece=1, mean_logprob=mean_logprob))
 
 
 def requests_of(typist: Typist) -> int:
@@ -90,6 +93,24 @@ async def held(typist: Typist, marked: str) -> asyncio.Task[Outcome]:
 
 async def test_it_waits_for_a_stop_and_is_shown_then() -> None:
     assert (await unsure().offered("x = ▮\n")).text == LINE
+
+
+async def test_what_is_hardly_ever_right_is_not_shown_to_who_has_stopped_either() -> None:
+    """And what is left of it is, once enough was typed, without the engine."""
+    typist = unsure(mean_logprob=HOPELESS)
+    outcome = await typist.offered("x = ▮\n")
+    assert (outcome.text, outcome.reason) == ("", SAID)
+    assert typist.completions.last_empty_reason == SAID
+    typed = -(-4 * len(LINE) // 5)
+    assert (await typist.offered(f"x = {LINE[:typed]}▮\n")).text == LINE[typed:]
+    assert requests_of(typist) == 1
+
+
+async def test_what_is_hardly_ever_right_is_shown_to_who_asks_for_it() -> None:
+    typist = unsure(mean_logprob=HOPELESS)
+    assert not (await typist.offered("x = ▮\n")).text
+    snapshot = typist.documents.get("untitled:1")
+    assert (await typist.completions.answer(snapshot, len("x = "), invoked=True)).text == LINE
 
 
 @pytest.mark.usefixtures("never_stops")

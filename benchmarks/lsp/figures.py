@@ -69,6 +69,15 @@ def _beside_llamavim(ours: Score, theirs: Score | None) -> Iterator[Figure]:
         ratio = (sum(ours.exact) / ours.keys) / (sum(theirs.exact) / theirs.keys)
         each_key = f"{against}; of all keys, with and without a text"
         yield Figure("em_of_keys_over_llamavim", ratio, "ratio", each_key, ours.keys, ratio, ratio)
+    both = [
+        (one, other)
+        for one, other in zip(ours.exact_by_key, theirs.exact_by_key, strict=True)
+        if one is not None and other is not None
+    ]
+    if any(other for _, other in both):
+        ratio = sum(one for one, _ in both) / sum(other for _, other in both)
+        same = f"{against}; of keys at which both have a text"
+        yield Figure("em_where_both_over_llamavim", ratio, "ratio", same, len(both), ratio, ratio)
 
 
 def _absolute(name: str, score: Score, told: str) -> Iterator[Figure]:

@@ -45,8 +45,9 @@ class Score(msgspec.Struct, frozen=True):
     latencies: tuple[float, ...]
     """The same of those keys alone that had text before the next one came."""
     keys: int
-    exact: tuple[bool, ...]
-    """By text shown: its first line is what was typed next on that line."""
+    exact_by_key: tuple[bool | None, ...]
+    """Whether the first line of what was shown is what was typed next on that line; None where nothing was shown, or
+    nothing was typed next."""
     similar: tuple[float, ...]
     inside: int
     """Keys that went along a text on screen, with some of it left."""
@@ -61,24 +62,30 @@ class Score(msgspec.Struct, frozen=True):
     """Texts shown that say the first line behind the cursor over again."""
 
     @property
+    def exact(self) -> tuple[bool, ...]:
+        """Of texts shown."""
+        return tuple(each for each in self.exact_by_key if each is not None)
+
+    @property
     def wasted(self) -> int:
         return self.tokens - self.kept_tokens
 
 
 def score(played: Sequence[Played], count_tokens: Callable[[str], int]) -> Score:
     latencies: list[float] = []
-    exact: list[bool] = []
+    exact: list[bool | None] = []
     similar: list[float] = []
     inside = inside_without = repeats = kept = 0
     for each in played:
         for number, ghost in enumerate(each.ghosts):
+            exact.append(None)
             if ghost is None:
                 continue
             latencies.append(ghost.after_s)
             rest = each.run.rest(number)
             line, truth = ghost.text.partition("\n")[0].rstrip(), rest.partition("\n")[0].rstrip()
             if rest:
-                exact.append(line == truth)
+                exact[-1] = line == truth
                 similar.append(difflib.SequenceMatcher(None, line, truth, autojunk=False).ratio())
             typed = "".join(key.text for key in each.run.keys[: number + 1])
             repeats += repeats_suffix(each.before + typed, ghost.text, each.after, rest)

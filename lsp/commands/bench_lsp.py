@@ -31,8 +31,8 @@ def bench_lsp(
 ) -> None:
     """Keys of real histories are typed at human speed to the server and, with the same weights, to llama.vim's method.
 
-    llama.cpp's server is built once, over the libraries of `foreword bench engine`. It all takes 25 minutes, most of it
-    in real time: let the machine rest meanwhile.
+    llama.cpp's server is built once, over the libraries of `foreword bench engine`. It all takes 30 to 45 minutes, most
+    of it in real time: let the machine rest meanwhile.
 
     Exits with 1 when something that was asked for could not be measured; the rest is shown all the same.
     """
