@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import os
 import sys
 import threading
@@ -19,8 +20,8 @@ BEAT_S = 0.002
 SUSPECT_S = 0.015
 """So long without a round, and the loop's stack is taken: who blocks it for longer is caught at it."""
 
-STACK_FRAMES = 6
-"""The innermost ones say who it was."""
+STACK_FRAMES = 30
+"""The innermost ones say who it was; behind an import stand a dozen of the interpreter's own."""
 
 
 class Blocked(msgspec.Struct, frozen=True):
@@ -103,8 +104,12 @@ class Watchdog:
             if time.monotonic() - self._last > SUSPECT_S and not self._stack:
                 frame = sys._current_frames().get(self._thread_id)  # pyright: ignore[reportPrivateUsage]  # the only way
                 if frame is not None:
-                    frames = traceback.extract_stack(frame)[-STACK_FRAMES:]
-                    self._stack = tuple(f"{each.filename}:{each.lineno} {each.name}" for each in frames)
+                    # without the text of their lines, which would be read from the disk
+                    innermost = itertools.islice(traceback.walk_stack(frame), STACK_FRAMES)
+                    frames = traceback.StackSummary.extract(innermost, lookup_lines=False)
+                    self._stack = tuple(
+                        f"{each.filename}:{each.lineno} {each.name}" for each in reversed(frames)
+                    )
 
 
 def _scheduler_file() -> int | None:

@@ -60,6 +60,7 @@ def test_what_was_seen_goes_on_however_much_of_it_is_typed() -> None:
     assert Suggestion("x = foo", "\n", "(a)", 0).is_of(seen)
     assert Suggestion("x ", "\n", "= foo(a)\nbar()", 0).is_of(seen)
     assert not Suggestion("x = ", "\n", "fob()", 0).is_of(seen)
+    assert not Suggestion("x = foo(a)\nbar()", "\n", "[0]", 0).is_of(seen), "nothing of it is left"
 
 
 # ---------------------------------------------------------------- what is shown

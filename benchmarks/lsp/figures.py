@@ -30,7 +30,7 @@ def blocked_figures(found: Sequence[Blocked]) -> Iterator[Figure]:
     if not found:
         return
     worst = max(found, key=lambda each: each.seconds)
-    at = f"; at {worst.stack[-1]}" if worst.stack else ""
+    at = f"; at {' > '.join(_ours(worst.stack))}" if worst.stack else ""
     told = f"its thread computed {worst.cpu_s:.3f} s of it, the collector took {worst.collected_s:.3f} s{at}"
     yield _highest("loop_blocked_max_s", [each.seconds for each in found], told)
     yield _highest(
@@ -107,6 +107,12 @@ def _absolute(name: str, score: Score, told: str) -> Iterator[Figure]:
     }
     for what, (value, unit, against) in counts.items():
         yield Figure(f"{name}_{what}", value, unit, against, keys, value, value)
+
+
+def _ours(stack: Sequence[str]) -> list[str]:
+    """The innermost frame, behind the innermost one that is no library's."""
+    own = [each for each in stack if "site-packages" not in each and "/lib/python" not in each]
+    return list(dict.fromkeys((*own[-1:], stack[-1])))
 
 
 def _share(values: Sequence[bool]) -> float:

@@ -26,9 +26,11 @@ class Suggestion(msgspec.Struct, frozen=True):
     """That its first line is right, as the model sees it; None where that is not known."""
 
     def is_of(self, seen: Suggestion) -> bool:
-        """Whether it leads to the same text as another one that was shown: more or less of it may be typed by now."""
+        """Whether it leads to the same text as another one that was shown, of which something is left: more or less of
+        it may be typed by now."""
         whole, other = self.before + self.text, seen.before + seen.text
-        return whole.startswith(other) or other.startswith(whole)
+        is_left = len(self.before) < len(other)
+        return is_left and (whole.startswith(other) or other.startswith(whole))
 
 
 def remembered(snapshot: Snapshot, offset: int, text: str, replaced: int) -> Suggestion:
