@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import datetime
 import email.utils
+import subprocess
+import sys
 
 import pytest
 from misbehaving import EVENTS, Exchange, free_port, served
@@ -361,3 +363,21 @@ async def test_given_up_before_there_is_a_connection():
     await asyncio.gather(asked, return_exceptions=True)
     assert server._aborts == set()
     await server.close()
+
+
+def test_a_first_request_imports_nothing():
+    """It would on the event loop, between two keys."""
+    code = (
+        "import asyncio, sys, httpx\n"
+        "from engine.endpoints.sse import Timeouts, http_client\n"
+        f"client = http_client('http://127.0.0.1:{free_port()}', '', Timeouts())\n"
+        "known = set(sys.modules)\n"
+        "try:\n"
+        "    asyncio.run(client.get('/'))\n"
+        "except httpx.ConnectError:\n"
+        "    print(sorted(set(sys.modules) - known))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout.strip() == "[]"

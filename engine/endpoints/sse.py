@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -84,6 +85,12 @@ class Timeouts(msgspec.Struct, frozen=True):
     between_events_s: float = 60.0
 
 
+def _import_backend() -> None:
+    """What httpcore would import with the first request, for 40 ms on the event loop: clients are made in a thread."""
+    with contextlib.suppress(ImportError):  # another version may have none of that name
+        importlib.import_module("anyio._backends._asyncio")
+
+
 def http_client(url: str, key: str, timeouts: Timeouts) -> httpx.AsyncClient:
     """A client for one endpoint. Proxies of the environment are for other machines, never for this one.
     Connections are not limited: a prefill that waits must not hold back the request that cancels it.
@@ -100,6 +107,7 @@ def http_client(url: str, key: str, timeouts: Timeouts) -> httpx.AsyncClient:
         raise EngineRequestError(
             "refused", f"the key for {shown(url)} has characters that no header can carry; check the setting"
         )
+    _import_backend()
     return httpx.AsyncClient(
         base_url=address.copy_with(userinfo=b""),
         auth=(address.username, address.password) if address.userinfo else None,
