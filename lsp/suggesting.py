@@ -15,7 +15,7 @@ from lsp.measured import waiting
 from lsp.offers.extent import within
 from lsp.offers.memory import Memory
 from lsp.offers.suggestions import Suggestion, closers_between, left_of, like_lines_of, plain, remembered
-from lsp.offers.sureness import LEAST_CHANCE, LEAST_CHANCE_AT_REST, Sureness
+from lsp.offers.sureness import LEAST_CHANCE, LEAST_CHANCE_AT_A_STOP, Sureness
 from lsp.requests.asking import Asking, Question, Written
 from lsp.requests.cadence import Cadence
 from lsp.requests.choices import MOST
@@ -23,8 +23,6 @@ from lsp.requests.flights import Flights, given_way
 from lsp.requests.inflight import InFlight
 from lsp.requests.turns import REPLACED
 from lsp.settings import Settings
-
-UNSURE = "the model is not sure enough of what it wrote"
 
 Growing = Callable[[str, int], None]
 """Gets a text so far, and how many characters behind the cursor it replaces."""
@@ -82,17 +80,17 @@ class Suggesting:
         gone: Gone,
         seen: Suggestion | None,
     ) -> list[Suggestion] | str:
-        """What the model is unsure of is told when whoever types has stopped, or not at all."""
+        """What the model is unsure of is told when whoever types has stopped, or rests."""
         said = await self._suggest(question, joined, growing, gone)
         if isinstance(said, str) or (seen is not None and said[0].is_of(seen)):
             return said
         chance = said[0].chance
         if chance is None or chance >= LEAST_CHANCE:
             return said
-        if chance < LEAST_CHANCE_AT_REST:
-            return UNSURE
+        key, cadence = key_of(question.snapshot.uri), self.cadence
         with waiting("pause"):
-            await asyncio.sleep(self.cadence.stopped_in_s(key_of(question.snapshot.uri)))
+            is_idea = chance < LEAST_CHANCE_AT_A_STOP
+            await asyncio.sleep(cadence.rested_in_s(key) if is_idea else cadence.stopped_in_s(key))
         if why := gone():
             return await given_way(why)
         return said

@@ -1,4 +1,4 @@
-"""What the model is unsure of is shown when whoever types has stopped or not at all, not between two keys."""
+"""What the model is unsure of is shown when whoever types has stopped or rests, not between two keys."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from test_never_ask_twice import LINE, Typist, nothing_ahead
 
 from lsp.inline import Outcome
 from lsp.offers.suggestions import Suggestion
-from lsp.offers.sureness import LEAST_CHANCE, LEAST_CHANCE_AT_REST, Mark, sureness_of
+from lsp.offers.sureness import LEAST_CHANCE, LEAST_CHANCE_AT_A_STOP, Mark, sureness_of
 from lsp.requests import cadence
 from lsp.requests.turns import REPLACED
-from lsp.suggesting import UNSURE as SAID
 
 __all__ = ["nothing_ahead"]
 
-UNSURE = math.log((LEAST_CHANCE + LEAST_CHANCE_AT_REST) / 2) / len(LINE)
+UNSURE = math.log((LEAST_CHANCE + LEAST_CHANCE_AT_A_STOP) / 2) / len(LINE)
 """Of each character: the whole line is sure enough for who has stopped; its last third for who types on."""
-HOPELESS = 1.5 * math.log(LEAST_CHANCE_AT_REST) / len(LINE)
-"""Of the whole line less than is shown at rest; of its last fifth more than is shown between two keys."""
+HOPELESS = 1.5 * math.log(LEAST_CHANCE_AT_A_STOP) / len(LINE)
+"""Of the whole line less than is shown at a stop; of its last fifth more than is shown between two keys."""
 
 # ---------------------------------------------------------------- the chance of a line
 
@@ -82,12 +81,17 @@ def never_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cadence, "STOPPED", 1e9)
 
 
-async def held(typist: Typist, marked: str) -> asyncio.Task[Outcome]:
+@pytest.fixture
+def never_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cadence, "RESTED", 1e9)
+
+
+async def held(typist: Typist, marked: str, for_s: float = 0.1) -> asyncio.Task[Outcome]:
     """A request that was made, and is not answered although the engine has written all there is."""
     request = asyncio.create_task(typist.offered(marked))
     while not len(typist.completions._suggesting.memory.of("untitled:1")):
         await asyncio.sleep(0.01)
-    await asyncio.wait({request}, timeout=0.1)
+    await asyncio.wait({request}, timeout=for_s)
     assert not request.done()
     return request
 
@@ -96,22 +100,19 @@ async def test_it_waits_for_a_stop_and_is_shown_then() -> None:
     assert (await unsure().offered("x = ▮\n")).text == LINE
 
 
-async def test_what_is_hardly_ever_right_is_not_shown_to_who_has_stopped_either() -> None:
+@pytest.mark.usefixtures("never_rests")
+async def test_what_is_hardly_ever_right_is_not_shown_to_who_has_only_stopped() -> None:
     """And what is left of it is, once enough was typed, without the engine."""
     typist = unsure(mean_logprob=HOPELESS)
-    outcome = await typist.offered("x = ▮\n")
-    assert (outcome.text, outcome.reason) == ("", SAID)
-    assert typist.completions.last_empty_reason == SAID
+    first = await held(typist, "x = ▮\n", for_s=2 * cadence.STOPPED * cadence.TYPICAL_INTERVAL_S)
     typed = -(-4 * len(LINE) // 5)
     assert (await typist.offered(f"x = {LINE[:typed]}▮\n")).text == LINE[typed:]
+    assert (await first).reason == REPLACED
     assert requests_of(typist) == 1
 
 
-async def test_what_is_hardly_ever_right_is_shown_to_who_asks_for_it() -> None:
-    typist = unsure(mean_logprob=HOPELESS)
-    assert not (await typist.offered("x = ▮\n")).text
-    snapshot = typist.documents.get("untitled:1")
-    assert (await typist.completions.answer(snapshot, len("x = "), invoked=True)).text == LINE
+async def test_who_rests_gets_it_as_an_idea() -> None:
+    assert (await unsure(mean_logprob=HOPELESS).offered("x = ▮\n")).text == LINE
 
 
 @pytest.mark.usefixtures("never_stops")

@@ -15,8 +15,9 @@ LEAST_CHANCE = 0.4
 """That the rest of its line is right as it stands, for a text to be shown while somebody types. Along the keys of three
 histories 8 of 369 lines were right that had less, of the others two of three (benchmarks/LOG.md)."""
 
-LEAST_CHANCE_AT_REST = 0.25
-"""The same for whoever has stopped, and looks up. With less one of 249 lines was right."""
+LEAST_CHANCE_AT_A_STOP = 0.25
+"""The same for whoever has stopped, and looks up. With less one of 249 lines was right: that is an idea at best, for
+whoever still waits for one."""
 
 
 class Mark(msgspec.Struct, frozen=True):

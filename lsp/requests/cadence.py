@@ -23,6 +23,9 @@ TYPICAL_INTERVAL_S = 0.2
 STOPPED = 3.0
 """In typical intervals: of a hundred keystrokes in a run one takes longer (z = ln 3 / 0.5). Who stops, looks up."""
 
+RESTED = 10.0
+"""In typical intervals. Nobody is in the middle of typing so long after a key: who still looks waits for an idea."""
+
 PAUSED = 1.5
 """In typical intervals: with logarithms of intervals that scatter by a half, four of five keystrokes in a run come
 sooner (log-normal, z = ln 1.5 / 0.5)."""
@@ -87,8 +90,15 @@ class Cadence:
 
     def stopped_in_s(self, document: str) -> float:
         """How long until whoever types here has stopped, if no key comes; 0 where nobody has typed."""
+        return self._since_edit_in_s(document, STOPPED)
+
+    def rested_in_s(self, document: str) -> float:
+        """The same until whoever types here waits for an idea."""
+        return self._since_edit_in_s(document, RESTED)
+
+    def _since_edit_in_s(self, document: str, intervals: float) -> float:
         last = self._edited.get(document)
-        return 0.0 if last is None else max(0.0, last + STOPPED * self._interval.seconds - self._clock())
+        return 0.0 if last is None else max(0.0, last + intervals * self._interval.seconds - self._clock())
 
 
 def waited_for(line_before: str) -> bool:
