@@ -3,8 +3,12 @@ object."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from lsp.completion import Completion
 from lsp.links.index_link import IndexLink
@@ -25,7 +29,9 @@ async def status(server: ForewordServer) -> dict[str, Any]:
         },
         "engine": await server.engine.describe(),
         "edits": server.edits.describe(),
-        "index": await index_status(server.index) if server.settings.index else {"state": "off"},
+        "index": await index_status(server.index, server.documents.roots)
+        if server.settings.index
+        else {"state": "off"},
         "bases": server.completions.bases.describe(),
         "lastCompletion": completion_status(server.completions.last),
         "stats": server.completions.outcomes.describe(),
@@ -34,7 +40,8 @@ async def status(server: ForewordServer) -> dict[str, Any]:
     }
 
 
-async def index_status(link: IndexLink) -> dict[str, Any]:
+async def index_status(link: IndexLink, folders: Sequence[str]) -> dict[str, Any]:
+    """Of the roots, those that are folders of this editor: the service holds the ones of every other editor too."""
     from indexer.client import IndexServiceError
 
     if link.client is None:
@@ -43,7 +50,9 @@ async def index_status(link: IndexLink) -> dict[str, Any]:
         told = await link.client.status()
     except IndexServiceError as failed:
         return {"state": "unavailable", "reason": str(failed)}
-    return {"state": "connected", **on_wire(told)}
+    own = await asyncio.to_thread(lambda: {os.path.realpath(folder) for folder in folders})
+    roots = [root for root in told.roots if root.root in own]
+    return {"state": "connected", **on_wire(msgspec.structs.replace(told, roots=roots))}
 
 
 def completion_status(completion: Completion | None) -> dict[str, Any] | None:

@@ -11,8 +11,18 @@ const ENTRY = join(TOOLS, "node_modules/code-server/out/node/entry.js");
 const LISTENS_WITHIN_MS = 60_000;
 /** What is waited for in the editor; a model that loads on two busy cores is the slowest of it. */
 export const PATIENCE_MS = 240_000;
-/** What the editor does by itself. */
+/** What the editor does by itself; two of them and an engine share the cores. */
 export const SOON_MS = 20_000;
+/** Of every profile: nothing of the editor's own that comes up by itself. */
+export const PLAIN = {
+  "chat.disableAIFeatures": true,
+  "editor.minimap.enabled": false,
+  "window.commandCenter": false,
+  "workbench.colorTheme": "Default Dark Modern",
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+  "workbench.startupEditor": "none",
+  "workbench.tips.enabled": false,
+};
 const LOOK_MS = 50;
 const SIZE = { width: 1280, height: 800 };
 const FLAGS = [
@@ -85,7 +95,8 @@ export class Workbench {
     }
   }
 
-  async start() {
+  /** `environment` comes beside that of this process. */
+  async start(environment = {}) {
     this.port = await freePort();
     const log = openSync(join(this.home, "code-server.log"), "a");
     const config = join(this.home, "config.yaml");
@@ -98,7 +109,11 @@ export class Workbench {
         ...["--disable-telemetry", "--disable-update-check", "--disable-getting-started-override"],
         ...this.#profile(),
       ],
-      { env: { ...process.env, XDG_DATA_HOME: join(this.home, "share") }, stdio: ["ignore", log, log], detached: true },
+      {
+        env: { ...process.env, ...environment, XDG_DATA_HOME: join(this.home, "share") },
+        stdio: ["ignore", log, log],
+        detached: true,
+      },
     );
     await until(LISTENS_WITHIN_MS, "code-server to listen", async () => {
       const answer = await fetch(`http://127.0.0.1:${this.port}/healthz`).catch(() => undefined);
@@ -123,6 +138,7 @@ export class Workbench {
 
   /** A picture of the whole window, to be looked at. */
   async picture(name) {
+    await this.page.evaluate(settled);
     await this.page.screenshot({ path: join(this.pictures, `${name}.png`) });
   }
 
@@ -188,9 +204,16 @@ export class Workbench {
     if (this.process && this.process.exitCode === null) {
       const ended = new Promise((resolve) => this.process.once("exit", resolve));
       process.kill(-this.process.pid, "SIGTERM"); // its own group: the extension host and the server go with it
-      await Promise.race([ended, sleep(LISTENS_WITHIN_MS)]);
+      // a time-out that is still running would keep this process waiting for it
+      await Promise.race([ended, sleep(LISTENS_WITHIN_MS, undefined, { ref: false })]);
     }
   }
+}
+
+/** Runs in the page: until whatever fades or slides in is where it belongs. What spins does so for ever. */
+async function settled() {
+  const passing = document.getAnimations().filter((each) => each.effect.getComputedTiming().endTime !== Infinity);
+  await Promise.allSettled(passing.map((each) => each.finished));
 }
 
 /** Waits until `look` gives something, and says what it was when it never does. */

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { PATIENCE_MS, SOON_MS, until, Workbench } from "./browser.mjs";
+import { PATIENCE_MS, PLAIN, SOON_MS, until, Workbench } from "./browser.mjs";
 import { makeRepository } from "./repository.mjs";
 import { creating, replacing, ScriptedModel } from "./scripted.mjs";
 
@@ -36,15 +36,9 @@ before(async () => {
     "foreword.command": join(ROOT, ".venv/bin/foreword"),
     "foreword.engine.kind": "none",
     "foreword.edit.engine": { kind: "openai", api: "chat", url, model: "scripted-30b" },
-    "chat.disableAIFeatures": true,
-    "editor.minimap.enabled": false,
     "files.autoSave": "off",
     "security.workspace.trust.enabled": false,
-    "window.commandCenter": false,
-    "workbench.colorTheme": "Default Dark Modern",
-    "workbench.secondarySideBar.defaultVisibility": "hidden",
-    "workbench.startupEditor": "none",
-    "workbench.tips.enabled": false,
+    ...PLAIN,
   });
   editor.install(join(ROOT, "editors/vscode/dist/foreword.vsix"));
   await editor.start();

@@ -27,7 +27,7 @@ import {
   type ServerSettings,
   serverSettings,
 } from "./settings";
-import { environmentFolder, setUpWithDialog } from "./setupDialog";
+import { type Choice, environmentFolder, setUpWithDialog } from "./setupDialog";
 import { shown } from "./status";
 import { StatusBar } from "./statusBar";
 
@@ -123,17 +123,26 @@ class Foreword implements Disposable {
     }
   }
 
-  async #setUp(): Promise<void> {
+  /** Asks where the model runs unless that is given. One at a time. */
+  async #setUp(choice?: Choice): Promise<void> {
     const before = this.#server.running;
+    if (before.state === "settingUp") {
+      return;
+    }
     await this.#server.stop("it is installed anew");
     this.#server.running = { state: "settingUp" };
-    const command = await setUpWithDialog(this.extension, this.#log);
-    if (command) {
-      await this.#server.start(command);
-    } else if (before.state === "running") {
+    const made = await setUpWithDialog(this.extension, this.#log, choice);
+    if (typeof made === "string") {
+      await this.#server.start(made);
+      return;
+    }
+    if (before.state === "running") {
       await this.#start();
     } else {
       this.#server.running = before;
+    }
+    if (await made.tell()) {
+      await this.#setUp(made.choice);
     }
   }
 

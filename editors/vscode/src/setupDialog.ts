@@ -1,7 +1,6 @@
 /** Setting up as a person sees it: what is wanted, how far it is, and what helps when it fails. */
 import { join } from "node:path";
 import {
-  commands,
   type ExtensionContext,
   env,
   type LogOutputChannel,
@@ -17,7 +16,7 @@ import { hasGpu, SetUpFailed, setUp, type Tier } from "./setup";
 
 const PYTHON_HELP = "https://www.python.org/downloads/";
 
-interface Choice {
+export interface Choice {
   readonly label: string;
   readonly detail: string;
   readonly tier: "here" | "elsewhere";
@@ -26,7 +25,7 @@ interface Choice {
 const CHOICES: readonly Choice[] = [
   {
     label: "Server, index and a model on this machine",
-    detail: "Linux. Everything stays here. About 4 GB to fetch, 9 GB on disk; with an NVIDIA driver more.",
+    detail: "Everything stays here. About 4 GB to fetch, 9 GB on disk; more with NVIDIA.",
     tier: "here",
   },
   {
@@ -41,24 +40,41 @@ export function environmentFolder(context: ExtensionContext): string {
   return join(context.globalStorageUri.fsPath, "server");
 }
 
-/** The command that was installed; undefined where it was not, and the person knows why. */
+/** A set-up that came to nothing. */
+export interface NotSetUp {
+  /** What was chosen, so that another try does not ask again. */
+  readonly choice: Choice | undefined;
+  /** Says why, with a button that helps; whether the person wants another try. */
+  readonly tell: () => Promise<boolean>;
+}
+
+const AGAIN = "Try Again";
+const NOT_WANTED = async (): Promise<boolean> => false;
+
+/** The command that was installed, or why there is none. Asks what is wanted unless that is given. */
 export async function setUpWithDialog(
   context: ExtensionContext,
   log: LogOutputChannel,
-): Promise<string | undefined> {
-  const choice = await chosen();
+  given?: Choice,
+): Promise<string | NotSetUp> {
+  const choice = given ?? (await chosen());
   if (!choice) {
-    return undefined;
+    return { choice, tell: NOT_WANTED };
   }
   const configured = workspace.getConfiguration("foreword").get("python", "");
   const python = await findPython(configured, process.env.PATH ?? "", folders());
   if ("problem" in python) {
-    await tellNoPython(python.problem, configured !== "");
-    return undefined;
+    log.error(python.problem);
+    return { choice, tell: () => tellNoPython(python.problem, configured !== "") };
   }
   const tier: Tier = choice.tier === "elsewhere" ? "light" : (await hasGpu()) ? "gpu" : "cpu";
   log.info(`setting up (${tier}) with ${python.program}, Python ${python.version.join(".")}`);
-  return installed(context, log, python.program, tier);
+  const aborter = new AbortController();
+  try {
+    return await installed(context, log, aborter, python.program, tier);
+  } catch (error) {
+    return { choice, tell: aborter.signal.aborted ? NOT_WANTED : () => tellFailed(error, log) };
+  }
 }
 
 async function chosen(): Promise<Choice | undefined> {
@@ -75,54 +91,46 @@ async function chosen(): Promise<Choice | undefined> {
 async function installed(
   context: ExtensionContext,
   log: LogOutputChannel,
+  aborter: AbortController,
   python: string,
   tier: Tier,
-): Promise<string | undefined> {
-  const aborter = new AbortController();
-  try {
-    return await window.withProgress(
-      { location: ProgressLocation.Notification, title: "Setting up Foreword", cancellable: true },
-      (progress, token) => {
-        token.onCancellationRequested(() => aborter.abort());
-        return setUp({
-          python,
-          tier,
-          source: context.asAbsolutePath("dist/server"),
-          environment: environmentFolder(context),
-          signal: aborter.signal,
-          log: (line) => log.info(line),
-          report: (message) => progress.report({ message }),
-        });
-      },
-    );
-  } catch (error) {
-    if (!aborter.signal.aborted) {
-      await tellFailed(error, log);
-    }
-    return undefined;
-  }
+): Promise<string> {
+  return window.withProgress(
+    { location: ProgressLocation.Notification, title: "Setting up Foreword", cancellable: true },
+    (progress, token) => {
+      token.onCancellationRequested(() => aborter.abort());
+      return setUp({
+        python,
+        tier,
+        source: context.asAbsolutePath("dist/server"),
+        environment: environmentFolder(context),
+        signal: aborter.signal,
+        log: (line) => log.info(line),
+        report: (message) => progress.report({ message }),
+      });
+    },
+  );
 }
 
-async function tellFailed(error: unknown, log: LogOutputChannel): Promise<void> {
+async function tellFailed(error: unknown, log: LogOutputChannel): Promise<boolean> {
   const why = error instanceof SetUpFailed ? error.message : String(error);
   log.error(why);
-  const picked = await window.showErrorMessage(
-    `Foreword could not be set up. ${why}`,
-    "Try Again",
-    "Show Log",
-  );
-  if (picked === "Try Again") {
-    await commands.executeCommand("foreword.setUp");
-  } else if (picked) {
+  const picked = await window.showErrorMessage(`Foreword could not be set up. ${why}`, AGAIN, "Show Log");
+  if (picked === "Show Log") {
     log.show();
   }
+  return picked === AGAIN;
 }
 
-async function tellNoPython(problem: string, configured: boolean): Promise<void> {
-  const picked = await window.showErrorMessage(problem, configured ? "Open Settings" : "Get Python");
-  if (picked && configured) {
+/** Whoever went for what is missing finds the message again, with the way back. */
+async function tellNoPython(problem: string, configured: boolean): Promise<boolean> {
+  if (!(await window.showErrorMessage(problem, configured ? "Open Settings" : "Get Python"))) {
+    return false;
+  }
+  if (configured) {
     await openSettings("foreword.python");
-  } else if (picked) {
+  } else {
     await env.openExternal(Uri.parse(PYTHON_HELP));
   }
+  return (await window.showErrorMessage(problem, AGAIN)) === AGAIN;
 }
