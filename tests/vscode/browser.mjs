@@ -12,7 +12,7 @@ const LISTENS_WITHIN_MS = 60_000;
 /** What is waited for in the editor; a model that loads on two busy cores is the slowest of it. */
 export const PATIENCE_MS = 240_000;
 /** What the editor does by itself; two of them and an engine share the cores. */
-export const SOON_MS = 20_000;
+export const SOON_MS = 60_000;
 /** Of every profile: nothing of the editor's own that comes up by itself. */
 export const PLAIN = {
   "chat.disableAIFeatures": true,

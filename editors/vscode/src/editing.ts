@@ -107,7 +107,7 @@ export class Editing implements Disposable {
       const instruction = await askFor(given);
       await (instruction && this.run(command, { ...given, instruction }));
     } else if (command !== EXPLAIN && given.offer?.what !== "explain") {
-      await this.#edit(command, given, given.instruction ?? given.offer?.title ?? "an edit");
+      await this.#edit(command, given, headed(given.instruction ?? given.offer?.title ?? "an edit"));
     } else {
       await this.#explain(command, given);
     }
@@ -221,4 +221,9 @@ export class Editing implements Disposable {
 /** The explorer tells all files that are chosen; other menus tell something else there. */
 function chosen(files: unknown): Uri[] {
   return Array.isArray(files) ? files.filter((each) => each instanceof Uri) : [];
+}
+
+/** As what stands before a colon. */
+function headed(title: string): string {
+  return title.replace(/[.:\s]+$/, "");
 }

@@ -40,7 +40,7 @@ export class Helped {
     this.#offered.add(note.edit);
     const picked = await window.showWarningMessage(`Foreword's edit: ${note.claim}`, REPAIR);
     if (picked && this.#repairable.delete(note.edit)) {
-      await this.repair(note.edit, `repairing: ${note.claim}`);
+      await this.repair(note.edit, "Repair the edit");
     } else if (picked) {
       void window.showInformationMessage("There is nothing left of that edit to repair.");
     }
