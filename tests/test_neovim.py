@@ -226,6 +226,12 @@ def test_what_the_server_logs_is_kept(neovim, alone, shop):
 
 # ---------------------------------------------------------------- ghost text, with a model
 
+
+def with_engine(test):
+    """With the run's one engine, hence one after another where tests run side by side."""
+    return pytest.mark.engine(pytest.mark.xdist_group("engine")(test))
+
+
 MODEL = {"settings": {"model": "qwen2.5-coder-0.5b"}}
 READY = "foreword: Qwen2.5-Coder-0.5B-Instruct"
 COLOURS = 'RED = "red"\nGREEN = "green"\nBLUE = "blue"\nYELLOW = "yellow"\nORANGE ='
@@ -248,7 +254,7 @@ def type_colours(one: Typist) -> str:
     return COLOURS
 
 
-@pytest.mark.engine
+@with_engine
 def test_ghost_text_is_accepted_by_a_word_then_whole_and_undone(engine_home, shop, tmp_path):
     with typist(had(of_debian), tmp_path, MODEL, cwd=shop) as one:
         one.open(shop / "colours.py")
@@ -266,7 +272,7 @@ def test_ghost_text_is_accepted_by_a_word_then_whole_and_undone(engine_home, sho
         one.until(lambda: one.text() == before + word)
 
 
-@pytest.mark.engine
+@with_engine
 def test_a_key_typed_into_ghost_text_does_not_double_it(engine_home, shop, tmp_path):
     """Neovim still shows the older offer then, and would insert all of it."""
     with typist(had(of_debian), tmp_path, MODEL, cwd=shop) as one:
@@ -278,7 +284,7 @@ def test_a_key_typed_into_ghost_text_does_not_double_it(engine_home, shop, tmp_p
         one.until(lambda: one.text() == before + offered)
 
 
-@pytest.mark.engine
+@with_engine
 def test_who_typed_before_the_model_was_ready_needs_no_other_key(engine_home, shop, tmp_path):
     with typist(had(of_debian), tmp_path, MODEL, cwd=shop) as one:
         one.open(shop / "colours.py")
@@ -289,7 +295,7 @@ def test_who_typed_before_the_model_was_ready_needs_no_other_key(engine_home, sh
         one.until(lambda: one.text() == before + offered)
 
 
-@pytest.mark.engine
+@with_engine
 def test_paused_ghost_text_comes_back(engine_home, shop, tmp_path):
     with typist(had(of_debian), tmp_path, MODEL, cwd=shop) as one:
         one.open(shop / "colours.py")
@@ -302,7 +308,7 @@ def test_paused_ghost_text_comes_back(engine_home, shop, tmp_path):
         assert ghost(one)
 
 
-@pytest.mark.engine
+@with_engine
 def test_candidates_are_asked_for_and_walked_through(engine_home, shop, tmp_path):
     with typist(had(of_debian), tmp_path, MODEL, cwd=shop) as one:
         one.open(shop / "lists.py")
@@ -318,7 +324,7 @@ def test_candidates_are_asked_for_and_walked_through(engine_home, shop, tmp_path
         one.until(lambda: one.text() == before + text)
 
 
-@pytest.mark.engine
+@with_engine
 def test_a_person_sees_ghost_text_on_the_screen_and_accepts_it(engine_home, shop, tmp_path):
     neovim = had(of_debian)
     if shutil.which("tmux") is None:
