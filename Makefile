@@ -8,8 +8,8 @@ RUN := .venv/bin/python
 LOCK ?= $(if $(shell nvidia-smi -L 2>/dev/null),locks/gpu.txt,locks/cpu.txt)
 # Files of tests that share no engine run side by side; those with an engine want the cores for themselves.
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-# Tests each of which has folders and processes of its own, but for groups that share some.
-ALONE := -n logical --maxprocesses 4 --dist loadgroup
+# Tests each of which has folders and processes of its own.
+ALONE := -n logical --maxprocesses 4
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,8 @@ test-fast: setup ## the tests that start no engine
 	$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not engine and not slow"
 
 test-neovim: setup ## the plug-in in real Neovims 0.11 and 0.12 (the latter is fetched once, 11 MB) with the real server and engine
-	$(RUN) -m pytest -rs $(ALONE) tests/test_neovim.py
+	$(RUN) -m pytest -rs $(ALONE) -m "not engine" tests/test_neovim.py
+	$(RUN) -m pytest -rs -m engine tests/test_neovim.py
 
 vscode: setup editors/vscode/node_modules/.package-lock.json ## the VS Code extension as editors/vscode/dist/foreword.vsix
 	$(RUN) editors/vscode/server.py
