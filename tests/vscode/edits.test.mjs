@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { PATIENCE_MS, PLAIN, SOON_MS, until, Workbench } from "./browser.mjs";
-import { makeRepository } from "./repository.mjs";
+import { makeLargeFolder, makeRepository } from "./repository.mjs";
 import { creating, replacing, ScriptedModel } from "./scripted.mjs";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -230,4 +230,17 @@ test("the key for an edit is nobody else's", async () => {
   });
   assert.equal(bound.length, 1, bound.join());
   assert.match(bound[0], /foreword\.askEdit/);
+});
+
+test("a folder of 100,000 files: the item tells how far it is read, and one works in it meanwhile", async () => {
+  const large = join(home, "large");
+  makeLargeFolder(large);
+  await editor.open(large);
+  await until(PATIENCE_MS, "the number of files", async () => /[\d,]+ of 100,000 files/.test(await editor.statusText()));
+  await editor.file("package7/module7.py");
+  await editor.page.keyboard.type("other = 2\n");
+  assert.match(await editor.text(), /^other = 2\nvalue = \d/);
+  await editor.picture("32-large");
+  assert.match(await editor.statusText(), /[\d,]+ of 100,000 files/, "that was not waited for");
+  assert.equal(await editor.page.locator(".notification-toast").count(), 0);
 });

@@ -77,3 +77,17 @@ export function makeRepository(folder) {
   git("add", ".");
   git("commit", "--quiet", "--message", "Shop");
 }
+
+const FOLDERS = 1_000;
+const FILES_EACH = 100;
+
+/** As many files as a very large repository has. What is in them is small and mostly the same: it is their number. */
+export function makeLargeFolder(folder) {
+  for (let each = 0; each < FOLDERS; each += 1) {
+    const inner = join(folder, `package${each}`);
+    mkdirSync(inner, { recursive: true });
+    for (let file = 0; file < FILES_EACH; file += 1) {
+      writeFileSync(join(inner, `module${file}.py`), `value = ${each % 10}\n`);
+    }
+  }
+}
