@@ -1,6 +1,6 @@
 # Foreword: what a person runs. `make help` explains each target.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test test-fast test-neovim test-vscode vscode lint lint-vscode format lock clean
+.PHONY: help setup demo bench test test-fast test-neovim test-vscode vscode vscode-tools lint lint-vscode format lock clean
 
 PYTHON ?= python3
 RUN := .venv/bin/python
@@ -45,7 +45,11 @@ editors/vscode/node_modules/.package-lock.json: editors/vscode/package-lock.json
 	cd editors/vscode && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-test-vscode: vscode ## the extension in a real VS Code (code-server, fetched once, 1 GB) with the real server and engine; pictures in build/vscode
+vscode-tools:
+	tests/vscode/install.sh >/dev/null
+
+test-vscode: setup ## the extension in a real VS Code (code-server, fetched once, 1 GB) with the real server and engine; pictures in build/vscode
+	@$(MAKE) --no-print-directory -j 2 vscode vscode-tools
 	cd editors/vscode && npm test --silent
 	tests/vscode/run.sh
 
