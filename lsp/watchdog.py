@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 import os
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Mapping
 
 import msgspec
@@ -102,14 +100,24 @@ class Watchdog:
         """In a thread of its own."""
         while not self._ended.wait(SUSPECT_S / 3):
             if time.monotonic() - self._last > SUSPECT_S and not self._stack:
-                frame = sys._current_frames().get(self._thread_id)  # pyright: ignore[reportPrivateUsage]  # the only way
-                if frame is not None:
-                    # without the text of their lines, which would be read from the disk
-                    innermost = itertools.islice(traceback.walk_stack(frame), STACK_FRAMES)
-                    frames = traceback.StackSummary.extract(innermost, lookup_lines=False)
-                    self._stack = tuple(
-                        f"{each.filename}:{each.lineno} {each.name}" for each in reversed(frames)
-                    )
+                self._stack = _stack_of(self._thread_id)
+
+
+def _stack_of(thread_id: int) -> tuple[str, ...]:
+    """What that thread is at, the innermost last. It must not go on meanwhile: CPython 3.11 crashes where a frame
+    returns while somebody asks what is behind it."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1.0)
+    try:
+        time.sleep(2 * interval)  # whoever waits for the interpreter from now on waits for so long
+        frame = sys._current_frames().get(thread_id)  # pyright: ignore[reportPrivateUsage]  # the only way
+        found: list[str] = []
+        while frame is not None and len(found) < STACK_FRAMES:
+            found.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")
+            frame = frame.f_back
+    finally:
+        sys.setswitchinterval(interval)
+    return tuple(reversed(found))
 
 
 def _scheduler_file() -> int | None:
