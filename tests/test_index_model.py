@@ -309,4 +309,4 @@ def test_the_index_equals_a_fresh_one():
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_index_equals_a_fresh_one_after_long_sequences():
-    _check(examples=150, steps=40)
+    _check(examples=60, steps=40)

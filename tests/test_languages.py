@@ -201,7 +201,7 @@ def test_strange_texts_are_read_or_refused(language: str, data: bytes, skipped: 
 
 
 @language_
-@pytest.mark.parametrize("text", ["", "\0", "f\0(x)\n", "(" * 3_000, "f(x, g(y)); " * 9_000, "}" * 3_000])
+@pytest.mark.parametrize("text", ["", "\0", "f\0(x)\n", "(" * 3_000, "f(x, g(y)); " * 3_000, "}" * 3_000])
 def test_no_parser_fails(language: str, text: str) -> None:
     found = tags(text, language)
     assert found.definitions == []

@@ -55,5 +55,16 @@ def test_figures_by_language() -> None:
     assert found["es_trimmed_over_raw"].n == 3
 
 
+def test_what_is_rightly_not_shown() -> None:
+    """A text that repeats the line below counts as wrong among all, and not among those that are shown."""
+    repeated = Cut("x = 1\n", "y = value\n", "z = 3")
+    texts = [scored("y = value\n", repeated, ended=True), scored("value)\n", CALL, ended=True)]
+    assert [text.shown for text in texts] == [False, True]
+    found = {figure.name: figure for figure in figures(texts)}
+    assert found["es_trimmed_over_raw"].n == 2
+    assert found["es_shown_over_raw"].n == 1
+    assert found["es_trimmed_over_raw"].value < found["es_shown_over_raw"].value
+
+
 def test_nothing_right_is_no_figure() -> None:
     assert not [each for each in figures([scored("y\n", CALL, ended=True)]) if each.name.startswith("em_")]

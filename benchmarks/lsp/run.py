@@ -44,6 +44,8 @@ NAMED_FIGURES = (
     "wasted_over_debounce",
     "em_trimmed_over_raw",
     "es_trimmed_over_raw",
+    "em_shown_over_raw",
+    "es_shown_over_raw",
     "open_to_ghost_s",
     "cold_stands_still_s",
 )

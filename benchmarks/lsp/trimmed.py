@@ -7,7 +7,8 @@ asked for, all of it elsewhere.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -33,6 +34,8 @@ class Scored(msgspec.Struct, frozen=True):
     """One text of a model: whether it is the true one, and how similar (0 to 1), raw and trimmed."""
 
     language: str
+    shown: bool
+    """Whether trimming leaves anything of it."""
     raw_exact: bool
     raw_similarity: float
     exact: bool
@@ -46,6 +49,7 @@ def scored(said: str, case: Cut, *, ended: bool, block: bool = False) -> Scored:
     truth = case.truth.strip()
     return Scored(
         case.language,
+        bool(shown.strip()),
         raw.strip() == truth,
         _similarity(raw.strip(), truth),
         shown.strip() == truth,
@@ -61,35 +65,40 @@ def trimmed(said: str, case: Cut, *, ended: bool, block: bool = False) -> str:
 
 
 def figures(texts: Sequence[Scored]) -> Iterator[Figure]:
-    """Over all texts, then for each language. None of a kind of which the raw texts have nothing right."""
+    """Over all texts, then for each language. `…_trimmed_over_raw` counts what is not shown as wrong, however right it
+    is to say nothing; `…_shown_over_raw` is what a person sees: the mean of the texts that are shown over that of the
+    raw ones, each of which would be. None of a kind of which the raw texts have nothing right."""
     yield from _of("", texts)
     for language in sorted({text.language for text in texts}):
         yield from _of(f"_{language}", [text for text in texts if text.language == language])
 
 
 def _of(suffix: str, texts: Sequence[Scored]) -> Iterator[Figure]:
-    exact = f"em_trimmed_over_raw{suffix}"
-    yield from _ratio(exact, texts, lambda each: each.exact, lambda each: each.raw_exact, "exact")
-    similar = f"es_trimmed_over_raw{suffix}"
-    yield from _ratio(
-        similar, texts, lambda each: each.similarity, lambda each: each.raw_similarity, "similar"
+    shown = [text for text in texts if text.shown]
+    raw = _mean(text.raw_exact for text in texts)
+    yield from _over(
+        raw, "em", suffix, "exact", [text.exact for text in texts], [text.exact for text in shown]
     )
+    raw = _mean(text.raw_similarity for text in texts)
+    of_all, of_shown = [text.similarity for text in texts], [text.similarity for text in shown]
+    yield from _over(raw, "es", suffix, "similar to the true ones", of_all, of_shown)
 
 
-def _ratio(
-    name: str,
-    texts: Sequence[Scored],
-    over: Callable[[Scored], float],
-    under: Callable[[Scored], float],
-    how: str,
+def _over(
+    raw: float, name: str, suffix: str, how: str, of_all: Sequence[float], of_shown: Sequence[float]
 ) -> Iterator[Figure]:
-    raw = sum(map(under, texts))
     if not raw:
         return
-    value = sum(map(over, texts)) / raw
-    yield Figure(
-        name, value, "ratio", f"the same texts untrimmed, {how} to the true ones", len(texts), value, value
-    )
+    value = _mean(of_all) / raw
+    against = f"the same texts untrimmed, {how}"
+    yield Figure(f"{name}_trimmed_over_raw{suffix}", value, "ratio", against, len(of_all), value, value)
+    value = _mean(of_shown) / raw
+    against = f"all texts untrimmed, {how}; only those that are shown count here"
+    yield Figure(f"{name}_shown_over_raw{suffix}", value, "ratio", against, len(of_shown), value, value)
+
+
+def _mean(values: Iterable[float]) -> float:
+    return statistics.fmean(found) if (found := list(values)) else 0.0
 
 
 def _similarity(text: str, truth: str) -> float:
