@@ -239,6 +239,7 @@ class Answers:
         await root.packed_with(request.tokenizer)
         if request.base_budget > 0 and root.bases.find(_key_of(request)) is None:
             await root.history.settled()
+        await root.renown.settled()
         view = await self._view(root, connection)
         relative = path.relative_to(root.path).as_posix() if path.is_relative_to(root.path) else ""
         root.history.log.looked(relative, request.line)
