@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -187,6 +188,20 @@ async def test_a_disk_that_tells_nothing_of_a_file_makes_it_no_file_that_is_gone
         troubled.clear()
         if stays:
             await until(lambda: list(root.live.defining("afterwards")))
+
+
+async def test_a_folder_that_is_gone_is_told_in_one_line(tmp_path, caplog):
+    """Whoever deletes a folder that is open has made no mistake, and reads no traceback."""
+    folder = tmp_path / "work"
+    write(folder / "a.py", "def before(): ...\n")
+    async with opened(folder) as root:
+        shutil.rmtree(folder)
+        root.changed(RESCAN)
+        await root.settled(vectors=False)
+        assert root.status(None).error == "the folder is gone"
+    told = [each for each in caplog.records if "failed" in each.message]
+    assert [each.message for each in told] == [f"indexing {folder} failed: the folder is gone"]
+    assert told[0].exc_info is None
 
 
 async def test_many_failures_in_a_row_are_retried_once(tmp_path):

@@ -227,7 +227,6 @@ class Root:
             self._vectors_settled.set()
 
     async def _fail(self, failed: Exception) -> None:
-        _log.warning("indexing failed", exc_info=failed)
         self._facilities.doubt(failed)
         if self._retrying is not None:
             self._retrying.cancel()
@@ -235,6 +234,7 @@ class Root:
         there = await asyncio.to_thread(self.path.is_dir)
         self._state = "failed"
         self.error = explain(failed) if there else "the folder is gone"
+        _log.warning("indexing %s failed: %s", self.path, self.error, exc_info=failed if there else None)
         self._vectors_settled.set()
 
     async def _load(self, store: Store) -> None:
