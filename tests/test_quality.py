@@ -22,7 +22,7 @@ if importlib.util.find_spec("sglang") is None:
     pytest.skip("the embedded engine needs the extra foreword[engine]", allow_module_level=True)
 
 WINDOW_TOKENS = 512
-WINDOWS = 16
+WINDOWS = 8
 ALLOWED = 1.01
 """At most this many times the perplexity of the weights as they are."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -42,10 +43,12 @@ class Renown:
         self._live = live
         self._task: asyncio.Task[None] | None = None
         self._counted_once = False
+        self._started_s = 0.0
 
     def start(self, store: Store) -> None:
         """Files may refer to other names by now."""
         self.stop()
+        self._started_s = time.monotonic()
         self._task = asyncio.create_task(self._count(store), name="names that are referred to most")
 
     def stop(self) -> None:
@@ -53,10 +56,11 @@ class Renown:
             self._task.cancel()
 
     async def settled(self, timeout_s: float = SETTLING_S) -> None:
-        """Until names were counted once, or that takes too long: a pack that was made before is another one, and stays
-        while it serves."""
-        if self._task is not None and not self._counted_once:
-            await asyncio.wait([self._task], timeout=timeout_s)
+        """Until names were counted once, or that takes longer than so much since it began: a pack that was made before
+        is another one, and stays while it serves."""
+        left_s = self._started_s + timeout_s - time.monotonic()
+        if self._task is not None and not self._counted_once and left_s > 0:
+            await asyncio.wait([self._task], timeout=left_s)
 
     async def _count(self, store: Store) -> None:
         live = self._live()
