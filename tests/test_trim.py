@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
+import tracemalloc
 from collections.abc import Iterable
 
 import pytest
@@ -13,11 +13,6 @@ from lsp.trim import Decision, Place, Trimmer
 from lsp.trimming.near import REACH_CHARS, Near, near
 
 CURSOR = "▮"
-TOKENS = 20
-TOKEN_LIMIT_S = 0.005
-"""Of the event loop's time; far more than is needed, far less than it was."""
-
-
 CASES = cases()
 SEEDS = range(4)
 
@@ -100,14 +95,20 @@ def test_a_large_file_costs_no_more_at_each_token() -> None:
     """Each token once split the whole rest of the file for each line: 19 ms at line 30 of 290 KB."""
     written = "".join(f"        value_{n} = compute({n * 7919})\n" for n in range(30))
     method = "    def other(self):\n        return 1\n\n"
-    trimmer = Trimmer(
-        Place("class A:\n" + method * 7_000 + "    def f(self):\n", "\n" + method * 7_000, True)
-    )
-    trimmer.feed(written)
-    began = time.perf_counter()
-    for _ in range(TOKENS):
-        assert not trimmer.feed(written).done
-    assert (time.perf_counter() - began) / TOKENS < TOKEN_LIMIT_S
+
+    def taken(methods: int) -> int:
+        """Bytes that a token takes at most, in a file with so many methods before and after it."""
+        around = method * methods
+        trimmer = Trimmer(Place(f"class A:\n{around}    def f(self):\n", f"\n{around}", True))
+        trimmer.feed(written)
+        tracemalloc.start()
+        try:
+            assert not trimmer.feed(written).done
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert taken(7_000) < 2 * taken(700)
 
 
 def test_what_is_out_of_reach_is_not_looked_at() -> None:
