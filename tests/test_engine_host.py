@@ -286,6 +286,12 @@ async def test_asleep_when_idle(engine_host):
     before = cpu_s()
     await asyncio.sleep(IDLE_WATCH_S)
     assert cpu_s() - before <= IDLE_SHARE * IDLE_WATCH_S
+    assert len([name for each in everyone for name in thread_names(each) if name.startswith("gloo")]) == 1
+
+
+def thread_names(process: psutil.Process) -> list[str]:
+    tasks = Path(f"/proc/{process.pid}/task")
+    return [(task / "comm").read_text().strip() for task in tasks.iterdir()]
 
 
 @pytest.fixture

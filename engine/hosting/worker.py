@@ -4,10 +4,10 @@ rendezvous is private."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.hosting.groups import keep_rendezvous_private, share_one_group
 from engine.hosting.steps import NEVER, StepPage, Steps
 from engine.scheduler.scheduling import (
     BACKGROUND_CHUNK_TOKENS,
@@ -130,21 +130,6 @@ def record_steps(page_path: Path, counts: Counts) -> None:
     HookRegistry.register(f"{SCHEDULER}.process_batch_result", recorder.after_step, HookType.AFTER)
 
 
-def keep_rendezvous_private() -> None:
-    """Give a group of one process an in-memory store: PyTorch's TCP store would listen on every interface."""
-    from sglang.srt.plugins.hook_registry import HookRegistry, HookType
-
-    def in_memory(original: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-        if kwargs.get("world_size") == 1 and "init_method" in kwargs:
-            from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUsage]
-
-            del kwargs["init_method"]
-            kwargs["store"] = HashStore()
-        original(*args, **kwargs)
-
-    HookRegistry.register("torch.distributed.init_process_group", in_memory, HookType.AROUND)
-
-
 def is_alone(server_args: Any) -> bool:
     """Whether this scheduler is the only one: neither the model nor its requests are shared out."""
     return server_args.tp_size == server_args.pp_size == server_args.dp_size == 1
@@ -162,6 +147,7 @@ def run_scheduler(page_path: Path, server_args: Any, port_args: Any, *args: Any,
     from sglang.srt.plugins.hook_registry import HookRegistry
 
     keep_rendezvous_private()
+    share_one_group()
     alone = is_alone(server_args)
     if alone:  # several schedulers must choose alike, and their clocks do not
         chunk = BACKGROUND_CHUNK_TOKENS if server_args.device == "cpu" else None
