@@ -40,13 +40,17 @@ async def test_a_completion_does_not_wait_for_an_edit(engine_host):
         await flush(client)
         before = await steps(client)
         edit = await begin_reading(client, EDIT_PROMPT, priority=EDIT)
+        begun_s = time.monotonic()
         completion = await generate(client, CURSOR_PROMPT, 4, priority=COMPLETION)
         at_answer = await steps(client)
+        turns = int((time.monotonic() - begun_s) / AGEING_S)
         assert not edit.done()
         disturbed = await edit
         after = await idle(client)
     assert at_answer["urgent_read_step"] - at_answer["urgent_arrival_step"] <= ANSWER_STEPS
-    assert after["gave_way"] == before["gave_way"] + 1
+    assert 1 <= after["gave_way"] - before["gave_way"] <= 1 + turns, (
+        "once, and after each turn that its age gives it"
+    )
     assert completion["meta_info"]["completion_tokens"] == 4
     assert disturbed["output_ids"] == undisturbed["output_ids"]
     assert disturbed["meta_info"]["cached_tokens"] == undisturbed["meta_info"]["cached_tokens"] == 0
