@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+from engine.hosting.groups import OneGroup
 
-from engine.hosting.groups import OneGroup  # noqa: E402
+torch = pytest.importorskip("torch")
 
 
 @pytest.fixture

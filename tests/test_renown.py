@@ -30,7 +30,7 @@ def renown() -> Renown:
 
 async def test_who_wants_them_waits_until_they_were_counted() -> None:
     counted, store = renown(), Counting()
-    counted.start(store)  # type: ignore[arg-type]
+    counted.start(store)
     before = counted.counted
     waiting = asyncio.create_task(counted.settled(timeout_s=10))
     await asyncio.sleep(0.05)
@@ -43,13 +43,13 @@ async def test_who_wants_them_waits_until_they_were_counted() -> None:
 async def test_nobody_waits_for_long_nor_twice() -> None:
     counted, store = renown(), Counting()
     await counted.settled(timeout_s=10)  # nothing is counted, and nothing will be
-    counted.start(store)  # type: ignore[arg-type]
+    counted.start(store)
     for _ in range(100):  # packs, one after another: all of them together wait so long
         await asyncio.wait_for(counted.settled(timeout_s=0.01), 5)
     store.may.set()
     await counted.settled(timeout_s=10)
     store.may.clear()
-    counted.start(store)  # type: ignore[arg-type]
+    counted.start(store)
     await asyncio.wait_for(counted.settled(timeout_s=10), 5)  # those of before serve meanwhile
     store.may.set()
 

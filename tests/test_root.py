@@ -199,9 +199,8 @@ async def test_a_folder_that_is_gone_is_told_in_one_line(tmp_path, caplog):
         root.changed(RESCAN)
         await root.settled(vectors=False)
         assert root.status(None).error == "the folder is gone"
-    told = [
-        each for each in caplog.records if "failed" in each.message
-    ]  # who watches the disk may have seen it first
+    # who watches the disk may have seen it first, so that it is told twice
+    told = [each for each in caplog.records if "failed" in each.message]
     assert {each.message for each in told} == {f"indexing {folder} failed: the folder is gone"}
     assert not any(each.exc_info for each in told)
 

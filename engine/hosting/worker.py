@@ -1,5 +1,5 @@
-"""Entry point of SGLang's scheduler process: it keeps the step page, takes its turns by our rule, and its
-rendezvous is private."""
+"""Entry point of SGLang's scheduler process: it keeps the step page, takes its turns by our rule, its rendezvous is
+private, and alone it has one process group."""
 
 from __future__ import annotations
 

@@ -35,14 +35,16 @@ class Counted(msgspec.Struct, frozen=True):
     """The names that most files refer to, in order."""
 
 
+_NOT_COUNTED = Counted()
+
+
 class Renown:
     """`counted` from any thread, the rest on the event loop."""
 
     def __init__(self, live: Callable[[], LiveRoot]) -> None:
-        self.counted = Counted()
+        self.counted = _NOT_COUNTED
         self._live = live
         self._task: asyncio.Task[None] | None = None
-        self._counted_once = False
         self._started_s = 0.0
 
     def start(self, store: Store) -> None:
@@ -59,7 +61,7 @@ class Renown:
         """Until names were counted once, or that takes longer than so much since it began: a pack that was made before
         is another one, and stays while it serves."""
         left_s = self._started_s + timeout_s - time.monotonic()
-        if self._task is not None and not self._counted_once and left_s > 0:
+        if self._task is not None and self.counted is _NOT_COUNTED and left_s > 0:
             await asyncio.wait([self._task], timeout=left_s)
 
     async def _count(self, store: Store) -> None:
@@ -70,7 +72,6 @@ class Renown:
             _log.info("names could not be counted: %s", failed)  # the last ones serve until the next pass
             return
         self.counted = await asyncio.to_thread(among, counted, live)
-        self._counted_once = True
 
 
 def among(counted: Mapping[str, int], live: LiveRoot) -> Counted:
