@@ -121,6 +121,11 @@ class Editor:
             types.DidSaveTextDocumentParams(text_document=types.TextDocumentIdentifier(uri))
         )
 
+    def rests(self, uri: str, line: int, character: int) -> None:
+        """The cursor has stayed at a position for a while."""
+        place = {"textDocument": {"uri": uri}, "position": {"line": line, "character": character}}
+        self.client.protocol.notify("foreword/cursor", place)
+
     def close(self, uri: str) -> None:
         del self._versions[uri]
         self.client.text_document_did_close(

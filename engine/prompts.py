@@ -153,6 +153,14 @@ def front_ids(
     return _ids_of(list(_context(profile, repo_name, segments)), tokenizer)
 
 
+def before_cursor(prompt: Prompt, profile: Profile) -> list[int]:
+    """The ids of a completion prompt up to the cursor: what typing there leaves as it is. Without ids: none."""
+    ids = prompt.ids or []
+    if profile.fim is None or profile.fim.suffix not in ids:
+        return ids
+    return ids[: ids.index(profile.fim.suffix)]
+
+
 def relaid(prompt: Prompt, profile: Profile, tokenizer: Tokenizer, room: int) -> Prompt:
     """The same request laid out for another model: its control tokens, its ids, and of the context the first
     segments that fit into `room` tokens. A prompt that is no completion of ours comes back without ids."""

@@ -4,6 +4,7 @@ ones or go along with them, and whatever yields no text yields a reason."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -124,6 +125,14 @@ class InlineCompletions:
         self._suggesting.flights.changed(snapshot)
         self.outcomes.changed(snapshot)
 
+    def rests(self, snapshot: Snapshot, offset: int) -> None:
+        """A document's cursor stays here, and nobody types."""
+        self._suggesting.resting.at(snapshot, offset)
+
+    def read_ahead(self) -> dict[str, Any]:
+        """See `Resting.describe`."""
+        return self._suggesting.resting.describe()
+
     def forget(self, uri: str) -> None:
         """The document was closed."""
         key = key_of(uri)
@@ -131,6 +140,7 @@ class InlineCompletions:
             known.pop(key, None)
         self._turns.end(key, CLOSED)
         self._suggesting.flights.end_all_of(key, CLOSED)
+        self._suggesting.resting.closed(key)
         self._suggesting.memory.forget(key)
         self.outcomes.closed(uri)
 

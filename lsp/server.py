@@ -9,6 +9,7 @@ import os
 import sys
 from typing import Any, NoReturn
 
+import msgspec
 from lsprotocol import types
 
 from lsp.documents import Snapshot, line_around
@@ -21,7 +22,7 @@ from lsp.protocol import AT_DISPATCH, PARTIAL_RESULT
 from lsp.session import ForewordServer
 from lsp.status import status
 from lsp.stdio import PARSE_ERROR, FramingError, Malformed, Streams, Writer, parsed, read_body, start_reader
-from lsp.streaming import growing_items, streamed_completion
+from lsp.streaming import AtCursor, growing_items, streamed_completion
 from lsp.symbols import NotNow
 
 COMPLETION = "foreword/completion"
@@ -29,6 +30,7 @@ CONTEXT = "foreword/context"
 STATUS = "foreword/status"
 DIAGNOSTICS = "foreword/diagnostics"
 SHOWN = "foreword/shown"
+CURSOR = "foreword/cursor"
 LOADED_MODULES = "foreword/loadedModules"
 MEASURED = "foreword/measured"
 DEBUG_VARIABLE = "FOREWORD_DEBUG"
@@ -62,6 +64,7 @@ def create() -> ForewordServer:
     server.feature(CONTEXT)(foreword_context)
     server.feature(STATUS)(foreword_status)
     server.feature(SHOWN)(foreword_shown)
+    server.feature(CURSOR)(foreword_cursor)
     server.feature(types.TEXT_DOCUMENT_CODE_ACTION, OPTIONS)(code_action)
     server.feature(types.CODE_ACTION_RESOLVE)(code_action_resolve)
     server.feature(types.WINDOW_WORK_DONE_PROGRESS_CANCEL)(progress_cancel)
@@ -218,6 +221,19 @@ def foreword_shown(ls: ForewordServer, params: Any) -> None:
         ls.completions.outcomes.seen(id_)
     else:
         ls.log_warning(f"Ignored {SHOWN}: it needs the id of a suggestion, a string")
+
+
+def foreword_cursor(ls: ForewordServer, params: Any) -> None:
+    """Where a cursor rests; a document that is not open is none of ours."""
+    try:
+        told = msgspec.convert(params, AtCursor)
+    except msgspec.ValidationError as wrong:
+        ls.log_warning(f"Ignored {CURSOR}: {wrong}")
+        return
+    snapshot = ls.documents.get(told.text_document.uri)
+    offset = None if snapshot is None else ls.cursor(snapshot, told.position.line, told.position.character)
+    if snapshot is not None and offset is not None:
+        ls.completions.rests(snapshot, offset)
 
 
 async def loaded_modules(ls: ForewordServer, params: Any) -> list[str]:

@@ -96,6 +96,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     max_lines: Annotated[int, msgspec.Meta(ge=1, le=200)] = DEFAULT_MAX_LINES
     wait_s: Annotated[float, msgspec.Meta(gt=0, le=120)] = DEFAULT_WAIT_S
     """How long a whole block is waited for, counted from its first token; then whole lines are enough."""
+    read_ahead: bool = True
+    """Have the engine read a place where the cursor rests, before anything is typed there."""
     index: bool = True
     """Read the repository; without it completions see the open document only. Read at start only."""
     embedder: str = ""

@@ -33,6 +33,7 @@ async def status(server: ForewordServer) -> dict[str, Any]:
         if server.settings.index
         else {"state": "off"},
         "bases": server.completions.bases.describe(),
+        "readAhead": server.completions.read_ahead(),
         "lastCompletion": completion_status(server.completions.last),
         "stats": server.completions.outcomes.describe(),
         "lastEmptyReason": server.completions.last_empty_reason,

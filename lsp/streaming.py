@@ -35,6 +35,11 @@ class Position(msgspec.Struct, frozen=True):
     character: NotBelowZero
 
 
+class AtCursor(msgspec.Struct, frozen=True, rename="camel"):
+    text_document: DocumentId
+    position: Position
+
+
 class CompletionRequest(msgspec.Struct, frozen=True, rename="camel"):
     """`partial_result_token` asks for the text while it grows."""
 

@@ -21,6 +21,7 @@ from lsp.requests.cadence import Cadence
 from lsp.requests.choices import MOST
 from lsp.requests.flights import Flights, given_way
 from lsp.requests.inflight import InFlight
+from lsp.requests.resting import Resting
 from lsp.requests.turns import REPLACED
 from lsp.settings import Settings
 
@@ -37,7 +38,8 @@ class Suggesting:
     def __init__(self, asking: Asking, engine: EngineLink, settings: Callable[[], Settings]) -> None:
         self.last: Completion | None = None
         self.memory = Memory(asking, settings)
-        self.flights = Flights(asking, engine, self._landed)
+        self.resting = Resting(asking, engine, lambda: settings().read_ahead)
+        self.flights = Flights(asking, engine, self._landed, self.resting.asked)
         self.cadence = Cadence(time.monotonic)
         self._engine = engine
 

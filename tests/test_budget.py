@@ -95,6 +95,15 @@ def test_a_prompt_grows_by_what_may_be_read_anew(tokens_s, first, last):
     assert all(more <= tokens_s * WANTED_S for more in fresh)
 
 
+@pytest.mark.parametrize("tokens_s", [300.0, 1_200.0, 20_000.0])
+def test_what_nobody_waits_for_is_as_large_as_prompts_become(tokens_s):
+    clock, speed = Clock(Time()), Speed(tokens_s)
+    whole = clock.whole(speed, WINDOW)
+    clock.read("a.py", whole)
+    assert clock.budget(speed, "a.py", WINDOW) == whole, "the next one need not grow"
+    assert clock.whole(speed, 100) == 100
+
+
 def test_another_document_and_a_long_pause_begin_anew():
     time = Time()
     clock, speed = Clock(time), Speed(2_000.0)

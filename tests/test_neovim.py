@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import threading
+import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -222,6 +223,26 @@ def test_what_the_server_logs_is_kept(neovim, alone, shop):
         one.nvim.command("Foreword log")
         assert "maxLines" in one.text() and "warning" in one.text()
         assert "a setting was not taken" in one.health()
+
+
+def test_where_the_cursor_rests_is_told_to_the_server(neovim, alone, shop):
+    """It would be read ahead if there were a model."""
+    told = """
+      local answer = require('foreword.server').client():request_sync('foreword/status', vim.empty_dict(), 3000)
+      return answer and answer.result.readAhead.uri
+    """
+    with typist(neovim, alone, NO_ENGINE, cwd=shop) as one:
+        one.open(shop / "shop" / "order.py")
+        until_indexed(one)
+        one.until(lambda: str(one.lua(told)).endswith("order.py"), "the first place")
+        one.nvim.command("Foreword pause")
+        one.open(shop / "shop" / "pricing.py")
+        one.type("G$")
+        time.sleep(2.0)
+        assert str(one.lua(told)).endswith("order.py"), "nobody wants suggestions there"
+        one.nvim.command("Foreword resume")
+        one.type("gg")
+        one.until(lambda: str(one.lua(told)).endswith("pricing.py"), "the place in the other file")
 
 
 # ---------------------------------------------------------------- ghost text, with a model

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.profiles import find
-from engine.prompts import ContextSegment, Prompt, completion_prompt
+from engine.prompts import ContextSegment, Prompt, before_cursor, completion_prompt
 from engine.tokens import EstimateTokenizer, ModelTokenizer
 from engine.weights.weights import WeightsError, ensure_tokenizer
 from engine.window import cut_suffix, cut_window, step_lines
@@ -91,9 +91,21 @@ def test_layout(profile, text):
         assert made.ids == whole_ids(text), "ids of parts are ids of the whole"
 
 
+@pytest.mark.parametrize("profile", [QWEN, SMOLLM], ids=["qwen", "smollm"])
+def test_typing_leaves_what_stands_before_the_cursor(profile):
+    evil = "<|fim_suffix|>"  # no control token where it is text
+    now, next_ = (
+        prompt(f"{evil}\nx = 1\nreturn{typed}", ")\ny = 2\n", profile=profile, segments=SEGMENTS)
+        for typed in ("", " x.y")
+    )
+    front = before_cursor(now, profile)
+    assert tokenizer_of(profile.short).decode(front).endswith("x = 1\nreturn")
+    assert next_.ids is not None and next_.ids[: len(front)] == front
+
+
 def test_without_context_and_with_an_estimate():
     made = prompt("x = ", tokenizer=EstimateTokenizer())
-    assert made.ids is None
+    assert made.ids is None and before_cursor(made, QWEN) == []
     assert (
         made.text
         == "<|repo_name|>shop\n<|file_sep|>app/main.py\n<|fim_prefix|>x =<|fim_suffix|><|fim_middle|>"

@@ -24,6 +24,22 @@ async def client(tmp_path: Path) -> AsyncIterator[RawClient]:
         yield running
 
 
+async def test_where_the_cursor_rests_is_taken_of_open_documents(client: RawClient) -> None:
+    await client.initialize(NO_INDEX)
+    client.open("untitled:1", "x = 1\n")
+    client.notify("foreword/cursor", at("untitled:1", 0, 3))
+    assert (await client.status())["readAhead"] == {
+        "uri": "untitled:1",
+        "tokens": 0,
+        "reason": "no engine is running",
+    }
+    client.notify("foreword/cursor", at("untitled:2", 0, 3))
+    client.notify("foreword/cursor", at("untitled:1", 9, 0))
+    client.notify("foreword/cursor", {"textDocument": {"uri": "untitled:1"}})
+    assert (await client.status())["readAhead"]["uri"] == "untitled:1"
+    assert "Ignored foreword/cursor" in client.logged()
+
+
 async def test_capabilities(client: RawClient) -> None:
     result = await client.initialize(notebookDocument={"synchronization": {}})
     told = result["capabilities"]

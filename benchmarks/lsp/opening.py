@@ -89,7 +89,7 @@ async def opened(
     """`environment`: of a server that finds this host. Raises TargetError, ArchiveError."""
     found = Opened([], [], [], [], [], [])
     times = QUICK_TIMES if quick else TIMES
-    known = await asyncio.to_thread(_folder, scratch / "opened")
+    known = await asyncio.to_thread(folder, scratch / "opened")
     say(
         f"opening folders {times} times: with the engine warm, with its cache empty, and one that was never seen"
     )
@@ -97,7 +97,7 @@ async def opened(
         # the first one may be answered while the folder is still read: its prompt is another one
         await _once(known, environment, host.profile.short, Watched())
     for number in range(times):
-        new = await asyncio.to_thread(_folder, scratch / f"opened-{number}")
+        new = await asyncio.to_thread(folder, scratch / f"opened-{number}")
         for root, forgets, into in (
             (known, False, found.warm_s),
             (known, True, found.unread_s),
@@ -112,7 +112,7 @@ async def opened(
     say("opening a folder with nothing running")
     async with _nothing_running(scratch / "cold") as cold:
         watched = Watched()
-        root = await asyncio.to_thread(_folder, scratch / "opened-cold")
+        root = await asyncio.to_thread(folder, scratch / "opened-cold")
         found.cold_s.append(await _once(root, environment | cold, host.profile.short, watched))
         found.still_s.append(watched.longest_s)
         found.stages = watched.seen
@@ -174,7 +174,7 @@ async def _first_text(editor: Editor, root: Path, watched: Watched) -> float:
     return time.monotonic()
 
 
-def _folder(root: Path) -> Path:
+def folder(root: Path) -> Path:
     """The repository with the file cut. Raises ArchiveError, TargetError."""
     repository = unpack(HTTPX, root)
     file = repository / FILE

@@ -15,7 +15,7 @@ import msgspec
 
 from benchmarks.archives import ArchiveError
 from benchmarks.figures import Figure
-from benchmarks.lsp import opening, trimmed
+from benchmarks.lsp import opening, resting, trimmed
 from benchmarks.lsp.figures import blocked_figures, overhead_figures, trace_figures
 from benchmarks.lsp.ours_side import Blocked
 from benchmarks.lsp.overhead import overhead
@@ -31,7 +31,7 @@ from engine.tokens import ModelTokenizer, TokenizerError
 from engine.weights.model_folder import WeightsError
 from engine.weights.weights import ensure, ensure_tokenizer
 
-PARTS = ("overhead", "opening", "trimmed", "trace")
+PARTS = ("overhead", "opening", "resting", "trimmed", "trace")
 LEFT_OUT = (LLAMAVIM, DEBOUNCED)
 NAMED_FIGURES = (
     "overhead_p95_s",
@@ -48,6 +48,8 @@ NAMED_FIGURES = (
     "es_shown_over_raw",
     "open_to_ghost_s",
     "cold_stands_still_s",
+    "key_to_ghost_rested_s",
+    "rested_over_at_once",
 )
 """Those that the project is held to, in the order in which they are shown."""
 EXPECTED = (ArchiveError, TargetError, PackageNotFoundError, WeightsError, TokenizerError)
@@ -131,6 +133,9 @@ async def _with_engine(options: Options, scratch: Path, say: Say, found: Found) 
             opened = await opening.opened(trace.host, trace.environment, scratch, say, quick=options.quick)
             found.figures += opening.figures(opened)
             found.told |= {"cold": opened.stages}
+        if "resting" in options.wanted:
+            told = await resting.rested(trace.host, trace.environment, scratch, say, quick=options.quick)
+            found.figures += resting.figures(told)
         if "trimmed" in options.wanted:
             scored, problems = await texts(trace.host, tokenizer, scratch, say, quick=options.quick)
             found.figures += trimmed.figures(scored)

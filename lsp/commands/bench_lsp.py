@@ -18,7 +18,9 @@ def bench_lsp(
     ] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Only these parts: overhead, opening, trimmed, trace. The first needs no model."),
+        typer.Option(
+            help="Only these parts: overhead, opening, resting, trimmed, trace. The first needs no model."
+        ),
     ] = None,
     without: Annotated[
         list[str] | None, typer.Option(help="Leave out of the trace: llamavim, debounced; repeatable.")

@@ -109,6 +109,10 @@ class Clock:
         cached = last.tokens if last is not None and self._clock() - last.at_s <= GONE_S else 0
         return min(most, speed.cold_tokens(), max(LEAST_TOKENS, cached + speed.fresh_tokens()))
 
+    def whole(self, speed: Speed, most: int) -> int:
+        """Tokens of a prompt beside its base that is read while nobody waits: as many as one may come to hold."""
+        return min(most, speed.cold_tokens())
+
     def read(self, document: str, tokens: int) -> None:
         """A prompt of this budget was answered."""
         self._prompts[document] = _Prompt(tokens, self._clock())

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lsp.completion import Completion, OnPack, complete
+from lsp.completion import Completion, OnPack, complete, read
 from lsp.documents import Snapshot, key_of
-from lsp.links.base_keeper import BaseKeeper
-from lsp.links.budget import Clock, Speed
+from lsp.links.base_keeper import LEAST_SLICE, BaseInUse, BaseKeeper
+from lsp.links.budget import WANTED_S, Clock, Speed, stepped
 from lsp.links.engine_link import EngineLink
 from lsp.links.engines import Engine
 from lsp.links.index_link import IndexLink
@@ -120,9 +120,54 @@ class Asking:
 
     def prompt_tokens(self, engine: Engine, key: str) -> int:
         """Of the next prompt for this document beside the base, where no setting says otherwise."""
-        foreign = engine.device == "remote"  # where tokens may be paid for, and a cache is none of ours
-        most = engine.budget_tokens if foreign else engine.endpoint.context_tokens
-        return self._clock.budget(self.speed(engine), key, most)
+        return self._clock.budget(self.speed(engine), key, _most(engine))
+
+    def is_ready(self, snapshot: Snapshot) -> bool:
+        """Whether the engine is there, and the index has all that a completion here would have of it."""
+        root = self._documents.root_of(snapshot.path)
+        _, why_not = self._index_for(root)
+        return self._engine.engine is not None and (
+            bool(why_not) or root is None or self._index.is_open(root)
+        )
+
+    async def read_ahead(self, snapshot: Snapshot, offset: int) -> tuple[int, str]:
+        """Has the engine read what stands before the cursor in the prompt for a completion here, as large as prompts
+        become, since nobody waits. How many tokens are cached then, and why no more. Cancelling this ends it in the
+        engine, which keeps what it has read."""
+        from engine.prompts import before_cursor
+        from engine.scheduler.warm import warm
+
+        engine, root = self._engine.engine, self._documents.root_of(snapshot.path)
+        if engine is None or engine.endpoint.kind != "sglang":
+            return 0, "only an SGLang server is read ahead for"
+        why = await asyncio.to_thread(why_not_completed, snapshot.path, root)
+        if why is not None:
+            return 0, why
+        settings, key, speed = self._settings(), key_of(snapshot.uri), self.speed(engine)
+        if not settings.budget_tokens:
+            whole = self._clock.whole(speed, _most(engine))
+            settings = msgspec.structs.replace(settings, budget_tokens=whole)
+        with self._engine.using(engine):
+            index, base = await self._indexed(engine, snapshot, root)
+            reading = await read(
+                snapshot,
+                index,
+                engine.tokenizer,
+                engine.profile,
+                settings,
+                offset=offset,
+                root=root,
+                context_tokens=engine.endpoint.context_tokens,
+                base=base,
+            )
+            ids = before_cursor(reading.prompt, engine.profile)
+            if not ids:
+                return 0, "the model's tokens are only estimated"
+            slice_tokens = max(LEAST_SLICE, stepped(speed.tokens_s * WANTED_S))
+            done = await warm(engine.endpoint, ids, slice_tokens=slice_tokens)
+        if not done.stopped:
+            self._clock.read(key, settings.budget_tokens)
+        return done.tokens, done.stopped
 
     def _index_for(self, root: str | None) -> tuple[IndexClient | None, str]:
         """The index to ask, or None and why there is none."""
@@ -145,10 +190,10 @@ class Asking:
         settings = msgspec.structs.replace(settings, max_lines=min(settings.max_lines, max_lines))
         if not settings.budget_tokens:
             settings = msgspec.structs.replace(settings, budget_tokens=self.prompt_tokens(engine, key))
-        index, why_not = self._index_for(root) if question.with_context else (None, "")
-        if index is not None:
-            await self._index.flush(leave=snapshot.path)
-        base = self.bases.of(root, engine) if index is not None else None
+        index, base, why_not = None, None, ""
+        if question.with_context:
+            index, base = await self._indexed(engine, snapshot, root)
+            _, why_not = self._index_for(root)
         sources: list[Source] = []
         completion = await complete(
             snapshot,
@@ -174,6 +219,16 @@ class Asking:
             completion = msgspec.structs.replace(completion, notes=[*completion.notes, why_not])
         return Written(completion, sources[0])
 
+    async def _indexed(
+        self, engine: Engine, snapshot: Snapshot, root: str | None
+    ) -> tuple[IndexClient | None, BaseInUse | None]:
+        """The index, if there is one, told of all other documents; and what of its base the engine has read."""
+        index, _ = self._index_for(root)
+        if index is None:
+            return None, None
+        await self._index.flush(leave=snapshot.path)
+        return index, self.bases.of(root, engine)
+
     def _noting(self, sources: list[Source], snapshot: Snapshot, root: str | None) -> OnPack:
         """Notes what is read before it is: what changes while the model writes is another version."""
         setting, documents = self.setting_of(snapshot), self.open_files()
@@ -195,6 +250,12 @@ class Asking:
             computed = completion.prompt_tokens - completion.cached_tokens
             self.speed(engine).seen(computed, completion.read_s)
         self.bases.found(root, completion.base_tokens, completion.cached_tokens)
+
+
+def _most(engine: Engine) -> int:
+    """Tokens of a prompt, however fast the engine."""
+    foreign = engine.device == "remote"  # where tokens may be paid for, and a cache is none of ours
+    return engine.budget_tokens if foreign else engine.endpoint.context_tokens
 
 
 def why_not_completed(path: str | None, root: str | None) -> str | None:

@@ -25,20 +25,27 @@ older request has then given way to that one."""
 
 
 class Flights:
-    """Of one server. `landed` gets whatever was written, whether somebody still waits for it or not."""
+    """Of one server. `landed` gets whatever was written, whether somebody still waits for it or not; `asked` is told
+    where somebody begins to wait."""
 
     def __init__(
-        self, asking: Asking, engine: EngineLink, landed: Callable[[Question, Written], None]
+        self,
+        asking: Asking,
+        engine: EngineLink,
+        landed: Callable[[Question, Written], None],
+        asked: Callable[[Snapshot, int], None],
     ) -> None:
         self.ahead = Ahead(self._start, lambda: bool(self._flights), engine)
         self._asking = asking
         self._landed = landed
+        self._asked = asked
         self._flights: dict[str, InFlight] = {}
 
     def begin(self, question: Question) -> InFlight:
         """Asks the engine, instead of all that was asked for in this document and all that is asked ahead anywhere."""
         key = key_of(question.snapshot.uri)
         self.ahead.end_all()
+        self._asked(question.snapshot, question.offset)
         self.end(key, REPLACED)
         flight = self._flights[key] = self._start(question)
         flight.task.add_done_callback(lambda _: self._forget(key, flight))

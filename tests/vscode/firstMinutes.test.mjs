@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, afterEach, before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { PATIENCE_MS, PLAIN, SOON_MS, until, Workbench } from "./browser.mjs";
 import { descendants } from "./processes.mjs";
 import { INVOICE, LAST_LINE, makeRepository } from "./repository.mjs";
@@ -19,6 +20,8 @@ const GIVEN = process.env.FOREWORD_TEST_SETTINGS;
 /** Of a test's name, in that of the picture of its failure. */
 const NAME_CHARS = 40;
 const MODEL = "qwen2.5-coder-0.5b";
+/** 1.5 s until the extension says so, the rest for the model to read some hundred tokens. */
+const RESTS_MS = 10_000;
 
 const home = mkdtempSync(join(tmpdir(), "foreword-vscode-"));
 const folder = join(home, "shop");
@@ -122,6 +125,17 @@ test("several are offered to who asks, and one goes through them", async () => {
   await until(SOON_MS, "the line to be accepted", async () =>
     (await editor.text()).includes(first.split("\n")[0].trim()),
   );
+});
+
+test("a place where the cursor rests is read before anything is typed there", async () => {
+  await editor.file("shop/money.py", 10);
+  await setTimeout(RESTS_MS);
+  await editor.command("Show What the Model Reads Here");
+  const page = editor.page.frameLocator("iframe.webview").last().frameLocator("iframe");
+  await page.locator("h1", { hasText: "shop/money.py" }).waitFor({ timeout: SOON_MS });
+  const own = page.locator('.bar a.block[aria-label*=", window"]').first();
+  assert.match(await own.getAttribute("aria-label"), /cached$/);
+  await editor.page.locator(".tab", { hasText: "What the Model Reads" }).click({ button: "middle" });
 });
 
 test("the status bar item tells model, index and cache; its menu opens", async () => {

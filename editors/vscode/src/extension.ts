@@ -11,6 +11,7 @@ import {
 import { forgetIndex, runDoctor } from "./actions";
 import { findCommand } from "./command";
 import { ContextView } from "./contextView";
+import { CursorTold } from "./cursorTold";
 import { DiagnosticsTold } from "./diagnosticsTold";
 import { editFeatures, editMiddleware } from "./editClient";
 import { Editing } from "./editing";
@@ -47,7 +48,7 @@ class Foreword implements Disposable {
   constructor(private readonly extension: ExtensionContext) {
     this.#server = new Server(this.#log, {
       settings: () => this.#settings(),
-      paused: (document: TextDocument) => isPaused(this.#pauses(), document.languageId),
+      paused: (document: TextDocument) => this.#isPaused(document),
       asked: (context) => this.#impatience.told(context),
       waiting: (request) => this.#bar.asking.during(request),
       suggested: () => this.#hasSuggested(),
@@ -65,6 +66,7 @@ class Foreword implements Disposable {
       this.#context,
       this.#editing,
       new DiagnosticsTold(this.#server),
+      new CursorTold(this.#server, (document) => this.#isPaused(document)),
       this.#impatience,
       this.#server.onDidChange((running) => {
         void commands.executeCommand("setContext", "foreword.running", running.state === "running");
@@ -186,6 +188,10 @@ class Foreword implements Disposable {
       workspace: this.extension.workspaceState.get(PAUSED_HERE, false),
       languages: this.#config().get("pausedLanguages", []),
     };
+  }
+
+  #isPaused(document: TextDocument): boolean {
+    return isPaused(this.#pauses(), document.languageId);
   }
 
   #pausedTold(): string {

@@ -9,6 +9,7 @@ import {
   type InlineCompletionItem,
   type InlineCompletionList,
   type LogOutputChannel,
+  type Position,
   type TextDocument,
   window,
   workspace,
@@ -147,6 +148,17 @@ export class Server implements Disposable {
         uri: client.code2ProtocolConverter.asUri(document.uri),
         version: document.version,
         diagnostics: told,
+      });
+    }
+  }
+
+  /** Where it rests; the server knows which documents are its own. */
+  async tellCursor(document: TextDocument, position: Position): Promise<void> {
+    const client = this.#client;
+    if (this.#running.state === "running" && client) {
+      await client.sendNotification("foreword/cursor", {
+        textDocument: client.code2ProtocolConverter.asTextDocumentIdentifier(document),
+        position: client.code2ProtocolConverter.asPosition(position),
       });
     }
   }

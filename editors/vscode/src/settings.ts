@@ -8,6 +8,7 @@ export const SERVER_SETTINGS = [
   "budgetTokens",
   "maxLines",
   "waitS",
+  "readAhead",
   "index",
   "embedder",
   "symbols",
