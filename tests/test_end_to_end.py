@@ -89,6 +89,23 @@ async def test_unsaved_text_of_another_file_counts(engine_home, shop):
         assert item.insert_text.startswith("amount_due(")
 
 
+async def test_where_the_cursor_rests_is_read_before_it_is_asked_for(engine_home, shop):
+    order = ORDER.replace("Orders", "Orders of one day")  # no other test has had the engine read this
+    async with editor(shop, DEFAULT) as one:
+        await one.ready()
+        uri = one.open(shop / "shop" / "order.py", order)
+        line, character = end_of(order)
+        place = {"textDocument": {"uri": uri}, "position": {"line": line, "character": character}}
+        one.client.protocol.notify("foreword/cursor", place)
+        told = await one.until(lambda status: status["readAhead"]["tokens"] or status["readAhead"]["reason"])
+        assert told["readAhead"]["reason"] == ""
+        answer = await one.request("foreword/completion", place)
+        assert answer["text"].startswith("net_price_for_customer(")
+        assert told["readAhead"]["tokens"] <= answer["cachedTokens"] + 1, (
+            "the healed end may differ by a token"
+        )
+
+
 async def test_streams_and_tells_what_was_read(engine_home, shop):
     """`foreword/completion`: partial results grow into the answer, which says what the model read."""
     async with editor(shop, DEFAULT) as one:

@@ -18,7 +18,7 @@ from benchmarks.lsp.ours_side import READY_TIMEOUT_S, ready
 from benchmarks.targets import Say, TargetError
 
 TIMES, QUICK_TIMES = 5, 1
-LOOK_S = 0.1
+LOOK_S = 0.2
 """How often it is looked whether the place is read."""
 
 
