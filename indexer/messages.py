@@ -113,6 +113,8 @@ class PackRequest(msgspec.Struct, tag="pack", frozen=True):
     """The base that whoever asks has, by its id; without one, or of a base that is not known any longer, the latest."""
     base_limit: int = -1
     """So many tokens of that base may be used, as long as the engine has not read more; -1: all."""
+    unhurried: bool = False
+    """Nobody waits: where the budget has grown the pack is chosen anew, not filled behind what the last one held."""
 
 
 class BaseRequest(msgspec.Struct, tag="base", frozen=True):

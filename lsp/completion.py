@@ -218,12 +218,14 @@ async def read(
     context_budget: int | None = None,
     base: BaseInUse | None = None,
     pack_timeout_s: float = PACK_TIMEOUT_S,
+    unhurried: bool = False,
     on_place: Callable[[Place], None] | None = None,
     on_pack: OnPack | None = None,
 ) -> Reading:
     """What `complete` has the model read at `offset`; `context_tokens` is the model's window. With
     `context_budget` so much of the repository instead of what this place has room for; `base` goes before all.
-    `on_place` gets the place before the index is asked, `on_pack` what it has while the prompt is laid out."""
+    `unhurried`: nobody waits for it. `on_place` gets the place before the index is asked, `on_pack` what it has while
+    the prompt is laid out."""
     document = _with_preamble(snapshot)
     place = await asyncio.to_thread(place_at, document, offset + len(snapshot.preamble), settings.max_lines)
     if on_place is not None:
@@ -231,7 +233,7 @@ async def read(
     room = context_tokens - (base.limit if base is not None else 0)
     shares = _shares(settings.budget_tokens or DEFAULT_BUDGET_TOKENS, room)
     budget = shares.context if context_budget is None else context_budget
-    pack, note = await _read(index, document, place, budget, tokenizer, root, base, pack_timeout_s)
+    pack, note = await _read(index, document, place, budget, tokenizer, root, base, pack_timeout_s, unhurried)
     laid_out = asyncio.to_thread(_prompt, profile, tokenizer, document, place, pack, shares)
     if on_pack is None:
         return Reading(place, pack, note, await laid_out)
@@ -288,6 +290,7 @@ async def _read(
     root: str | None,
     base: BaseInUse | None,
     timeout_s: float,
+    unhurried: bool,
 ) -> tuple[Pack | None, str]:
     """The pack for this cursor, or None and why there is none."""
     if index is None or document.path is None or budget <= 0:
@@ -303,6 +306,7 @@ async def _read(
         budget=budget,
         tokenizer=TokenizerRef(str(tokenizer.file) if tokenizer.file else None),
         root=root,
+        unhurried=unhurried,
     )
     if base is not None:
         request = msgspec.structs.replace(

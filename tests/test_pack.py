@@ -57,10 +57,11 @@ def packed(
     memory: PackMemory | None = None,
     view: MemoryView | None = None,
     tokenizer: TokenizerRef = ESTIMATE,
+    unhurried: bool = False,
 ) -> Pack:
     text, line, character = cut(marked)
     view = view or MemoryView(files if files is not None else SHOP, unsaved)
-    request = PackRequest(f"/project/{path}", text, line, character, budget, tokenizer)
+    request = PackRequest(f"/project/{path}", text, line, character, budget, tokenizer, unhurried=unhurried)
     made = asyncio.run(pack(request, view, path, tokenizer_for(tokenizer), memory))
     check(made, view, path, request)
     return made
@@ -400,6 +401,22 @@ def test_a_budget_that_has_grown_is_filled_behind_what_is_there():
     small = packed(marked, files=files, memory=memory, budget=200).segments
     large = packed(marked, files=files, memory=memory, budget=800).segments
     assert large[: len(small)] == small and len(large) > 2 * len(small)
+
+
+def test_unhurried_a_budget_that_has_grown_is_filled_anew_and_once():
+    """Definitions then stand in one piece; what follows keeps them as they are."""
+    body = "    first = value + 1\n    second = first * 2\n    return second\n"
+    files = {f"lib/fun_{number}.py": f"def fun_{number}(value):\n{body}" for number in range(40)}
+    marked = "".join(f"from lib.fun_{number} import fun_{number}\n" for number in range(40)) + "fun_1(▮"
+    memory, hurried = PackMemory(), PackMemory()
+    small = packed(marked, files=files, memory=memory, budget=200).segments
+    large = packed(marked, files=files, memory=memory, budget=2500, unhurried=True).segments
+    packed(marked, files=files, memory=hurried, budget=200)
+    assert packed(marked, files=files, memory=hurried, budget=2500).segments != large
+    assert large == packed(marked, files=files, budget=2500).segments != small
+    for unhurried in (False, True):
+        again = packed(marked, files=files, memory=memory, budget=2500, unhurried=unhurried)
+        assert again.segments == large
 
 
 def test_a_member_stands_under_the_line_that_names_its_class():

@@ -72,7 +72,8 @@ async def pack(
     key = pack_key(request, view, relative_path, base.id, usable)
     sticky = memory.still_true(key, view, [*shown, *changed]) if memory is not None else []
     if sticky:
-        chosen = choice.keeping(fitting(texts.recounted(sticky), room), chosen)
+        kept = fitting(texts.recounted(sticky), room)
+        chosen = choice.keeping(kept, chosen, unhurried=request.unhurried)
     if memory is not None:
         memory.remember(key, chosen.segments)
     segments = [*changed, *chosen.segments]

@@ -130,11 +130,14 @@ class Choice:
         filling.fill_up(self._budget, self._likely(APPENDED_FROM))
         return self._chosen([], filling, held)
 
-    def keeping(self, kept: Sequence[Segment], anew: Chosen) -> Chosen:
+    def keeping(self, kept: Sequence[Segment], anew: Chosen, *, unhurried: bool = False) -> Chosen:
         """The segments of the last pack in their order, as they are where that is nearly as good as `anew`; else what
-        is needed now is added behind them, in place of the last of them where room is short; else `anew`."""
+        is needed now is added behind them, in place of the last of them where room is short; else `anew`. A budget that
+        has grown is filled behind what is there, which leaves definitions in pieces; `unhurried` it is `anew`."""
         free = self._budget - sum(segment.tokens for segment in kept)
-        if free > self._budget // MOST_FREE:  # the budget has grown: it is filled behind what is there
+        if free > self._budget // MOST_FREE:
+            if unhurried:
+                return anew
             held = Held([*self._base, *kept])
             filling = self._filled(free - self._budget // SLACK, held)
             self._put_owners(filling, held, free)

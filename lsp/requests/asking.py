@@ -159,6 +159,7 @@ class Asking:
                 root=root,
                 context_tokens=engine.endpoint.context_tokens,
                 base=base,
+                unhurried=True,
             )
             ids = before_cursor(reading.prompt, engine.profile)
             if not ids:

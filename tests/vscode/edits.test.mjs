@@ -242,5 +242,7 @@ test("a folder of 100,000 files: the item tells how far it is read, and one work
   assert.match(await editor.text(), /^other = 2\nvalue = \d/);
   await editor.picture("32-large");
   assert.match(await editor.statusText(), /[\d,]+ of 100,000 files/, "that was not waited for");
+  const told = await editor.page.locator(".statusbar-item", { hasText: "of 100,000" }).count();
+  assert.equal(told, 1, "nothing else says the same");
   assert.equal(await editor.page.locator(".notification-toast").count(), 0);
 });

@@ -28,20 +28,22 @@ export function editFeatures(client: LanguageClient, editing: Editing): StaticFe
 export function editMiddleware(
   editing: Editing,
 ): Pick<Middleware, "executeCommand" | "handleWorkDoneProgress" | "workspace"> {
-  /** Bars of the server for what has a bar of its own here. */
-  const bars = new Set<string | number>();
+  /** Bars of the server that are not shown, and whether their words go to a bar of our own. What cannot be cancelled is how
+   * far model and index are: the status bar item tells that. */
+  const bars = new Map<string | number, boolean>();
   return {
     executeCommand: (command, args, next) =>
       COMMANDS.includes(command) ? editing.run(command, (args[0] ?? {}) as Given) : next(command, args),
     handleWorkDoneProgress: (token, params, next) => {
-      if (params.kind === "begin" && params.cancellable && editing.bars.areOpen) {
-        bars.add(token);
+      if (params.kind === "begin" && (!params.cancellable || editing.bars.areOpen)) {
+        bars.set(token, params.cancellable === true);
       }
-      if (!bars.has(token)) {
+      const isAnEdit = bars.get(token);
+      if (isAnEdit === undefined) {
         next(token, params);
       } else if (params.kind === "end") {
         bars.delete(token);
-      } else {
+      } else if (isAnEdit) {
         editing.reported(params.message);
       }
     },

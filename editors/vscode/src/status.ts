@@ -47,6 +47,8 @@ interface Root {
   readonly chunks?: number;
   readonly vectors?: number;
   readonly stage?: string;
+  /** 0 while nobody can tell. */
+  readonly secondsLeft?: number;
   readonly error?: string;
   readonly note?: string;
 }
@@ -65,6 +67,8 @@ export interface Shown {
 
 const PERCENT = 100;
 const LONG_S = 2;
+/** Less is over before it is read. */
+const WORTH_TELLING_S = 5;
 
 /** `asking`: a suggestion is being waited for. */
 export function shown(
@@ -200,7 +204,7 @@ function rootTold(root: Root): string {
 function readingTold(root: Root): string {
   return root.state === "listing"
     ? `listing files${root.files ? `, ${count(root.files)}` : ""}`
-    : `reading ${count(root.filesDone)} of ${count(root.files)} files`;
+    : `reading ${count(root.filesDone)} of ${count(root.files)} files${left(root.secondsLeft)}`;
 }
 
 function cacheTold(status: ServerStatus): string {
@@ -226,6 +230,10 @@ function share(done: number | undefined, total: number | undefined): string {
 /** A word that stays the same for longer looks like something that hangs. */
 function lasting(seconds: number | undefined): string {
   return seconds !== undefined && seconds >= LONG_S ? `, ${Math.floor(seconds)} s` : "";
+}
+
+function left(seconds: number | undefined): string {
+  return seconds !== undefined && seconds >= WORTH_TELLING_S ? `, ${Math.round(seconds)} s left` : "";
 }
 
 function percent(part: number, whole: number): string {

@@ -78,6 +78,34 @@ const HEADLINES: [string, Running, ServerStatus | undefined, string, string, str
     "quiet",
   ],
   [
+    "it is known how long that takes",
+    RUNNING,
+    {
+      ...READY,
+      index: {
+        state: "connected",
+        roots: [{ state: "indexing", filesDone: 2500, files: 100000, secondsLeft: 107.6 }],
+      },
+    },
+    "",
+    "$(loading~spin) Foreword: reading 2,500 of 100,000 files, 108 s left",
+    "quiet",
+  ],
+  [
+    "it is over in a moment",
+    RUNNING,
+    {
+      ...READY,
+      index: {
+        state: "connected",
+        roots: [{ state: "indexing", filesDone: 2500, files: 3000, secondsLeft: 1.2 }],
+      },
+    },
+    "",
+    "$(loading~spin) Foreword: reading 2,500 of 3,000 files",
+    "quiet",
+  ],
+  [
     "the index starts",
     RUNNING,
     { ...READY, index: { state: "unavailable", reason: "the index service is starting" } },
