@@ -20,8 +20,8 @@ const GIVEN = process.env.FOREWORD_TEST_SETTINGS;
 /** Of a test's name, in that of the picture of its failure. */
 const NAME_CHARS = 40;
 const MODEL = "qwen2.5-coder-0.5b";
-/** 1.5 s until the extension says so, the rest for the model to read some hundred tokens. */
-const RESTS_MS = 10_000;
+/** 1.5 s until the extension says so, the rest for the model to begin. */
+const RESTS_MS = 4_000;
 
 const home = mkdtempSync(join(tmpdir(), "foreword-vscode-"));
 const folder = join(home, "shop");
@@ -129,13 +129,15 @@ test("several are offered to who asks, and one goes through them", async () => {
 
 test("a place where the cursor rests is read before anything is typed there", async () => {
   await editor.file("shop/money.py", 10);
-  await setTimeout(RESTS_MS);
-  await editor.command("Show What the Model Reads Here");
-  const page = editor.page.frameLocator("iframe.webview").last().frameLocator("iframe");
-  await page.locator("h1", { hasText: "shop/money.py" }).waitFor({ timeout: SOON_MS });
-  const own = page.locator('.bar a.block[aria-label*=", window"]').first();
-  assert.match(await own.getAttribute("aria-label"), /cached$/);
-  await editor.page.locator(".tab", { hasText: "What the Model Reads" }).click({ button: "middle" });
+  await until(PATIENCE_MS, "the file up to there to be cached", async () => {
+    await setTimeout(RESTS_MS);
+    await editor.command("Show What the Model Reads Here");
+    const page = editor.page.frameLocator("iframe.webview").last().frameLocator("iframe");
+    await page.locator("h1", { hasText: "shop/money.py" }).waitFor({ timeout: SOON_MS });
+    const told = await page.locator('.bar a.block[aria-label*=", window"]').first().getAttribute("aria-label");
+    await editor.page.locator(".tab", { hasText: "What the Model Reads" }).click({ button: "middle" });
+    return /window, cached$/.test(told);
+  });
 });
 
 test("the status bar item tells model, index and cache; its menu opens", async () => {
