@@ -443,4 +443,4 @@ async def test_without_a_compiler_the_command_says_what_to_install(
 def test_parts_that_there_are_not_are_refused() -> None:
     told = CliRunner().invoke(app, ["bench", "lsp", "--only", "nothing"])
     assert told.exit_code == 2
-    assert "overhead, opening, trimmed, trace" in told.output
+    assert "overhead, opening, resting, trimmed, trace" in told.output
