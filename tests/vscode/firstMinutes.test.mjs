@@ -132,7 +132,7 @@ test("a place where the cursor rests is read before anything is typed there", as
   await until(PATIENCE_MS, "the file up to there to be cached", async () => {
     await setTimeout(RESTS_MS);
     await editor.command("Show What the Model Reads Here");
-    const page = editor.page.frameLocator("iframe.webview").last().frameLocator("iframe");
+    const page = editor.page.frameLocator("iframe.webview").last().frameLocator("#active-frame");
     await page.locator("h1", { hasText: "shop/money.py" }).waitFor({ timeout: SOON_MS });
     const told = await page.locator('.bar a.block[aria-label*=", window"]').first().getAttribute("aria-label");
     await editor.page.locator(".tab", { hasText: "What the Model Reads" }).click({ button: "middle" });
@@ -156,7 +156,7 @@ test("the status bar item tells model, index and cache; its menu opens", async (
 test("the context view shows what the model reads, and follows the cursor", async () => {
   await editor.file("shop/invoice.py", LAST_LINE);
   await editor.command("Show What the Model Reads Here");
-  const page = editor.page.frameLocator("iframe.webview").last().frameLocator("iframe");
+  const page = editor.page.frameLocator("iframe.webview").last().frameLocator("#active-frame");
   await page.locator("h1", { hasText: "shop/invoice.py" }).waitFor({ timeout: SOON_MS });
   await page.locator("details .place", { hasText: "shop/money.py" }).first().waitFor();
   await editor.picture("6-context");
