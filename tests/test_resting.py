@@ -163,6 +163,26 @@ async def test_an_engine_that_starts_is_waited_for(reader: Reader) -> None:
     await until(lambda: reader.told["tokens"])
 
 
+async def test_an_index_that_is_about_to_be_there_is_waited_for(reader: Reader) -> None:
+    late = Reader(reader.root, reader.engine.tokenizer)
+    late.index.add_root(str(reader.root))
+    snapshot, offset = late.rests()
+    await asyncio.sleep(0.1)
+    assert late.told["reason"] == "" and late.endpoint.priorities == []
+    late.index.start()
+    await until(lambda: late.told["tokens"])
+    await late.completions.answer(snapshot, offset)
+    assert late.last.segments and late.last.cached_tokens == late.told["tokens"]
+    await late.index.close()
+
+
+async def test_what_is_never_ready_is_given_up(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resting, "PATIENCE_S", 0.05)
+    reader.link.engine, reader.link.state = None, "starting"
+    reader.rests()
+    await until(lambda: reader.told["reason"] == resting.NOT_READY)
+
+
 async def test_an_engine_that_has_left_is_not_fetched(reader: Reader) -> None:
     reader.link.engine, reader.link.state = None, "off"
     reader.rests()

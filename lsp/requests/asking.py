@@ -122,13 +122,11 @@ class Asking:
         """Of the next prompt for this document beside the base, where no setting says otherwise."""
         return self._clock.budget(self.speed(engine), key, _most(engine))
 
-    def is_ready(self, snapshot: Snapshot) -> bool:
-        """Whether the engine is there, and the index has all that a completion here would have of it."""
+    async def indexed(self, snapshot: Snapshot) -> None:
+        """Until the index has all that a completion here would have of it, or why it cannot is known."""
         root = self._documents.root_of(snapshot.path)
-        _, why_not = self._index_for(root)
-        return self._engine.engine is not None and (
-            bool(why_not) or root is None or self._index.is_open(root)
-        )
+        if root is not None and self._settings().index:
+            await self._index.opened(root)
 
     async def read_ahead(self, snapshot: Snapshot, offset: int) -> tuple[int, str]:
         """Has the engine read what stands before the cursor in the prompt for a completion here, as large as prompts
@@ -148,7 +146,7 @@ class Asking:
             whole = self._clock.whole(speed, _most(engine))
             settings = msgspec.structs.replace(settings, budget_tokens=whole)
         with self._engine.using(engine):
-            index, base = await self._indexed(engine, snapshot, root)
+            index, base = await self._index_and_base(engine, snapshot, root)
             reading = await read(
                 snapshot,
                 index,
@@ -193,7 +191,7 @@ class Asking:
             settings = msgspec.structs.replace(settings, budget_tokens=self.prompt_tokens(engine, key))
         index, base, why_not = None, None, ""
         if question.with_context:
-            index, base = await self._indexed(engine, snapshot, root)
+            index, base = await self._index_and_base(engine, snapshot, root)
             _, why_not = self._index_for(root)
         sources: list[Source] = []
         completion = await complete(
@@ -220,7 +218,7 @@ class Asking:
             completion = msgspec.structs.replace(completion, notes=[*completion.notes, why_not])
         return Written(completion, sources[0])
 
-    async def _indexed(
+    async def _index_and_base(
         self, engine: Engine, snapshot: Snapshot, root: str | None
     ) -> tuple[IndexClient | None, BaseInUse | None]:
         """The index, if there is one, told of all other documents; and what of its base the engine has read."""

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from lsp.requests.asking import Asking
 
 LOOK_S = 1.0
-"""How often it is looked whether engine and index are ready, where they are about to be."""
+"""How often it is looked whether the engine is ready, where it is about to be."""
+
+PATIENCE_S = 600.0
+"""For engine and index. Who has not moved for longer is elsewhere."""
 
 SOON = ("starting", "ready")
 """States of an engine for which it is worth waiting: one that has left is not fetched for this."""
 
 WANTED = "a completion is wanted"
+NOT_READY = f"engine and index were not ready within {PATIENCE_S:.0f} s"
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -87,14 +91,22 @@ class Resting:
 
     async def _read(self, snapshot: Snapshot, offset: int) -> None:
         told = self._told
-        while not self._asking.is_ready(snapshot):
-            if self._engine.state not in SOON:
-                told["reason"] = "no engine is running"
-                return
-            await asyncio.sleep(LOOK_S)
-        told["reason"] = await asyncio.to_thread(self._why_wait)
+        told["reason"] = await self._until_ready(snapshot) or await asyncio.to_thread(self._why_wait)
         if not told["reason"]:
             told["tokens"], told["reason"] = await self._asking.read_ahead(snapshot, offset)
+
+    async def _until_ready(self, snapshot: Snapshot) -> str:
+        """Why it is not worth the wait, empty once engine and index are there."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while self._engine.engine is None:
+                    if self._engine.state not in SOON:
+                        return "no engine is running"
+                    await asyncio.sleep(LOOK_S)
+                await self._asking.indexed(snapshot)
+        except TimeoutError:
+            return NOT_READY
+        return ""
 
 
 def _place(snapshot: Snapshot, offset: int) -> _Place:
