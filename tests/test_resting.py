@@ -17,7 +17,7 @@ from test_tokens import small_tokenizer
 from engine.endpoints.endpoint import Priority
 from engine.profiles import QWEN_SMALL
 from engine.tokens import ModelTokenizer
-from lsp.documents import Snapshot
+from lsp.documents import Snapshot, key_of
 from lsp.inline import InlineCompletions
 from lsp.links.engine_link import EngineLink
 from lsp.links.engines import Engine
@@ -106,6 +106,28 @@ async def test_it_gives_way_to_whoever_waits(reader: Reader) -> None:
     reader.completions.rests(snapshot, offset)
     await asyncio.sleep(0.1)
     assert reader.endpoint.priorities == [Priority.WARM_UP, Priority.COMPLETION], "that has read it"
+
+
+async def test_who_comes_meanwhile_begins_with_what_was_read(reader: Reader) -> None:
+    """Their prompt may hold that, and what is read while a person waits; not only as much as a first one."""
+    speed = reader.completions._asking.speed(reader.engine)
+    speed.tokens_s = 3_000.0
+    uri = (reader.root / "app/main.py").as_uri()
+
+    class HoldsTheSecond(PrefixCache):
+        async def generate(self, prompt, params, *, priority=0):
+            if self.read:
+                self.goes_on.clear()
+            async for chunk in super().generate(prompt, params, priority=priority):
+                yield chunk
+
+    reader.endpoint = HoldsTheSecond()
+    reader.link.engine = msgspec.structs.replace(reader.engine, endpoint=reader.endpoint)
+    reader.rests("".join(f"value_{n} = {n}\n" for n in range(4_000)) + MAIN)
+    await until(lambda: len(reader.endpoint.priorities) == 2)
+    (read,) = reader.endpoint.read
+    now = reader.completions.prompt_tokens(reader.link.engine, key_of(uri))
+    assert now == len(read) + speed.fresh_tokens() > speed.fresh_tokens()
 
 
 async def test_one_line_is_read_once(reader: Reader) -> None:

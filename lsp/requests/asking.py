@@ -162,8 +162,12 @@ class Asking:
             ids = before_cursor(reading.prompt, engine.profile)
             if not ids:
                 return 0, "the model's tokens are only estimated"
-            slice_tokens = max(LEAST_SLICE, stepped(speed.tokens_s * WANTED_S))
-            done = await warm(engine.endpoint, ids, slice_tokens=slice_tokens)
+            done = await warm(
+                engine.endpoint,
+                ids,
+                slice_tokens=max(LEAST_SLICE, stepped(speed.tokens_s * WANTED_S)),
+                on_progress=lambda so_far: self._clock.read(key, min(so_far.tokens, settings.budget_tokens)),
+            )
         if not done.stopped:
             self._clock.read(key, settings.budget_tokens)
         return done.tokens, done.stopped
