@@ -182,7 +182,7 @@ def _completion(
         completion_tokens=tokens,
         prompt_tokens=chunk.prompt_tokens if chunk else reading.prompt.tokens,
         cached_tokens=chunk.cached_tokens if chunk else None,
-        base_tokens=sum(each.tokens for each in pack.segments[: pack.base_segments]) if pack else 0,
+        base_tokens=reading.base_tokens,
         read_s=first_at - answer.asked_at,
         ttft_s=first_at - started,
         total_s=ended - started,
@@ -203,6 +203,12 @@ class Reading(msgspec.Struct, frozen=True):
     note: str
     """Why there is no pack."""
     prompt: Prompt
+
+    @property
+    def base_tokens(self) -> int:
+        """Of the prompt, what belongs to the base."""
+        pack = self.pack
+        return sum(each.tokens for each in pack.segments[: pack.base_segments]) if pack else 0
 
 
 async def read(

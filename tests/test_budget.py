@@ -104,6 +104,15 @@ def test_what_nobody_waits_for_is_as_large_as_prompts_become(tokens_s):
     assert clock.whole(speed, 100) == 100
 
 
+def test_what_is_read_so_far_counts_and_takes_nothing_away():
+    clock, speed = Clock(Time()), Speed(3_000.0)
+    sizes = []
+    for tokens in (2_000, 5_000, 256):  # the third begins anew, at a place for which most is cached
+        clock.read_so_far("a.py", tokens)
+        sizes.append(clock.budget(speed, "a.py", WINDOW))
+    assert sizes == [2_000 + speed.fresh, 5_000 + speed.fresh, 5_000 + speed.fresh]
+
+
 def test_another_document_and_a_long_pause_begin_anew():
     time = Time()
     clock, speed = Clock(time), Speed(2_000.0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lsp.links.budget import LEAST_BASE_SPEED, WANTED_S, Speed, base_tokens, stepped
+from lsp.links.budget import LEAST_BASE_SPEED, Speed, base_tokens, slice_tokens
 
 if TYPE_CHECKING:
     from engine.scheduler.warm_keeper import WarmKeeper
@@ -31,9 +31,6 @@ LOOK_S = 1.0
 REST_S = 15.0
 """Between two questions to the index for a base that is read, or cannot be now: it has to look through its files for
 the answer."""
-
-LEAST_SLICE = 256
-"""Tokens of one request of a warm-up."""
 
 WANTED = "a completion is wanted"
 
@@ -216,7 +213,7 @@ class BaseKeeper:
         result = await warm(
             engine.endpoint,
             fresh.ids,
-            slice_tokens=max(LEAST_SLICE, stepped(speed.tokens_s * WANTED_S)),
+            slice_tokens=slice_tokens(speed),
             on_progress=progress,
             clock=self._clock,
         )

@@ -39,6 +39,9 @@ STEADY = 1.15
 """A budget goes up only when it could be this much larger than the next step, and down when it should be this much
 smaller than its own: measurements scatter by a tenth."""
 
+LEAST_SLICE = 256
+"""Tokens of one request of a warm-up."""
+
 LEAST_BASE_SPEED = 4_000.0
 """Tokens a second. A slower engine gets no base. It runs a small model without a GPU: 4,096 tokens of base are 50 MB of
 keys and values that it reads again for each token that it writes, a tenth of its weights, and within its few thousand
@@ -105,9 +108,7 @@ class Clock:
     def budget(self, speed: Speed, document: str, most: int) -> int:
         """Tokens of this document's next prompt beside its base. What the last one held is cached; each may add what is
         read in the time that is wanted, until a prompt is as large as one that is read cold may be."""
-        last = self._prompts.get(document)
-        cached = last.tokens if last is not None and self._clock() - last.at_s <= GONE_S else 0
-        return min(most, speed.cold_tokens(), max(LEAST_TOKENS, cached + speed.fresh_tokens()))
+        return min(self.whole(speed, most), max(LEAST_TOKENS, self._cached(document) + speed.fresh_tokens()))
 
     def whole(self, speed: Speed, most: int) -> int:
         """Tokens of a prompt beside its base that is read while nobody waits: as many as one may come to hold."""
@@ -118,6 +119,19 @@ class Clock:
         self._prompts[document] = _Prompt(tokens, self._clock())
         self._prompts.move_to_end(document)
         _forget(self._prompts)
+
+    def read_so_far(self, document: str, tokens: int) -> None:
+        """So much of one that is still being read. What an earlier one held is cached besides."""
+        self.read(document, max(tokens, self._cached(document)))
+
+    def _cached(self, document: str) -> int:
+        last = self._prompts.get(document)
+        return last.tokens if last is not None and self._clock() - last.at_s <= GONE_S else 0
+
+
+def slice_tokens(speed: Speed) -> int:
+    """Of one request of what is read ahead: what is read in the time that a person waits, but no sliver."""
+    return max(LEAST_SLICE, stepped(speed.tokens_s * WANTED_S))
 
 
 def base_tokens(speed: Speed, window: int, share: int) -> int:

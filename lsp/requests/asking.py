@@ -13,8 +13,8 @@ import msgspec
 
 from lsp.completion import Completion, OnPack, complete, read
 from lsp.documents import Snapshot, key_of
-from lsp.links.base_keeper import LEAST_SLICE, BaseInUse, BaseKeeper
-from lsp.links.budget import WANTED_S, Clock, Speed, stepped
+from lsp.links.base_keeper import BaseInUse, BaseKeeper
+from lsp.links.budget import Clock, Speed, slice_tokens
 from lsp.links.engine_link import EngineLink
 from lsp.links.engines import Engine
 from lsp.links.index_link import IndexLink
@@ -133,7 +133,7 @@ class Asking:
         become, since nobody waits. How many tokens are cached then, and why no more. Cancelling this ends it in the
         engine, which keeps what it has read."""
         from engine.prompts import before_cursor
-        from engine.scheduler.warm import warm
+        from engine.scheduler.warm import Warmed, warm
 
         engine, root = self._engine.engine, self._documents.root_of(snapshot.path)
         if engine is None or engine.endpoint.kind != "sglang":
@@ -162,11 +162,15 @@ class Asking:
             ids = before_cursor(reading.prompt, engine.profile)
             if not ids:
                 return 0, "the model's tokens are only estimated"
+
+            def progress(so_far: Warmed) -> None:
+                self._clock.read_so_far(key, so_far.tokens - reading.base_tokens)
+
             done = await warm(
                 engine.endpoint,
                 ids,
-                slice_tokens=max(LEAST_SLICE, stepped(speed.tokens_s * WANTED_S)),
-                on_progress=lambda so_far: self._clock.read(key, min(so_far.tokens, settings.budget_tokens)),
+                slice_tokens=slice_tokens(speed),
+                on_progress=progress,
             )
         if not done.stopped:
             self._clock.read(key, settings.budget_tokens)
