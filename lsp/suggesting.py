@@ -39,8 +39,8 @@ class Suggesting:
         self.last: Completion | None = None
         self.memory = Memory(asking, settings)
         self.resting = Resting(asking, engine, lambda: settings().read_ahead)
-        self.flights = Flights(asking, engine, self._landed, self.resting.asked)
         self.cadence = Cadence(time.monotonic)
+        self.flights = Flights(asking, engine, self._landed, self.resting.asked, self.cadence.paused_in_s)
         self._engine = engine
 
     def suggest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from lsp.inline import InlineCompletions, Outcome
 from lsp.links.engine_link import EngineLink
 from lsp.links.engines import Engine
 from lsp.links.index_link import IndexLink
-from lsp.requests import ahead
+from lsp.requests import ahead, cadence
 from lsp.settings import Settings
 from lsp.workspace import Workspace
 
@@ -58,6 +59,7 @@ def nothing_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch, nothing_ahead: None) -> None:
     monkeypatch.setattr(ahead, "AFTER_S", 0.0)
+    monkeypatch.setattr(cadence.Cadence, "paused_in_s", lambda *_: 0.0)
 
 
 # ---------------------------------------------------------------- without the engine
@@ -190,6 +192,27 @@ async def test_whoever_does_something_else_ends_it(at_once: None, what: str) -> 
     assert endpoint.written < len(LINE)
     if what == "asked elsewhere":
         assert (await elsewhere).text == LINE
+
+
+async def test_never_in_the_middle_of_typing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "AFTER_S", 0.0)
+    monkeypatch.setattr(cadence, "PAUSED", 1e9)
+    endpoint = ScriptedEndpoint(LINE + "\n")
+    typist = Typist(endpoint)
+    await typist.offered("x = ▮\n")
+    await asyncio.sleep(0.05)
+    assert len(endpoint.prompts) == 1
+    typist.completions.forget("untitled:1")
+
+
+@pytest.mark.parametrize("likely", [True, False])
+async def test_only_what_is_rather_right_than_wrong_is_followed(at_once: None, likely: bool) -> None:
+    chance = ahead.LIKELY + (0.05 if likely else -0.05)
+    endpoint = ScriptedEndpoint(LINE + "\n", piece=1, mean_logprob=math.log(chance) / len(LINE))
+    typist = Typist(endpoint)
+    assert (await typist.offered("x = ▮\n")).text == LINE
+    await until_read_ahead(typist)
+    assert (Priority.PREFETCH in endpoint.priorities) == likely
 
 
 async def test_never_at_a_server_that_takes_no_priorities(at_once: None) -> None:

@@ -101,6 +101,7 @@ def _absolute(name: str, score: Score, told: str) -> Iterator[Figure]:
         ),
         "requests": (float(score.asked), "requests", "at the engine, those ahead included"),
         "tokens": (float(score.tokens), "tokens", "generated, shown or not"),
+        "ahead": (float(score.ahead_tokens), "tokens", "of them, asked before anybody waited for them"),
         "wasted": (float(score.wasted), "tokens", "of them, not on screen before they were typed"),
         "stale": (float(score.stale), "answers", "with text, for a version that was gone"),
         "repeats_suffix": (float(score.repeats), "texts", "that say the first line of their suffix again"),

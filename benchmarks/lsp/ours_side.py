@@ -124,6 +124,7 @@ class Ours:
         told = await self._measured()
         asked = told["asked"]
         played.tokens = sum(each["tokens"] for each in asked)
+        played.ahead = sum(each["tokens"] for each in asked if each["ahead"])
         played.asked, played.stale = len(asked), self._stale
         starts = [each["start"] for each in asked if not each["ahead"]]
         for number, shown_at in enumerate(screen.shown_at):

@@ -31,6 +31,8 @@ class Played(msgspec.Struct):
     """By key: the engine was not asked between the key and its text."""
     tokens: int = 0
     """That were generated, shown or not."""
+    ahead: int = 0
+    """Of them, what was asked before anybody waited for it."""
     asked: int = 0
     """Requests at the engine, those ahead included."""
     stale: int = 0
@@ -53,6 +55,8 @@ class Score(msgspec.Struct, frozen=True):
     """Keys that went along a text on screen, with some of it left."""
     inside_without_engine: int
     tokens: int
+    ahead_tokens: int
+    """Of them, asked before anybody waited for them."""
     kept_tokens: int
     """Of the final text, those that were on screen before they were typed. Each counts once, however often it was
     generated."""
@@ -104,6 +108,7 @@ def score(played: Sequence[Played], count_tokens: Callable[[str], int]) -> Score
         inside,
         inside_without,
         sum(each.tokens for each in played),
+        sum(each.ahead for each in played),
         kept,
         sum(each.asked for each in played),
         sum(each.stale for each in played),

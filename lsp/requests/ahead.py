@@ -1,8 +1,8 @@
 """The completion that follows the acceptance of a suggestion, asked for while that is looked at.
 
 Where an accepted suggestion ends its line and nothing follows on it, that is what follows on the next line. Only where
-nothing else is under way, behind everybody else in the engine, and no longer than the document is on the way there:
-whoever types something else ends it.
+it is likely to be accepted, whoever types has paused and nothing else is under way; behind everybody else in the
+engine, and no longer than the document is on the way there: whoever types something else ends it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from lsp.requests.asking import Question, Written
 from lsp.requests.inflight import InFlight
 
 AFTER_S = 0.15
-"""A suggestion that was shown for so long may be accepted; nobody reads faster, and most types on sooner."""
+"""A suggestion that was shown for so long may be accepted; nobody reads faster."""
+
+LIKELY = 0.5
+"""The chance of what is followed: what is rather wrong than right is not accepted, and nobody needs what follows it."""
 
 PASSED = "what it would have followed was not accepted"
 
@@ -69,13 +72,19 @@ class _Way(msgspec.Struct):
 
 
 class Ahead:
-    """Of one server. `begin` asks the engine, `busy` tells whether somebody waits for it."""
+    """Of one server. `begin` asks the engine, `busy` tells whether somebody waits for it, `paused_in_s` how long until
+    whoever types in a document has paused, if no key comes."""
 
     def __init__(
-        self, begin: Callable[[Question], InFlight], busy: Callable[[], bool], engine: EngineLink
+        self,
+        begin: Callable[[Question], InFlight],
+        busy: Callable[[], bool],
+        paused_in_s: Callable[[str], float],
+        engine: EngineLink,
     ) -> None:
         self._begin = begin
         self._busy = busy
+        self._paused_in_s = paused_in_s
         self._engine = engine
         self._ways: dict[str, _Way] = {}
 
@@ -86,7 +95,8 @@ class Ahead:
         if way is not None and way.leads_to(places):
             return
         self.end(key)
-        if self._may_read_ahead():
+        likely = suggestion.chance is None or suggestion.chance >= LIKELY
+        if likely and self._may_read_ahead():
             way = self._ways[key] = _Way(suggestion, places)
             way.walking = asyncio.create_task(self._walk(key, way, offered), name=f"ahead of {key}")
 
@@ -126,7 +136,7 @@ class Ahead:
 
     async def _walk(self, key: str, way: _Way, offered: Offered) -> None:
         try:
-            await asyncio.sleep(AFTER_S)
+            await asyncio.sleep(max(AFTER_S, self._paused_in_s(key)))
             for place in way.places:
                 known = offered.knows(place.before, place.after)
                 if known is None:

@@ -88,8 +88,12 @@ class Cadence:
         whole = min(PAUSED * self._interval.seconds, answer_s)
         return max(0.0, last + whole - self._clock())
 
+    def paused_in_s(self, document: str) -> float:
+        """How long until whoever types here has paused, if no key comes; 0 where nobody has typed."""
+        return self._since_edit_in_s(document, PAUSED)
+
     def stopped_in_s(self, document: str) -> float:
-        """How long until whoever types here has stopped, if no key comes; 0 where nobody has typed."""
+        """The same until whoever types here has stopped."""
         return self._since_edit_in_s(document, STOPPED)
 
     def rested_in_s(self, document: str) -> float:

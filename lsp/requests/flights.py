@@ -26,7 +26,7 @@ older request has then given way to that one."""
 
 class Flights:
     """Of one server. `landed` gets whatever was written, whether somebody still waits for it or not; `asked` is told
-    where somebody begins to wait."""
+    where somebody begins to wait; `paused_in_s` tells how long until whoever types in a document has paused."""
 
     def __init__(
         self,
@@ -34,8 +34,9 @@ class Flights:
         engine: EngineLink,
         landed: Callable[[Question, Written], None],
         asked: Callable[[Snapshot, int], None],
+        paused_in_s: Callable[[str], float],
     ) -> None:
-        self.ahead = Ahead(self._start, lambda: bool(self._flights), engine)
+        self.ahead = Ahead(self._start, lambda: bool(self._flights), paused_in_s, engine)
         self._asking = asking
         self._landed = landed
         self._asked = asked
